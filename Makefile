@@ -1,0 +1,46 @@
+# `make demo` and `make test` do all their set-up: they make .venv and install what they need into it.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test check bench docs constraints clean
+.DELETE_ON_ERROR:
+
+demo: .venv/core
+	$(BIN)/tuwen demo
+
+test: .venv/test
+	$(BIN)/pytest -n 2 --dist worksteal
+
+check: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest tests/test_architecture.py
+
+# One benchmark: make bench NAME=extract. All of them: make bench
+NAME ?= warc extract images selection build
+bench: .venv/test
+	@for name in $(NAME); do $(BIN)/python benchmarks/$$name.py || exit 1; done
+
+# The generated pages: docs/cli.md, docs/stages.md. A test fails when they are not what the code says.
+docs: .venv/test
+	$(BIN)/python docs/generate.py
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/core: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) --editable .
+	@touch $@
+
+.venv/test: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[test]'
+	@touch $@ .venv/core
+
+# After a change of the ranges in pyproject.toml: install freely, run the tests, then write down what was tested.
+constraints:
+	$(BIN)/pip freeze --exclude-editable --exclude tuwen > constraints.txt
+
+clean:
+	rm -rf .venv demo build dist

@@ -1,0 +1,163 @@
+"""Building: incremental like make, equal whatever the workers and the history, and one bad row stops nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny import Length, Mean, NumPairs, PageLength, Pages, Parity, Picky, write_pages
+
+from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.tables import TABLES
+from tuwen.engine.build import Built, build, plan
+from tuwen.engine.recipe import NamedSource, Recipe
+from tuwen.engine.status import status
+from tuwen.errors import TuwenError, UsageError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pages").mkdir()
+    write_pages(tmp_path / "pages", "a", range(0, 20))
+    write_pages(tmp_path / "pages", "b", range(10, 30))
+    return tmp_path
+
+
+def recipe_for(folder: Path, *stages: Any) -> Recipe:
+    return Recipe("t", (NamedSource("pages", Pages(str(folder / "pages"))),), stages, {"name": "t"})
+
+
+def run(folder: Path, *stages: Any, to: str = "corpus", **options: Any) -> Built:
+    return build(recipe_for(folder, *stages), folder / to, **{"workers": 1, "quiet": True, **options})
+
+
+def rows(corpus: Corpus, table: str) -> list[dict[str, Any]]:
+    found = corpus.table(table).to_pylist()
+    return sorted(found, key=lambda row: str(row[TABLES[table].key]))
+
+
+def test_stages_run_in_the_order_they_need(folder: Path) -> None:
+    built = run(folder, Parity(), PageLength(), Length(), NumPairs())
+    assert built.stage_rows == {"tiny:Length": 90, "tiny:Parity": 90, "tiny:NumPairs": 30, "tiny:PageLength": 90}
+    for row in rows(Corpus.open(folder / "corpus"), "pairs"):
+        assert row["length"] == len(row["text"]) and row["is_even"] == (len(row["text"]) % 2 == 0)
+        assert row["siblings"] == 3 and row["page_length"] in (15, 16)
+
+
+def test_nothing_changed_nothing_done(folder: Path) -> None:
+    stages = (Length(), NumPairs(), PageLength(), Mean())
+    first = run(folder, *stages)
+    before = Corpus.open(folder / "corpus").version()
+    again = run(folder, *stages)
+    assert again.did_nothing and again.version == first.version
+    assert Corpus.open(folder / "corpus").version() == before
+
+
+def test_a_changed_parameter_touches_its_stage_and_those_that_read_it(folder: Path) -> None:
+    run(folder, Length(), Parity(), NumPairs(), Picky())
+    planned = plan(recipe_for(folder, Length(factor=2), Parity(), NumPairs(), Picky()), folder / "corpus")
+    assert {step.stage: step.reasons for step in planned.steps} == {
+        "tiny:Length": ("factor changed from 1 to 2",),
+        "tiny:Parity": ("may change with tiny:Length",),
+    }
+    built = run(folder, Length(factor=2), Parity(), NumPairs(), Picky())
+    assert set(built.stage_rows) == {"tiny:Length", "tiny:Parity"}
+    assert all(row["is_even"] for row in rows(Corpus.open(folder / "corpus"), "pairs"))
+
+
+def test_a_new_unit_touches_its_own_fragments_and_what_looks_at_the_whole(folder: Path) -> None:
+    run(folder, Length(), NumPairs(), Picky())
+    write_pages(folder / "pages", "c", range(30, 40))
+    built = run(folder, Length(), NumPairs(), Picky())
+    assert built.ingested.rows == {"images": 10, "fetches": 0, "pairs": 30, "documents": 10}
+    assert built.stage_rows == {"tiny:Length": 30, "tiny:Picky": 30, "tiny:NumPairs": 40}
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_incremental_equals_fresh_whatever_the_workers(folder: Path, workers: int) -> None:
+    stages = (Length(), Parity(), NumPairs(), PageLength(), Picky())
+    run(folder, *stages, workers=workers)
+    write_pages(folder / "pages", "c", range(25, 45))
+    run(folder, *stages, workers=workers)
+    run(folder, *stages, to="fresh", workers=1)
+    grown, fresh = Corpus.open(folder / "corpus"), Corpus.open(folder / "fresh")
+    for table in TABLES:
+        assert rows(grown, table) == rows(fresh, table)
+        for column in fresh.columns(table):
+            assert grown.content(table, column) == fresh.content(table, column)
+
+
+def test_a_bad_row_gets_an_error_and_stops_nothing(folder: Path) -> None:
+    built = run(folder, Picky(fatal="7 1"))
+    assert built.errors == {"tiny:Picky": {"ValueError": 3}}
+    for row in rows(Corpus.open(folder / "corpus"), "pairs"):
+        bad = row["text"].endswith("7 1")
+        assert (row["fine"], row["tiny_Picky_error"]) == ((None, "ValueError") if bad else (True, None))
+    assert built.log is not None
+    events = [json.loads(line) for line in built.log.read_text().splitlines()]
+    assert "a bad row" in next(event["examples"]["tiny:Picky"] for event in events if event.get("errors"))
+
+
+def test_a_fitted_state_holds_until_refit(folder: Path) -> None:
+    run(folder, Length(), Mean())
+    mean = {row["length"] - row["above_mean"] for row in rows(Corpus.open(folder / "corpus"), "pairs")}
+    write_pages(folder / "pages", "c", range(100_000, 100_020))
+    assert run(folder, Length(), Mean()).stage_rows == {"tiny:Length": 60, "tiny:Mean": 60}
+    kept = {round(row["length"] - row["above_mean"], 6) for row in rows(Corpus.open(folder / "corpus"), "pairs")}
+    assert kept == {round(value, 6) for value in mean}
+    assert run(folder, Length(), Mean(), refit=True).stage_rows == {"tiny:Mean": 150}
+    refit = {round(row["length"] - row["above_mean"], 6) for row in rows(Corpus.open(folder / "corpus"), "pairs")}
+    assert refit != kept
+
+
+def test_the_plan_of_a_corpus_that_is_not_there_lists_its_units(folder: Path) -> None:
+    planned = plan(recipe_for(folder, Length()), folder / "corpus")
+    assert [unit[1].partition(":")[0] for unit in planned.units] == ["a.json", "b.json"]
+    assert not (folder / "corpus").exists()
+
+
+def test_two_units_of_the_same_content_are_one(folder: Path) -> None:
+    (folder / "pages" / "sub").mkdir()
+    (folder / "pages" / "z.json").write_bytes((folder / "pages" / "a.json").read_bytes())
+    built = run(folder)
+    assert built.ingested.num_units == 3 and built.ingested.rows["documents"] == 30
+    assert Corpus.open(folder / "corpus").table("units")["num_documents"].to_pylist() == [20, 10, 0]
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ((Parity(),), r"reads pairs\.length, which no stage"),
+        ((Length(), Length(2)), "both write"),
+    ],
+)
+def test_an_impossible_order_is_refused(folder: Path, stages: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        run(folder, *stages)
+    assert not (folder / "corpus").exists()
+
+
+def test_a_stage_that_loses_rows_is_at_fault(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Length.__call__
+    monkeypatch.setattr(Length, "__call__", lambda self, batch: whole(self, batch.slice(0, batch.num_rows - 1)))
+    with pytest.raises(TuwenError, match="has to return the same rows"):
+        run(folder, Length())
+
+
+def test_status_says_what_is_stale_and_why(folder: Path) -> None:
+    recipe = recipe_for(folder, Length(), Picky())
+    mapping = {
+        "sources": [{"tiny:Pages": {"folder": str(folder / "pages")}}],
+        "stages": ["tiny:Length", {"tiny:Picky": {"fatal": "7 1"}}],
+    }
+    build(Recipe("t", recipe.sources, recipe.stages, mapping), folder / "corpus", workers=1, quiet=True)
+    found = status(folder / "corpus", allow_code=True)
+    assert found["tables"]["pairs"]["num_rows"] == 90
+    assert [(stage["stage"], stage["num_fresh"], stage["errors"]) for stage in found["stages"]] == [
+        ("tiny:Length", 90, {}),
+        ("tiny:Picky", 90, {"ValueError": 3}),
+    ]
+    with pytest.raises(UsageError, match="--allow-code"):
+        status(folder / "corpus")

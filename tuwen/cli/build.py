@@ -1,0 +1,96 @@
+"""`tuwen build RECIPE --corpus DIR`"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from tuwen.cli import print_json
+
+if TYPE_CHECKING:
+    from tuwen.engine.build import Built, Plan
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("recipe", help="YAML file with sources, stages and selections")
+    parser.add_argument("--corpus", required=True, metavar="DIR", help="corpus folder; made if it is not there")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="change the recipe; may be repeated"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be done, why, and about how many bytes"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    parser.add_argument("--refit", action="store_true", help="fit the fitted stages anew")
+    parser.add_argument("--allow-code", action="store_true", help="let the recipe name parts as package.module:Class")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Build, or print the plan."""
+    from tuwen.engine.build import build, plan
+    from tuwen.engine.recipe import Recipe
+
+    recipe = Recipe.load(arguments.recipe, arguments.set, allow_code=arguments.allow_code)
+    if arguments.dry_run:
+        planned = plan(recipe, arguments.corpus)
+        print_json(asdict(planned)) if arguments.json else print_plan(planned)
+        return 0
+    built = build(recipe, arguments.corpus, workers=arguments.workers, refit=arguments.refit, quiet=arguments.json)
+    print_json(asdict(built)) if arguments.json else print_built(built, arguments.corpus)
+    return 0
+
+
+def print_plan(planned: Plan) -> None:
+    """The plan as tables."""
+    from rich.console import Console
+    from rich.filesize import decimal
+    from rich.table import Table
+
+    console = Console()
+    if planned.nothing_to_do:
+        console.print("Up to date: nothing to do.")
+        return
+    if planned.units:
+        table = Table("source", "unit to read", "bytes", title="New units")
+        for source, _, location, num_bytes in planned.units:
+            table.add_row(source, location, decimal(num_bytes))
+        console.print(table)
+        console.print(f"Every stage runs on the rows they bring: {', '.join(planned.stages)}.")
+        total = sum(num_bytes for *_, num_bytes in planned.units)
+        console.print(f"Disk: about {decimal(3 * total)} (rows and images, and as much while they are read).")
+    if planned.steps:
+        table = Table("stage", "table", "fragments", "rows", "about", "why", title="Stages to run on rows at hand")
+        for step in planned.steps:
+            why = "; ".join(step.reasons)
+            table.add_row(
+                step.stage, step.table, str(step.num_fragments), str(step.num_rows), decimal(step.num_bytes), why
+            )
+        console.print(table)
+
+
+def print_built(built: Built, corpus: str) -> None:
+    """What a build did, in a few lines."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if built.undone_unit:
+        console.print(f"An earlier run was cut off while it added {built.undone_unit}; that unit was read anew.")
+    if built.did_nothing:
+        console.print(f"Up to date: nothing to do. {corpus} is at version {built.version}.")
+        return
+    if built.ingested.num_units:
+        rows = ", ".join(f"{count} {table}" for table, count in built.ingested.rows.items())
+        console.print(f"Read {built.ingested.num_units} units: {rows}.")
+    for location, problem in built.ingested.damaged:
+        console.print(f"[yellow]{location}[/yellow] {problem}")
+    if built.stage_rows:
+        table = Table("stage", "rows computed", "rows it failed on")
+        for stage, count in sorted(built.stage_rows.items()):
+            failed = ", ".join(f"{number} {kind}" for kind, number in built.errors.get(stage, {}).items())
+            table.add_row(stage, str(count), failed)
+        console.print(table)
+    console.print(f"{corpus} is at version {built.version} after {built.wall_s:.1f} s; log: {built.log}")

@@ -1,0 +1,53 @@
+"""`tuwen status DIR`"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from tuwen.cli import print_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("corpus", metavar="DIR", help="corpus folder")
+    parser.add_argument("--allow-code", action="store_true", help="let the corpus name stages as package.module:Class")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print rows per table, freshness per stage, damaged units, selections and versions."""
+    from tuwen.engine.status import status
+
+    found = status(arguments.corpus, allow_code=arguments.allow_code)
+    print_json(found) if arguments.json else print_status(found)
+    return 0
+
+
+def print_status(found: dict[str, Any]) -> None:
+    """The status as tables."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    versions = found["versions"]
+    console.print(f"{found['path']}: version {versions[-1] if versions else 'none yet'}, format {found['format']}")
+    table = Table("table", "rows", "fragments", "columns")
+    for name, described in found["tables"].items():
+        table.add_row(name, str(described["num_rows"]), str(described["num_fragments"]), str(described["num_columns"]))
+    console.print(table)
+    table = Table("stage", "table", "rows", "up to date", "errors", "out of date because")
+    for stage in found["stages"]:
+        errors = ", ".join(f"{count} {kind}" for kind, count in stage["errors"].items())
+        table.add_row(
+            stage["stage"],
+            stage["table"],
+            str(stage["num_rows"]),
+            str(stage["num_fresh"]),
+            errors,
+            "; ".join(stage["reasons"]),
+        )
+    console.print(table)
+    for unit in found["damaged_units"]:
+        console.print(f"[yellow]{unit['location']}[/yellow] {unit['error']}: {unit['message']}")
+    console.print(f"Selections: {', '.join(found['selections']) or 'none'}")

@@ -1,0 +1,325 @@
+"""A corpus: one folder of Lance tables, opened for reading or, under a lock, for writing."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import lance
+import pyarrow as pa
+
+from tuwen.corpus.content import ContentDigest
+from tuwen.corpus.tables import TABLES
+from tuwen.errors import TuwenError, UsageError
+
+if TYPE_CHECKING:
+    import duckdb
+
+FORMAT = 1
+STORAGE_VERSION: Final = "2.2"
+STAGE_KEY = b"tuwen:stage"
+DEFAULT_MEMORY = "2GB"
+SCAN_ROWS = 8_192
+BLOB_SCAN_ROWS = 256
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Columns of a stored table as something DuckDB can scan as often as it likes."""
+
+    dataset: lance.LanceDataset
+    columns: list[str]
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return scan_dataset(self.dataset, self.columns).__arrow_c_stream__(requested_schema)
+
+
+class Corpus:
+    """The tables of one corpus folder.
+
+    `Corpus.open(path)` reads; `Corpus.create(path)` makes the folder when it is not there. Reading always sees the
+    latest committed version of each table, or the one it was opened at (`Corpus.open(path, version=3)`).
+    """
+
+    def __init__(self, path: Path, versions: Mapping[str, int] | None = None) -> None:
+        self.path = path
+        self._versions = versions
+
+    @classmethod
+    def create(cls, path: str | Path) -> Corpus:
+        """Open the corpus at `path`, making an empty one if there is none."""
+        path = Path(path)
+        if (path / "corpus.json").exists():
+            return cls.open(path)
+        if path.exists() and any(path.iterdir()):
+            raise UsageError(f"{path} is not empty and holds no corpus; name a new folder")
+        for name in ("tmp", "ledgers", "states", "logs"):
+            (path / name).mkdir(parents=True, exist_ok=True)
+        for name, table in TABLES.items():
+            lance.write_dataset(
+                stored_schema(table.schema, table.blobs).empty_table(),
+                str(path / f"{name}.lance"),
+                data_storage_version=STORAGE_VERSION,
+            )
+        write_json(path / "corpus.json", {"format": FORMAT})  # last: its presence says that the corpus is whole
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: str | Path, version: int | None = None) -> Corpus:
+        """Open an existing corpus, at a numbered corpus version or (default) at its latest state."""
+        path = Path(path)
+        try:
+            described = json.loads((path / "corpus.json").read_text())
+        except FileNotFoundError:
+            raise UsageError(f"{path} holds no corpus; `tuwen build RECIPE --corpus {path}` makes one") from None
+        except ValueError as error:
+            raise TuwenError(f"{path / 'corpus.json'} is damaged: {error}") from error
+        check_format(path, described.get("format"))
+        if version is None:
+            return cls(path)
+        from tuwen.corpus.versions import read_version
+
+        return cls(path, read_version(path, version)["tables"])
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the corpus' write lock. A second writer fails at once instead of waiting for hours."""
+        with (self.path / ".lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise TuwenError(f"{self.path} is being written by another tuwen; wait until it has finished") from None
+            yield
+
+    # Reading ----------------------------------------------------------------------------------------------------
+
+    def dataset(self, table: str) -> lance.LanceDataset:
+        """The Lance dataset of a table, for whatever this class does not offer."""
+        if table not in TABLES:
+            raise UsageError(f"no table {table!r}; a corpus has {', '.join(TABLES)}")
+        version = self._versions[table] if self._versions else None
+        return lance.dataset(str(self.path / f"{table}.lance"), version=version)
+
+    def schema(self, table: str) -> pa.Schema:
+        """Arrow schema of the table as it is read: base columns and whatever stages have added."""
+        schema = self.dataset(table).schema
+        for name in TABLES[table].blobs:
+            schema = schema.set(schema.get_field_index(name), pa.field(name, pa.large_binary()))
+        return schema
+
+    def columns(self, table: str) -> dict[str, str | None]:
+        """Column name → name of the stage that wrote it; None for base columns."""
+        written = {}
+        for field in self.dataset(table).schema:
+            stage = (field.metadata or {}).get(STAGE_KEY)
+            written[field.name] = stage.decode() if stage else None
+        return written
+
+    def count(self, table: str) -> int:
+        """Number of rows."""
+        return int(self.dataset(table).count_rows())
+
+    def scan(self, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.RecordBatchReader:
+        """Stream columns (default: all but image bytes), in storage order; `where` is a Lance filter expression."""
+        if columns is None:
+            columns = [name for name in self.schema(table).names if name not in TABLES[table].blobs]
+        return scan_dataset(self.dataset(table), list(columns), where)
+
+    def table(self, name: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
+        """As `scan`, read into memory."""
+        return self.scan(name, columns, where).read_all()
+
+    def images(self, ids: Sequence[str]) -> list[bytes | None]:
+        """Original bytes of images, in the order asked for; None for an unknown id."""
+        dataset = self.dataset("images")
+        positions = self._positions().find(ids)
+        known = [position for position in positions if position >= 0]
+        found = dict(
+            zip(
+                known,
+                (data for _, data in dataset.read_blobs("bytes", indices=known, preserve_order=True)),
+                strict=True,
+            )
+            if known
+            else []
+        )
+        return [found.get(position) for position in positions]
+
+    def _positions(self) -> KeyIndex:
+        dataset = self.dataset("images")
+        cached = getattr(self, "_image_positions", None)
+        if cached is None or cached[0] != dataset.version:
+            cached = (dataset.version, KeyIndex.of(scan_dataset(dataset, ["image_id"])))
+            self._image_positions = cached
+        return cached[1]
+
+    def version(self) -> dict[str, int]:
+        """Table → Lance version. Changes whenever anything is committed."""
+        return {name: int(self.dataset(name).version) for name in TABLES}
+
+    def content(self, table: str, column: str) -> str:
+        """Digest of a column over the whole table, from what is recorded with its fragments."""
+        from tuwen.corpus.columns import TableState
+
+        return TableState.read(self, table).content(column)
+
+    def recipe(self) -> dict[str, Any]:
+        """The recipe of the last build, as plain values; empty before the first."""
+        path = self.path / "recipe.json"
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+
+    # SQL --------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def connect(self, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A DuckDB connection in memory that spills into the corpus' tmp folder beyond `memory` (e.g. "2GB")."""
+        import duckdb
+
+        spill = self.path / "tmp" / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}"
+        connection = duckdb.connect(
+            ":memory:",
+            config={
+                "memory_limit": memory or os.environ.get("TUWEN_MEMORY", DEFAULT_MEMORY),
+                "temp_directory": str(spill),
+                "threads": "2",
+                "autoinstall_known_extensions": "false",  # nothing is ever installed at run time
+            },
+        )
+        try:
+            yield connection
+        finally:
+            connection.close()
+            shutil.rmtree(spill, ignore_errors=True)
+
+    def stored(self, table: str, columns: Sequence[str]) -> Stored:
+        """Columns of a table for `connection.register(name, …)`."""
+        return Stored(self.dataset(table), list(columns))
+
+    def sql(self, query: str, columns: Mapping[str, Sequence[str]]) -> pa.RecordBatchReader:
+        """Stream the result of a DuckDB query over the named tables, of which it sees only the named columns."""
+
+        results = self._run(query, columns)
+        schema = next(results)
+        return pa.RecordBatchReader.from_batches(schema, results)
+
+    def _run(self, query: str, columns: Mapping[str, Sequence[str]]) -> Iterator[pa.Schema | pa.RecordBatch]:
+        with self.connect() as connection:
+            for table, names in columns.items():
+                connection.register(table, self.stored(table, names))
+            reader = connection.sql(query).to_arrow_reader(SCAN_ROWS)
+            yield reader.schema
+            yield from reader
+            del reader
+
+
+class KeyIndex:
+    """Sorted keys of a table and where their rows are: 24 bytes a row, looked up in bulk."""
+
+    def __init__(self, keys: Any, positions: Any) -> None:
+        self._keys, self._positions_of = keys, positions
+
+    @classmethod
+    def of(cls, keys: pa.RecordBatchReader) -> KeyIndex:
+        """Index the only column of `keys`, 32 hexadecimal digits each, in the order of the rows."""
+        import numpy as np
+
+        pieces = [packed_keys(batch.column(0)) for batch in keys]
+        packed = np.concatenate(pieces) if pieces else np.empty(0, dtype="S16")
+        order = np.argsort(packed, kind="stable")
+        return cls(packed[order], order)
+
+    def find(self, keys: Sequence[str | None] | pa.Array) -> list[int]:
+        """Row position of each key; -1 where it is unknown or null."""
+        import numpy as np
+
+        if not len(keys) or not len(self._keys):
+            return [-1] * len(keys)
+        array = keys if isinstance(keys, pa.Array) else pa.array(keys, pa.string())
+        packed = packed_keys(array)
+        places = np.minimum(np.searchsorted(self._keys, packed), len(self._keys) - 1)
+        hit = (self._keys[places] == packed) & array.is_valid().to_numpy(zero_copy_only=False)
+        return [int(value) for value in np.where(hit, self._positions_of[places], -1)]
+
+
+def packed_keys(keys: pa.Array) -> Any:
+    """Ids as an `S16` array (16 raw bytes each). Anything that is not an id, null included, becomes zeros."""
+    import numpy as np
+
+    zero = "0" * 32
+    texts = [key if key is not None and len(key) == 32 else zero for key in keys.to_pylist()]
+    try:
+        raw = bytes.fromhex("".join(texts))
+    except ValueError:
+        raw = b"".join(_raw_key(text) for text in texts)
+    return np.frombuffer(raw, dtype="S16")
+
+
+def _raw_key(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return bytes(16)
+
+
+def stored_schema(schema: pa.Schema, blobs: Sequence[str]) -> pa.Schema:
+    """The schema that Lance stores: large binary columns in `blobs` become Lance blobs."""
+    for name in blobs:
+        schema = schema.set(schema.get_field_index(name), lance.blob_field(name))
+    return schema
+
+
+def scan_dataset(
+    source: lance.LanceDataset | lance.LanceFragment,
+    columns: list[str],
+    where: str | None = None,
+    rows: int | None = None,
+) -> pa.RecordBatchReader:
+    """Stream columns of a dataset or fragment in storage order, blobs as large_binary, in batches of `rows`."""
+    blobs = any(isinstance(source.schema.field(name).type, pa.BaseExtensionType) for name in columns)
+    return source.scanner(
+        columns=columns,
+        filter=where,
+        blob_handling="all_binary" if blobs else None,
+        batch_size=rows or (BLOB_SCAN_ROWS if blobs else SCAN_ROWS),
+        batch_readahead=2 if blobs else 4,
+    ).to_reader()
+
+
+def check_format(path: Path, found: object) -> None:
+    """Refuse a corpus of another format with what to do about it."""
+    if found == FORMAT:
+        return
+    if isinstance(found, int) and found > FORMAT:
+        raise TuwenError(
+            f"{path} has corpus format {found}, this tuwen writes {FORMAT}; run: pip install --upgrade tuwen"
+        )
+    raise TuwenError(
+        f"{path} has corpus format {found!r}, which this tuwen ({FORMAT}) cannot migrate; "
+        "export it with the tuwen that wrote it (`tuwen export DIR --to parquet`) and import it with this one"
+    )
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of one, even after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as stream:
+        json.dump(value, stream, ensure_ascii=False, indent=1, sort_keys=True)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)
+
+
+def table_digest(batches: pa.RecordBatchReader) -> str:
+    """Content digest of a stream of batches."""
+    running = ContentDigest()
+    for batch in batches:
+        running.update(batch)
+    return running.hexdigest()

@@ -1,0 +1,125 @@
+"""The way out and back: every table, column and ledger as plain Parquet, and an equal corpus made from it.
+
+    OUT/corpus.json              format, and per table and fragment: file, rows, and the freshness record of each stage
+    OUT/<table>/00000.parquet    one file per fragment, every column of the table (null where not computed)
+    OUT/ledgers/ OUT/states/ OUT/recipe.json    as they are in the corpus
+
+Two corpora are equal when every column of every table has the same content digest in fragments of the same rows.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tuwen.corpus.columns import (
+    ColumnFile,
+    ColumnWriter,
+    FragmentState,
+    TableState,
+    commit_columns,
+    declare_columns,
+    read_record,
+)
+from tuwen.corpus.corpus import FORMAT, STAGE_KEY, Corpus, check_format, scan_dataset, write_json
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.units import append_rows
+from tuwen.corpus.versions import tag_version
+from tuwen.errors import TuwenError, UsageError
+
+FOLDERS = ("ledgers", "states")
+
+
+def export_corpus(corpus: Corpus, to: str | Path) -> dict[str, int]:
+    """Write the corpus to the new folder `to`; returns rows per table. Memory: one batch."""
+    to = Path(to)
+    if to.exists() and any(to.iterdir()):
+        raise UsageError(f"{to} is not empty; name a new folder")
+    described: dict[str, Any] = {}
+    for table in TABLES:
+        (to / table).mkdir(parents=True)
+        state = TableState.read(corpus, table)
+        described[table] = [
+            _export_fragment(corpus, table, fragment, to / table / f"{number:05d}.parquet")
+            for number, fragment in enumerate(state.fragments)
+        ]
+    for name in FOLDERS:
+        shutil.copytree(corpus.path / name, to / name)
+    write_json(to / "recipe.json", corpus.recipe())
+    write_json(to / "corpus.json", {"format": FORMAT, "tables": described})  # last: the export is whole
+    return {table: sum(fragment["num_rows"] for fragment in fragments) for table, fragments in described.items()}
+
+
+def import_corpus(folder: str | Path, path: str | Path) -> Corpus:
+    """Make a corpus at the new folder `path` from an export; equal to the one exported, and as up to date."""
+    folder, path = Path(folder), Path(path)
+    try:
+        described = json.loads((folder / "corpus.json").read_text())
+        tables = described["tables"]
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{folder} holds no complete export: {error!r}") from error
+    check_format(folder, described["format"])
+    if path.exists() and any(path.iterdir()):
+        raise UsageError(f"{path} is not empty; name a new folder")
+    corpus = Corpus.create(path)
+    with corpus.writing():
+        for table, fragments in tables.items():
+            _import_table(corpus, table, fragments, folder / table)
+        for name in FOLDERS:
+            shutil.copytree(folder / name, path / name, dirs_exist_ok=True)
+        recipe = json.loads((folder / "recipe.json").read_text())
+        if recipe:
+            write_json(path / "recipe.json", recipe)
+        tag_version(corpus, "import")
+    return corpus
+
+
+def _export_fragment(corpus: Corpus, table: str, fragment: FragmentState, file: Path) -> dict[str, Any]:
+    dataset = corpus.dataset(table)
+    source = dataset.get_fragment(fragment.id)
+    schema = pa.schema([pa.field(column.name, column.type) for column in corpus.schema(table)])
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        for batch in scan_dataset(source, schema.names):
+            writer.write_batch(pa.RecordBatch.from_arrays(batch.columns, schema=schema))
+    stages = {}
+    for origin in fragment.columns.values():
+        if origin.stage not in stages:
+            owned = [f.name for f in dataset.schema if (f.metadata or {}).get(STAGE_KEY) == origin.stage.encode()]
+            record = read_record(corpus, table, origin.file)
+            stages[origin.stage] = {"columns": owned, "record": record, "content": origin.content}
+    return {"file": file.name, "num_rows": fragment.num_rows, "stages": stages}
+
+
+def _import_table(corpus: Corpus, table: str, fragments: list[dict[str, Any]], folder: Path) -> None:
+    base = TABLES[table].schema
+    for described in fragments:
+        added = append_rows(corpus, table, _batches(folder / described["file"], base))
+        if added != described["num_rows"]:
+            raise TuwenError(f"{folder / described['file']}: {added} rows, {described['num_rows']} were exported")
+    files = []
+    for described, fragment in zip(fragments, TableState.read(corpus, table).fragments, strict=True):
+        for stage, written in described["stages"].items():
+            path = folder / described["file"]
+            schema = pa.schema([pq.read_schema(path).field(name).remove_metadata() for name in written["columns"]])
+            declare_columns(corpus, table, stage, schema)
+            writer = ColumnWriter(corpus.path, table, stage, schema)
+            for batch in _batches(path, schema):
+                writer.write(batch)
+            if writer.content() != written["content"]:
+                raise TuwenError(f"{path}: the columns of {stage} are not what was exported")
+            files.append(
+                ColumnFile(fragment.id, stage, writer.close(written["record"]), writer.num_rows, fragment.base)
+            )
+    commit_columns(corpus, table, files)
+
+
+def _batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    rows = 256 if "bytes" in schema.names else 8_192
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=rows, columns=schema.names):
+        yield pa.RecordBatch.from_arrays([batch[name] for name in schema.names], schema=schema)

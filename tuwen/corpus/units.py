@@ -1,0 +1,226 @@
+"""Appending units: exactly once, whatever happens in between.
+
+One unit is several appends (images, fetches, pairs, documents) and then its row in `units`, which seals it. Before the
+first append a journal notes the version of every table; a run that finds a journal of an unsealed unit puts the
+tables back and reads the unit again. So a table never holds half a unit once a build has started.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lance
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, packed_keys, scan_dataset, stored_schema, write_json
+from tuwen.corpus.tables import TABLES
+
+APPEND_ORDER = ("images", "fetches", "pairs", "documents")
+MERGE_AT = 100_000
+
+
+class KeySet:
+    """Keys that a table holds already: 16 bytes each, plus a small set of recent ones."""
+
+    def __init__(self, keys: Iterable[pa.RecordBatch] = ()) -> None:
+        pieces = [packed_keys(batch.column(0)) for batch in keys]
+        self._sorted = np.sort(np.concatenate(pieces)) if pieces else np.empty(0, dtype="S16")
+        self._recent: set[bytes] = set()
+
+    def add_new(self, keys: pa.Array) -> pa.Array:
+        """Add keys; a boolean array says which were not there before (the first of equal ones counts as new)."""
+        packed = packed_keys(keys)
+        if len(self._sorted):
+            places = np.minimum(np.searchsorted(self._sorted, packed), len(self._sorted) - 1)
+            known = self._sorted[places] == packed
+        else:
+            known = np.zeros(len(packed), dtype=bool)
+        new = np.zeros(len(packed), dtype=bool)
+        for row in np.flatnonzero(~known):
+            key = bytes(packed[row])
+            if key not in self._recent:
+                self._recent.add(key)
+                new[row] = True
+        if len(self._recent) >= MERGE_AT:
+            self._sorted = np.sort(np.concatenate([self._sorted, np.array(list(self._recent), dtype="S16")]))
+            self._recent.clear()
+        return pa.array(new)
+
+
+@dataclass(frozen=True)
+class SealedUnit:
+    """What is known of a unit besides its rows: the columns of `units` that counting does not give."""
+
+    source: str
+    name: str
+    location: str
+    reader_version: int
+    num_records: int
+    num_bad_records: int
+    error: str | None
+    message: str | None
+
+
+class UnitAppender:
+    """Appends units to a corpus; knows the keys that are in it. Only under the write lock, one at a time."""
+
+    def __init__(self, corpus: Corpus) -> None:
+        self._corpus = corpus
+        recover(corpus)
+        self._known = {
+            name: KeySet(scan_dataset(corpus.dataset(name), [TABLES[name].key]))
+            for name in ("images", "documents", "fetches")
+        }
+
+    def append(self, unit: SealedUnit, rows: Mapping[str, Path]) -> dict[str, int]:
+        """Append a unit from one Arrow IPC file per table (base columns without source and source_unit).
+
+        Rows whose key is in the corpus already are left out, pairs with their document. Returns rows added per table.
+        """
+        corpus = self._corpus
+        write_json(
+            _journal(corpus.path),
+            {"source": unit.source, "source_unit": unit.name, "tables": corpus.version()},
+        )
+        new_documents = _new_keys(rows, "documents", self._known["documents"])
+        new = {
+            "images": lambda batch: self._known["images"].add_new(batch["image_id"]),
+            "fetches": lambda batch: self._known["fetches"].add_new(batch["fetch_id"]),
+            "pairs": _pairs_of(new_documents),
+            "documents": _first_of(new_documents),
+        }
+        counts = {}
+        for name in APPEND_ORDER:
+            batches = (batch.filter(new[name](batch)) for batch in _read(rows.get(name)))
+            counts[name] = _append(corpus, name, (_with_source(batch, unit) for batch in batches if batch.num_rows))
+        self._seal(unit, counts)
+        _journal(corpus.path).unlink()
+        return counts
+
+    def _seal(self, unit: SealedUnit, counts: dict[str, int]) -> None:
+        row = {
+            "source": unit.source,
+            "source_unit": unit.name,
+            "location": unit.location,
+            "reader_version": unit.reader_version,
+            "num_records": unit.num_records,
+            **{f"num_{name}": count for name, count in counts.items()},
+            "num_bad_records": unit.num_bad_records,
+            "error": unit.error,
+            "message": unit.message,
+        }
+        _append(self._corpus, "units", [pa.RecordBatch.from_pylist([row], schema=TABLES["units"].schema)])
+
+
+def sealed_units(corpus: Corpus) -> set[tuple[str, str]]:
+    """(source, source_unit) of every unit that is completely in the corpus."""
+    table = corpus.table("units", ["source", "source_unit"])
+    return set(zip(table["source"].to_pylist(), table["source_unit"].to_pylist(), strict=True))
+
+
+def recover(corpus: Corpus) -> str | None:
+    """Undo a half-appended unit that a killed run left; returns its name. Only under the write lock."""
+    path = _journal(corpus.path)
+    if not path.exists():
+        return None
+    journal: dict[str, Any] = json.loads(path.read_text())
+    unfinished = (journal["source"], journal["source_unit"]) not in sealed_units(corpus)
+    if unfinished:
+        for table, version in journal["tables"].items():
+            if corpus.dataset(table).version != version:
+                lance.dataset(str(corpus.path / f"{table}.lance"), version=version).restore()  # type: ignore[no-untyped-call]
+    path.unlink()
+    return str(journal["source_unit"]) if unfinished else None
+
+
+def append_rows(corpus: Corpus, table: str, batches: Iterable[pa.RecordBatch]) -> int:
+    """Append complete base rows (source columns included) to a table in one commit; returns how many."""
+    return _append(corpus, table, batches)
+
+
+def _append(corpus: Corpus, table: str, batches: Iterable[pa.RecordBatch]) -> int:
+    described = TABLES[table]
+    schema = stored_schema(described.schema, described.blobs)
+    count = 0
+
+    def stored() -> Iterator[pa.RecordBatch]:
+        nonlocal count
+        for batch in batches:
+            count += batch.num_rows
+            columns = [_blobs(batch[name]) if name in described.blobs else batch[name] for name in schema.names]
+            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+    iterator = stored()
+    first = next(iterator, None)
+    if first is None:
+        return 0
+
+    def all_batches() -> Iterator[pa.RecordBatch]:
+        yield first
+        yield from iterator
+
+    lance.write_dataset(
+        pa.RecordBatchReader.from_batches(schema, all_batches()),
+        str(corpus.path / f"{table}.lance"),
+        mode="append",
+        data_storage_version=STORAGE_VERSION,
+        max_rows_per_file=described.rows_per_fragment,
+    )
+    return count
+
+
+def _blobs(values: pa.Array) -> pa.Array:
+    """Large binary values as Lance blobs, without copying them."""
+    field = lance.blob_field("bytes")
+    empty = {part.name: pa.nulls(len(values), part.type) for part in field.type.storage_type}
+    storage = pa.StructArray.from_arrays(
+        list({**empty, "data": values}.values()), fields=list(field.type.storage_type), mask=values.is_null()
+    )
+    return pa.ExtensionArray.from_storage(field.type, storage)
+
+
+def _read(path: Path | None) -> Iterator[pa.RecordBatch]:
+    if path is None:
+        return
+    with pa.memory_map(str(path)) as source:
+        yield from pa.ipc.open_stream(source)
+
+
+def _new_keys(rows: Mapping[str, Path], table: str, known: KeySet) -> pa.Array:
+    key = TABLES[table].key
+    pieces = [batch[key].filter(known.add_new(batch[key])) for batch in _read(rows.get(table))]
+    return pa.concat_arrays([pa.array([], pa.string()), *pieces])
+
+
+def _pairs_of(documents: pa.Array) -> Any:
+    seen = KeySet()
+
+    def mask(batch: pa.RecordBatch) -> pa.Array:
+        return pc.and_(pc.is_in(batch["document_id"], documents), seen.add_new(batch["pair_id"]))
+
+    return mask
+
+
+def _first_of(documents: pa.Array) -> Any:
+    seen = KeySet()
+
+    def mask(batch: pa.RecordBatch) -> pa.Array:
+        return pc.and_(pc.is_in(batch["document_id"], documents), seen.add_new(batch["document_id"]))
+
+    return mask
+
+
+def _with_source(batch: pa.RecordBatch, unit: SealedUnit) -> pa.RecordBatch:
+    for name, value in (("source", unit.source), ("source_unit", unit.name)):
+        batch = batch.append_column(name, pa.array([value], pa.string()).take(pa.array(np.zeros(batch.num_rows, int))))
+    return batch
+
+
+def _journal(path: Path) -> Path:
+    return path / "unit-journal.json"

@@ -1,0 +1,215 @@
+"""`tuwen build`: bring a corpus up to date with a recipe, doing only what is not done yet."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tuwen.corpus.columns import ColumnFile, commit_columns, declare_columns, remove_partial_files
+from tuwen.corpus.corpus import Corpus, write_json
+from tuwen.corpus.units import recover
+from tuwen.corpus.versions import tag_version
+from tuwen.engine.ingest import Ingested, NewUnit, ingest, new_units
+from tuwen.engine.local import Workers
+from tuwen.engine.plan import Freshness, Order, Pass, Work, estimated_bytes, written_schema
+from tuwen.engine.progress import Progress, RunLog
+from tuwen.engine.recipe import Recipe
+from tuwen.engine.state import forget_fitted, write_state
+from tuwen.engine.work import Outcome, StageTask, Task, run
+from tuwen.parts import name_of
+from tuwen.stages import Stage, kind_of
+
+COMMIT_EVERY_S = 10.0  # a commit costs milliseconds per thousand column files; a kill costs at most this much work
+
+
+@dataclass(frozen=True)
+class Step:
+    """A stage in the plan: on how many fragments and rows it has to run, why, about how many bytes it will write."""
+
+    stage: str
+    table: str
+    num_fragments: int
+    num_rows: int
+    num_bytes: int
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build would do. `units` are (source, name, location, bytes) of what is not read yet."""
+
+    units: list[tuple[str, str, str, int]]
+    steps: list[Step]
+    stages: list[str]
+
+    @property
+    def nothing_to_do(self) -> bool:
+        """True when the corpus is up to date with the recipe."""
+        return not self.units and not self.steps
+
+
+@dataclass
+class Built:
+    """What a build did: rows added, rows computed per stage, rows that stages failed on, the corpus version."""
+
+    version: int = 0
+    ingested: Ingested = field(default_factory=Ingested)
+    stage_rows: dict[str, int] = field(default_factory=dict)
+    errors: dict[str, dict[str, int]] = field(default_factory=dict)
+    undone_unit: str | None = None
+    log: Path | None = None
+    wall_s: float = 0.0
+
+    @property
+    def did_nothing(self) -> bool:
+        """True when everything was up to date."""
+        return not self.ingested.num_units and not self.stage_rows
+
+
+def plan(recipe: Recipe, path: str | Path) -> Plan:
+    """The plan of `build`, without doing any of it. Works where there is no corpus yet."""
+    order = Order.of(recipe.stages)
+    corpus = Corpus.open(path) if (Path(path) / "corpus.json").exists() else None
+    units = new_units(corpus, recipe.sources)
+    steps: list[Step] = []
+    if corpus is not None:
+        freshness, ahead = Freshness(corpus, order), dict[str, set[int]]()
+        for part in order.passes:
+            for stage in part.stages:
+                work = freshness.pending(stage, ahead)
+                ahead[name_of(stage)] = {item.fragment.id for item in work}
+                steps += _step(stage, work)
+    listed = [(new.source_name, new.unit.name, new.unit.location, new.unit.num_bytes) for new in units]
+    return Plan(listed, steps, [name_of(stage) for part in order.passes for stage in part.stages])
+
+
+def _step(stage: Stage, work: list[Work]) -> Iterator[Step]:
+    if work:
+        rows = sum(item.fragment.num_rows for item in work)
+        reasons = tuple(sorted({item.reason for item in work}))
+        yield Step(name_of(stage), stage.table, len(work), rows, estimated_bytes(stage, rows), reasons)
+
+
+def build(
+    recipe: Recipe, path: str | Path, *, workers: int | None = None, refit: bool = False, quiet: bool = False
+) -> Built:
+    """Bring the corpus at `path` (made if needed) up to date with `recipe`. See `Built`.
+
+    Killed at any point, the next call goes on from the last commit. `workers` defaults to the number of cores and
+    never changes a result.
+    """
+    started = time.monotonic()
+    order = Order.of(recipe.stages)
+    for named in recipe.sources:
+        named.source.units()  # refuse a source that names nothing before anything is made
+    corpus = Corpus.create(path)
+    built, progress = Built(), Progress(quiet=quiet)
+    with corpus.writing(), Workers(workers or os.cpu_count() or 1) as pool:
+        log = RunLog(corpus.path / "logs", "build")
+        built.log = log.path
+        built.undone_unit = recover(corpus)
+        remove_partial_files(corpus)
+        _clear_tmp(corpus)
+        log.write("start", recipe=recipe.mapping, workers=pool.number, undone_unit=built.undone_unit)
+        units: list[NewUnit] = new_units(corpus, recipe.sources)
+        built.ingested = ingest(corpus, units, pool, progress, log)
+        if refit:
+            for stage in recipe.stages:
+                forget_fitted(corpus, stage)
+        runner = _Runner(corpus, order, pool, progress, log, built)
+        for part in order.passes:
+            runner.run(part)
+        if recipe.mapping != corpus.recipe():
+            write_json(corpus.path / "recipe.json", recipe.mapping)
+        built.version = tag_version(corpus, "build")
+        built.wall_s = time.monotonic() - started
+        log.write("end", version=built.version, stage_rows=built.stage_rows, errors=built.errors, wall_s=built.wall_s)
+    return built
+
+
+def _clear_tmp(corpus: Corpus) -> None:
+    import shutil
+
+    for path in (corpus.path / "tmp").iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@dataclass
+class _Runner:
+    corpus: Corpus
+    order: Order
+    pool: Workers
+    progress: Progress
+    log: RunLog
+    built: Built
+
+    def run(self, part: Pass) -> None:
+        """Run one pass: prepare states, run tasks, commit as they finish."""
+        freshness, ahead = Freshness(self.corpus, self.order), dict[str, set[int]]()
+        work: dict[int, list[Work]] = {}
+        for stage in part.stages:
+            for item in freshness.pending(stage, ahead):
+                ahead.setdefault(name_of(stage), set()).add(item.fragment.id)
+                work.setdefault(item.fragment.id, []).append(item)
+        if not work:
+            return
+        pending = [stage for stage in part.stages if name_of(stage) in ahead]
+        states: dict[str, Path] = {}
+        for stage in pending:
+            declare_columns(self.corpus, part.table, name_of(stage), written_schema(stage))
+            if kind_of(stage) != "local":
+                states[name_of(stage)] = write_state(self.corpus, stage)
+        identities = {name_of(stage): Freshness(self.corpus, self.order).identity(stage) for stage in pending}
+        tasks = [self._task(part, items, freshness, identities, states) for items in work.values()]
+        self._execute(part, tasks, title=f"{part.table}: {', '.join(name_of(stage) for stage in pending)}")
+        for path in states.values():
+            if path.parent == self.corpus.path / "tmp":
+                path.unlink()
+
+    def _task(
+        self, part: Pass, items: list[Work], freshness: Freshness, identities: dict[str, Any], states: dict[str, Path]
+    ) -> Task:
+        fragment = items[0].fragment
+        stages = []
+        for item in items:
+            name = name_of(item.stage)
+            record = {**identities[name], "reads": freshness.reads(item.stage, fragment)}
+            stages.append(StageTask(item.stage, record, states.get(name)))
+        return Task(self.corpus.path, part.table, fragment.id, fragment.base, tuple(stages))
+
+    def _execute(self, part: Pass, tasks: list[Task], title: str) -> None:
+        finished: list[ColumnFile] = []
+        last = time.monotonic()
+        with self.progress.phase(title, len(tasks), "fragments") as phase:
+            try:
+                for outcome in self.pool.unordered(run, tasks):
+                    finished += outcome.files
+                    self._note(outcome)
+                    phase.advance()
+                    if time.monotonic() - last >= COMMIT_EVERY_S:
+                        commit_columns(self.corpus, part.table, finished)
+                        finished, last = [], time.monotonic()
+            finally:  # a failed task must not cost what the others have finished
+                commit_columns(self.corpus, part.table, finished)
+
+    def _note(self, outcome: Outcome) -> None:
+        for file in outcome.files:
+            self.built.stage_rows[file.stage] = self.built.stage_rows.get(file.stage, 0) + file.num_rows
+        for stage, counts in outcome.errors.items():
+            known = self.built.errors.setdefault(stage, {})
+            for kind, count in counts.items():
+                known[kind] = known.get(kind, 0) + count
+        self.log.write(
+            "fragment",
+            table=outcome.task.table,
+            fragment=outcome.task.fragment_id,
+            stages=[file.stage for file in outcome.files],
+            rows=outcome.num_rows,
+            errors=outcome.errors,
+            examples=outcome.examples,
+            cpu_s=round(outcome.cpu_s, 3),
+        )

@@ -1,0 +1,139 @@
+"""Reading the units of sources into the corpus: workers read and spool, the driver commits, in the units' order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.units import SealedUnit, UnitAppender, sealed_units
+from tuwen.engine.local import Workers
+from tuwen.engine.progress import Progress, RunLog
+from tuwen.engine.recipe import NamedSource
+from tuwen.sources import Report, Source, Unit
+
+
+@dataclass(frozen=True)
+class NewUnit:
+    """A unit that the corpus does not hold yet."""
+
+    source_name: str
+    source: Source
+    unit: Unit
+
+
+@dataclass(frozen=True)
+class _Spooled:
+    new: NewUnit
+    folder: Path
+    report: Report
+    cpu_s: float
+
+
+@dataclass
+class Ingested:
+    """What reading new units added, in rows per table, and the units that could not be read to their end."""
+
+    num_units: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    damaged: list[tuple[str, str]] = field(default_factory=list)
+
+
+def new_units(corpus: Corpus | None, sources: Sequence[NamedSource]) -> list[NewUnit]:
+    """Units that are not sealed in the corpus, in the order of the recipe and of each source."""
+    sealed = sealed_units(corpus) if corpus is not None else set()
+    found: dict[tuple[str, str], NewUnit] = {}
+    for named in sources:
+        for unit in named.source.units():
+            if (named.name, unit.name) not in sealed:
+                found.setdefault((named.name, unit.name), NewUnit(named.name, named.source, unit))
+    return list(found.values())
+
+
+def ingest(corpus: Corpus, units: Sequence[NewUnit], workers: Workers, progress: Progress, log: RunLog) -> Ingested:
+    """Read units and append them, each exactly once. Only under the write lock."""
+    result = Ingested()
+    appender = UnitAppender(corpus)
+    if not units:
+        return result
+    folder = corpus.path / "tmp" / f"units-{os.getpid()}"
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        jobs = [(new, folder / f"{number:06d}") for number, new in enumerate(units)]
+        with progress.phase("reading", len(units), "units") as phase:
+            for spooled in workers.ordered(_spool, jobs):
+                counts = _append(appender, spooled)
+                _record(result, spooled, counts, log)
+                phase.advance(note=f"{result.rows.get('documents', 0)} pages, {result.rows.get('images', 0)} images")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return result
+
+
+def _append(appender: UnitAppender, spooled: _Spooled) -> dict[str, int]:
+    new, report = spooled.new, spooled.report
+    sealed = SealedUnit(
+        new.source_name,
+        new.unit.name,
+        new.unit.location,
+        new.source.version,
+        report.num_records,
+        report.num_bad_records,
+        report.error,
+        "; ".join(report.messages) or None,
+    )
+    counts = appender.append(sealed, {path.stem: path for path in spooled.folder.glob("*.arrow")})
+    shutil.rmtree(spooled.folder)
+    return counts
+
+
+def _record(result: Ingested, spooled: _Spooled, counts: dict[str, int], log: RunLog) -> None:
+    report = spooled.report
+    result.num_units += 1
+    for table, count in counts.items():
+        result.rows[table] = result.rows.get(table, 0) + count
+    if report.error:
+        result.damaged.append((spooled.new.unit.location, f"{report.error}: {'; '.join(report.messages)}"))
+    log.write(
+        "unit",
+        source=spooled.new.source_name,
+        source_unit=spooled.new.unit.name,
+        location=spooled.new.unit.location,
+        records=report.num_records,
+        rows=counts,
+        error=report.error,
+        messages=report.messages,
+        cpu_s=round(spooled.cpu_s, 3),
+    )
+
+
+def _spool(job: tuple[NewUnit, Path]) -> _Spooled:
+    """Read one unit into one Arrow IPC file per table. Runs in a worker; memory is bounded by the source's batches."""
+    new, folder = job
+    started = time.process_time()
+    folder.mkdir(parents=True)
+    report = Report()
+    writers: dict[str, tuple[pa.OSFile, pa.RecordBatchStreamWriter]] = {}
+    try:
+        for table, batch in new.source.read(new.unit, report):
+            if table not in writers:
+                sink = pa.OSFile(str(folder / f"{table}.arrow"), "wb")
+                writers[table] = (sink, pa.ipc.new_stream(sink, spool_schema(table)))
+            writers[table][1].write_batch(batch)
+    finally:
+        for sink, writer in writers.values():
+            writer.close()
+            sink.close()
+    return _Spooled(new, folder, report, time.process_time() - started)
+
+
+def spool_schema(table: str) -> pa.Schema:
+    """Base schema of a table as sources yield it: without `source` and `source_unit`."""
+    return pa.schema([column for column in TABLES[table].schema if column.name not in ("source", "source_unit")])

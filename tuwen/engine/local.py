@@ -1,0 +1,84 @@
+"""Running tasks on this machine: worker processes, results in whatever order they finish or strictly in order."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from tuwen.errors import TuwenError
+
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
+AHEAD = 2  # tasks that wait for a free worker; more would only hold memory and disk
+
+# One thread a process: the processes are the parallelism, and a pinned thread count keeps timings readable.
+THREAD_VARIABLES = ("LANCE_CPU_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS", "TOKIO_WORKER_THREADS")
+
+
+class Workers:
+    """A pool of worker processes; with one worker, everything runs in this process."""
+
+    def __init__(self, number: int) -> None:
+        self.number = max(1, number)
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=error is None, cancel_futures=True)
+            if error is not None:
+                for process in multiprocessing.active_children():
+                    process.terminate()
+            self._pool = None
+
+    def unordered(self, work: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
+        """Results as they finish."""
+        if self.number == 1:
+            yield from map(work, arguments)
+            return
+        running: set[Future[Result]] = set()
+        for argument in arguments:
+            running.add(self._submit(work, argument))
+            if len(running) >= self.number + AHEAD:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (self._result(future) for future in done)
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (self._result(future) for future in done)
+
+    def ordered(self, work: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
+        """Results in the order of the arguments, a few tasks ahead of the reader."""
+        if self.number == 1:
+            yield from map(work, arguments)
+            return
+        running: deque[Future[Result]] = deque()
+        for argument in arguments:
+            running.append(self._submit(work, argument))
+            if len(running) >= self.number + AHEAD:
+                yield self._result(running.popleft())
+        while running:
+            yield self._result(running.popleft())
+
+    def _submit(self, work: Callable[[Argument], Result], argument: Argument) -> Future[Result]:
+        if self._pool is None:
+            for name in THREAD_VARIABLES:
+                os.environ.setdefault(name, "1")
+            # spawn: Lance and DuckDB run threads, which do not survive a fork
+            self._pool = ProcessPoolExecutor(self.number, mp_context=multiprocessing.get_context("spawn"))
+        return self._pool.submit(work, argument)
+
+    def _result(self, future: Future[Result]) -> Result:
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise TuwenError(
+                "a worker process died (out of memory, or a crash in a native library). Finished work is kept: run the "
+                "same command again, with --workers 1 if it happens at the same place"
+            ) from error

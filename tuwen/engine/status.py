@@ -1,0 +1,70 @@
+"""What a corpus holds and what is out of date, as plain values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tuwen.corpus.columns import TableState
+from tuwen.corpus.corpus import FORMAT, Corpus
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.versions import version_numbers
+from tuwen.engine.plan import Freshness, Order, Work
+from tuwen.engine.recipe import Recipe
+from tuwen.parts import name_of
+from tuwen.stages import error_column
+
+
+def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
+    """Tables, stages with their freshness and errors, damaged units, selections, versions. Reads no source."""
+    corpus = Corpus.open(path)
+    recipe = Recipe.from_mapping(corpus.recipe(), allow_code=allow_code)
+    tables = {}
+    for name in TABLES:
+        state = TableState.read(corpus, name)
+        rows = sum(fragment.num_rows for fragment in state.fragments)
+        tables[name] = {
+            "num_rows": rows,
+            "num_fragments": len(state.fragments),
+            "num_columns": len(corpus.columns(name)),
+        }
+    return {
+        "path": str(path),
+        "format": FORMAT,
+        "versions": version_numbers(corpus.path),
+        "tables": tables,
+        "stages": _stages(corpus, recipe, tables),
+        "selections": list(recipe.mapping.get("selections") or {}),
+        "damaged_units": corpus.table(
+            "units", ["source", "source_unit", "location", "num_records", "error", "message"], "error IS NOT NULL"
+        ).to_pylist(),
+    }
+
+
+def _stages(corpus: Corpus, recipe: Recipe, tables: dict[str, Any]) -> list[dict[str, Any]]:
+    order = Order.of(recipe.stages)
+    freshness, ahead = Freshness(corpus, order), dict[str, set[int]]()
+    found = []
+    for part in order.passes:
+        for stage in part.stages:
+            work: list[Work] = freshness.pending(stage, ahead)
+            ahead[name_of(stage)] = {item.fragment.id for item in work}
+            total = tables[stage.table]["num_rows"]
+            found.append(
+                {
+                    "stage": name_of(stage),
+                    "table": stage.table,
+                    "num_rows": total,
+                    "num_fresh": total - sum(item.fragment.num_rows for item in work),
+                    "reasons": sorted({item.reason for item in work}),
+                    "errors": _errors(corpus, stage.table, error_column(stage)),
+                }
+            )
+    return found
+
+
+def _errors(corpus: Corpus, table: str, column: str) -> dict[str, int]:
+    if column not in corpus.columns(table):
+        return {}
+    query = f'select "{column}" as kind, count(*) as n from {table} where "{column}" is not null group by 1 order by 1'
+    return {row["kind"]: row["n"] for row in corpus.sql(query, {table: [column]}).read_all().to_pylist()}

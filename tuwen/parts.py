@@ -1,0 +1,118 @@
+"""Names in recipes become parts: `text.language` is `tuwen.stages.text.language.Language`.
+
+There is no registry. A part is a frozen dataclass whose fields are its configuration; a name is its module
+path below the package of its kind, and the class is the module's last word in CamelCase. Code from elsewhere,
+`package.module:Class`, is loaded only when the caller allows it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from tuwen.errors import UsageError
+
+
+def camel_case(name: str) -> str:
+    """`perceptual_hash` → `PerceptualHash`."""
+    return "".join(word.capitalize() for word in name.split("_"))
+
+
+def names_in(package: str) -> list[str]:
+    """Names of all parts below `package` (`tuwen.stages` → `image.properties`, …), sorted."""
+    root = importlib.import_module(package)
+    found = []
+    for module in pkgutil.walk_packages(root.__path__, prefix=f"{package}."):
+        if module.ispkg:
+            continue
+        leaf = module.name.rsplit(".", 1)[-1]
+        if hasattr(importlib.import_module(module.name), camel_case(leaf)):
+            found.append(module.name.removeprefix(f"{package}."))
+    return sorted(found)
+
+
+def load_class(package: str, name: str, *, allow_code: bool = False) -> type:
+    """The class behind a name of a recipe.
+
+    Raises `UsageError` for unknown names (with the nearest known one) and for `package.module:Class` unless
+    `allow_code` is set: a recipe from a stranger must not run code.
+    """
+    if ":" in name:
+        if not allow_code:
+            raise UsageError(f"{name!r} would import code from outside tuwen; pass --allow-code if you trust it")
+        module_name, _, class_name = name.partition(":")
+        try:
+            return _class(importlib.import_module(module_name), class_name)
+        except (ImportError, AttributeError) as error:
+            raise UsageError(f"cannot import {name!r}: {error}") from error
+    module_name = f"{package}.{name}"
+    leaf = name.rsplit(".", 1)[-1]
+    if all(word.isidentifier() and not word.startswith("_") for word in name.split(".")):
+        try:
+            return _class(importlib.import_module(module_name), camel_case(leaf))
+        except ModuleNotFoundError as error:
+            # A missing dependency of an existing part is not an unknown name.
+            if error.name is None or not module_name.startswith(error.name):
+                raise
+        except AttributeError:
+            pass
+    kind = package.rsplit(".", 1)[-1]
+    raise UsageError(f"unknown name {name!r} in {kind}; {_nearest(name, names_in(package))}")
+
+
+def load(package: str, name: str, parameters: Mapping[str, Any] | None = None, *, allow_code: bool = False) -> Any:
+    """An instance of the part `name`, its parameters validated and converted by the types of its fields."""
+    return configure(load_class(package, name, allow_code=allow_code), name, parameters or {})
+
+
+def configure(cls: type, name: str, parameters: Mapping[str, Any]) -> Any:
+    """Validate `parameters` against the fields of dataclass `cls` and build it; `UsageError` says what is wrong."""
+    if not isinstance(parameters, Mapping):
+        raise UsageError(f"{name}: parameters must be a mapping, got {parameters!r}")
+    fields = [field.name for field in dataclasses.fields(cls) if field.init]
+    for key in parameters:
+        if key not in fields:
+            raise UsageError(f"{name}: unknown parameter {key!r}; {_nearest(str(key), fields)}")
+    try:
+        return TypeAdapter(cls).validate_python(dict(parameters))
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in problem['loc']) or name} = {problem['input']!r}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise UsageError(f"{name}: {problems}") from error
+    except ValueError as error:
+        raise UsageError(f"{name}: {error}") from error
+
+
+def name_of(part: object) -> str:
+    """The name that a recipe uses for this part (the inverse of `load_class`)."""
+    cls = part if isinstance(part, type) else type(part)
+    words = cls.__module__.split(".")
+    if words[0] == "tuwen" and camel_case(words[-1]) == cls.__name__:
+        return ".".join(words[2:])
+    return f"{cls.__module__}:{cls.__name__}"
+
+
+def parameters_of(part: Any) -> dict[str, Any]:
+    """The part's configuration as plain values, every field included."""
+    return {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+
+
+def _class(module: Any, name: str) -> type:
+    cls = getattr(module, name)
+    if not (isinstance(cls, type) and dataclasses.is_dataclass(cls)):
+        raise UsageError(f"{module.__name__}:{name} is not a dataclass, so it cannot be configured by a recipe")
+    return cls
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"

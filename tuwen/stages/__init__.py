@@ -1,0 +1,68 @@
+"""Stages: one published method each, in one file each. A stage adds columns and never judges.
+
+The whole contract is a frozen dataclass with three class attributes and a call:
+
+    @dataclass(frozen=True)
+    class Language:
+        \"\"\"Language of the text: BCP-47 tag and confidence in [0, 1]. <paper or spec URL>\"\"\"
+        table = "pairs"
+        reads = ("text",)
+        writes = pa.schema([("language", pa.string()), ("language_confidence", pa.float32())])
+
+        def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch: ...
+
+The call returns the same rows in the same order, with the columns of `writes` only. What a method needs beyond that
+it declares, and the engine hands over:
+
+`version`   int, default 1. Raise it whenever the results change: it is part of the column's freshness.
+`reads`     may follow a key: `image.width` from a table that has `image_id` (`pairs`, after `pair.resolve`),
+            `document.title` from one that has `document_id`. The batch then has a column of that dotted name;
+            null where the key is null or unknown.
+`pixels`    int. The call takes `pixels=list[Decoded]`, one per row: each image is decoded once for all stages, at
+            the smallest scale whose shorter side is still at least the largest `pixels` asked for (0: full size).
+`prepare`   method `prepare(corpus) -> pa.Table`, run once by the driver; the call then takes `state=` that table
+            (memory-mapped). `kind` says how long a state holds:
+`kind`      "local" (default: depends on the row alone), "corpus" (has `prepare`, which reads the columns named in
+            `surveys`, as `table.column`; recomputed when any of them changes), "fitted" (as corpus, but the state is
+            kept until the user asks to refit).
+`surveys`   tuple of `table.column` that `prepare` reads.
+
+An exception in a call is caught by the engine, which narrows the batch to the rows that cause it and writes the
+error's name for those rows in `<stage>_error` (`text.language` → `text_language_error`). A stage that knows what is
+wrong with a row raises nothing: it writes nulls, or an error column of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import pyarrow as pa
+
+from tuwen.parts import name_of
+
+
+@runtime_checkable
+class Stage(Protocol):
+    """What every stage has. See the module's text for the optional attributes."""
+
+    table: ClassVar[str]
+    reads: ClassVar[tuple[str, ...]]
+    writes: ClassVar[pa.Schema]
+
+    __call__: Callable[..., pa.RecordBatch]
+
+
+def error_column(stage: Stage) -> str:
+    """Name of the column that holds the error of the rows that this stage failed on; null elsewhere."""
+    return f"{name_of(stage).replace('.', '_').replace(':', '_')}_error"
+
+
+def kind_of(stage: Stage) -> str:
+    """local, corpus or fitted."""
+    return str(getattr(stage, "kind", "local"))
+
+
+def option(stage: Stage, name: str, default: Any = None) -> Any:
+    """An optional attribute of the contract."""
+    return getattr(stage, name, default)
