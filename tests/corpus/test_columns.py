@@ -63,8 +63,9 @@ def test_both_methods_give_the_same_table(corpus: Corpus, method: str) -> None:
 def test_the_record_lies_in_the_file_and_its_digest_in_the_name(corpus: Corpus) -> None:
     file = write(corpus, 0, record="äöü 图文")
     commit_columns(corpus, "pairs", [file])
-    origin = TableState.read(corpus, "pairs").fragments[0].columns["n"]
-    assert origin == parse_name(file.name)
+    columns = TableState.read(corpus, "pairs").fragments[0].columns
+    origin = columns["n"]
+    assert origin == columns["words"] == parse_name(file.name)
     assert read_record(corpus, "pairs", origin.file) == {"is": "äöü 图文"}
 
 

@@ -68,8 +68,11 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     named = next((word for word in words if word in VERBS), None)
     parsed = make_parser([named] if named else []).parse_args(words)
+    from tuwen.engine.memory import return_freed_memory
+
     logging.basicConfig(level=os.environ.get("TUWEN_LOG", "WARNING").upper(), format="%(levelname)s %(message)s")
     try:
+        return_freed_memory()
         return verb_module(parsed.verb).run(parsed)
     except UsageError as error:
         return _fail(error, 2)

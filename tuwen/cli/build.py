@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
         planned = plan(recipe, arguments.corpus)
         print_json(asdict(planned)) if arguments.json else print_plan(planned)
         return 0
-    built = build(recipe, arguments.corpus, workers=arguments.workers, refit=arguments.refit, quiet=arguments.json)
+    built = build(
+        recipe,
+        arguments.corpus,
+        workers=arguments.workers or os.cpu_count() or 1,
+        refit=arguments.refit,
+        quiet=arguments.json,
+    )
     print_json(asdict(built)) if arguments.json else print_built(built, arguments.corpus)
     return 0
 

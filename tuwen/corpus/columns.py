@@ -85,7 +85,7 @@ class TableState:
     def read(cls, corpus: Corpus, table: str) -> TableState:
         """Read the manifest; digests of base rows come from a cache beside the tables, or from the key column."""
         dataset = corpus.dataset(table)
-        names = {lance_field.id(): lance_field.name() for lance_field in dataset.lance_schema.fields()}
+        names = {number: field.name() for field in dataset.lance_schema.fields() for number in _field_ids(field)}
         base_columns = frozenset(TABLES[table].schema.names)
         digests = _BaseDigests(corpus)
         fragments = []
@@ -108,6 +108,11 @@ class TableState:
         """Digest of a column over all fragments, in any order: a multiset of (rows, values)."""
         parts = sorted(f"{fragment.base_content}={fragment.content(column)}" for fragment in self.fragments)
         return _short(json.dumps(parts))
+
+
+def _field_ids(field: Any) -> list[int]:
+    """Ids of a field and of everything inside it: a data file of a list column names only the leaves."""
+    return [field.id(), *(number for child in field.children() for number in _field_ids(child))]
 
 
 class _BaseDigests:

@@ -82,7 +82,7 @@ def import_corpus(folder: str | Path, path: str | Path) -> Corpus:
 
 def _export_fragment(corpus: Corpus, table: str, fragment: FragmentState, file: Path) -> dict[str, Any]:
     dataset = corpus.dataset(table)
-    source = dataset.get_fragment(fragment.id)
+    source = next(part for part in dataset.get_fragments() if part.fragment_id == fragment.id)
     schema = pa.schema([pa.field(column.name, column.type) for column in corpus.schema(table)])
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         for batch in scan_dataset(source, schema.names):

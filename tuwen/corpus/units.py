@@ -188,7 +188,7 @@ def _blobs(values: pa.Array) -> pa.Array:
 def _read(path: Path | None) -> Iterator[pa.RecordBatch]:
     if path is None:
         return
-    with pa.memory_map(str(path)) as source:
+    with pa.OSFile(str(path)) as source:  # not memory-mapped: mapped pages would count as this process' memory
         yield from pa.ipc.open_stream(source)
 
 

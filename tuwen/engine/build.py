@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -70,8 +69,9 @@ class Built:
         return not self.ingested.num_units and not self.stage_rows
 
 
-def plan(recipe: Recipe, path: str | Path) -> Plan:
+def plan(recipe: Recipe | str | Path, path: str | Path) -> Plan:
     """The plan of `build`, without doing any of it. Works where there is no corpus yet."""
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     order = Order.of(recipe.stages)
     corpus = Corpus.open(path) if (Path(path) / "corpus.json").exists() else None
     units = new_units(corpus, recipe.sources)
@@ -95,20 +95,27 @@ def _step(stage: Stage, work: list[Work]) -> Iterator[Step]:
 
 
 def build(
-    recipe: Recipe, path: str | Path, *, workers: int | None = None, refit: bool = False, quiet: bool = False
+    recipe: Recipe | str | Path,
+    path: str | Path,
+    *,
+    workers: int = 1,
+    refit: bool = False,
+    quiet: bool = False,
 ) -> Built:
-    """Bring the corpus at `path` (made if needed) up to date with `recipe`. See `Built`.
+    """Bring the corpus at `path` (made if needed) up to date with a recipe or the YAML file that holds it.
 
-    Killed at any point, the next call goes on from the last commit. `workers` defaults to the number of cores and
-    never changes a result.
+    Killed at any point, the next call goes on from the last commit. `workers` is the number of processes and never
+    changes a result; more than one needs a script with an `if __name__ == "__main__":` guard, as multiprocessing
+    does. The default, one, works everywhere.
     """
     started = time.monotonic()
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     order = Order.of(recipe.stages)
     for named in recipe.sources:
         named.source.units()  # refuse a source that names nothing before anything is made
     corpus = Corpus.create(path)
     built, progress = Built(), Progress(quiet=quiet)
-    with corpus.writing(), Workers(workers or os.cpu_count() or 1) as pool:
+    with corpus.writing(), Workers(workers) as pool:
         log = RunLog(corpus.path / "logs", "build")
         built.log = log.path
         built.undone_unit = recover(corpus)

@@ -19,6 +19,8 @@ from tuwen.engine.progress import Progress, RunLog
 from tuwen.engine.recipe import NamedSource
 from tuwen.sources import Report, Source, Unit
 
+SPOOL_ROWS = 4_096  # small batches keep the driver's memory flat when it reads them again
+
 
 @dataclass(frozen=True)
 class NewUnit:
@@ -126,7 +128,8 @@ def _spool(job: tuple[NewUnit, Path]) -> _Spooled:
             if table not in writers:
                 sink = pa.OSFile(str(folder / f"{table}.arrow"), "wb")
                 writers[table] = (sink, pa.ipc.new_stream(sink, spool_schema(table)))
-            writers[table][1].write_batch(batch)
+            for start in range(0, batch.num_rows, SPOOL_ROWS):
+                writers[table][1].write_batch(batch.slice(start, SPOOL_ROWS))
     finally:
         for sink, writer in writers.values():
             writer.close()

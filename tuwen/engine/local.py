@@ -10,6 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
+from tuwen.engine.memory import return_freed_memory
 from tuwen.errors import TuwenError
 
 Argument = TypeVar("Argument")
@@ -71,7 +72,8 @@ class Workers:
             for name in THREAD_VARIABLES:
                 os.environ.setdefault(name, "1")
             # spawn: Lance and DuckDB run threads, which do not survive a fork
-            self._pool = ProcessPoolExecutor(self.number, mp_context=multiprocessing.get_context("spawn"))
+            context = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=return_freed_memory)
         return self._pool.submit(work, argument)
 
     def _result(self, future: Future[Result]) -> Result:

@@ -72,7 +72,7 @@ class Recipe:
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"stages: {name} is listed twice")
-        parse_selections(mapping.get("selections") or {})
+        parse_selections(mapping.get("selections") or {}, allow_code=allow_code)
         return cls(str(mapping.get("name") or "unnamed"), sources, stages, mapping)
 
 

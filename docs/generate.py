@@ -1,0 +1,92 @@
+"""Write the pages that are made from the code: docs/cli.md and docs/stages.md. Run by `make docs`; a test compares."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import inspect
+import os
+from pathlib import Path
+from typing import Any
+
+from tuwen.cli import VERBS, make_parser
+from tuwen.parts import load_class, names_in
+from tuwen.stages import kind_of, option
+
+HERE = Path(__file__).parent
+NOTICE = "<!-- Made by `make docs` from the code. Change the code, not this page. -->\n"
+
+
+def cli_page() -> str:
+    """Every verb with its options, as argparse prints them."""
+    os.environ["COLUMNS"] = "100"
+    os.environ["NO_COLOR"] = "1"
+    parser = make_parser(list(VERBS))
+    commands: Any = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    parts = [NOTICE, "# Command line\n", _block(parser.format_help())]
+    parts += [f"## tuwen {name}\n\n{_block(commands.choices[name].format_help())}" for name in VERBS]
+    return "\n".join(parts)
+
+
+def stages_page() -> str:
+    """Every shipped part of a recipe: stages with tables and columns, sources, selection steps, writers."""
+    parts = [NOTICE, "# Parts of a recipe\n", "What a recipe may name, by kind.\n", "## Stages\n"]
+    parts += [_stage(name) for name in names_in("tuwen.stages")]
+    for title, package in (
+        ("Sources", "tuwen.sources"),
+        ("Selection steps", "tuwen.selections.steps"),
+        ("Release writers", "tuwen.releases.writers"),
+    ):
+        parts.append(f"## {title}\n")
+        parts += [_part(package, name) for name in names_in(package)]
+    return "\n".join(parts)
+
+
+def _stage(name: str) -> str:
+    cls: Any = load_class("tuwen.stages", name)
+    reads = [*cls.reads, *(f"{survey} (whole corpus)" for survey in option(cls, "surveys", ()))]
+    columns = "\n".join(f"| `{field.name}` | {field.type} |" for field in cls.writes)
+    return (
+        f"### {name}\n\n{_doc(cls)}\n\nTable `{cls.table}`, {kind_of(cls)}. Reads {', '.join(f'`{r}`' for r in reads)}.\n\n"
+        f"| writes | type |\n|---|---|\n{columns}\n\n{_parameters(cls)}"
+    )
+
+
+def _part(package: str, name: str) -> str:
+    cls = load_class(package, name)
+    return f"### {name}\n\n{_doc(cls)}\n\n{_parameters(cls)}"
+
+
+def _doc(cls: type) -> str:
+    return inspect.cleandoc(cls.__doc__ or "")
+
+
+def _parameters(cls: Any) -> str:
+    rows = []
+    for field in dataclasses.fields(cls):
+        if field.init:
+            required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+            default = "required" if required else f"`{_default(field)}`"
+            rows.append(f"| `{field.name}` | `{_type_name(field.type)}` | {default} |")
+    return "| parameter | type | default |\n|---|---|---|\n" + "\n".join(rows) + "\n" if rows else "No parameters.\n"
+
+
+def _type_name(annotation: object) -> str:
+    return str(getattr(annotation, "__name__", annotation)).replace("|", "\\|")
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    value = field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+    return repr(value).replace("|", "\\|")
+
+
+def _block(text: str) -> str:
+    return f"```\n{text.rstrip()}\n```\n"
+
+
+PAGES = {"cli.md": cli_page, "stages.md": stages_page}
+
+if __name__ == "__main__":
+    for page, make in PAGES.items():
+        (HERE / page).write_text(make(), encoding="utf-8")
+        print(f"docs/{page}")

@@ -1,0 +1,163 @@
+"""Cutting a release: same bytes every time, all or nothing, and nothing that was taken down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.units import append_rows
+from tuwen.errors import TuwenError, UsageError
+from tuwen.releases.manifest import read_manifest
+from tuwen.releases.release import write_release
+from tuwen.releases.verify import verify
+
+CONFTEST = Path(__file__).with_name("conftest.py")
+
+
+def digests(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_same_bytes_whatever_the_order_zone_seed_and_place(tmp_path):
+    """Two processes build the corpus from the same rows, in opposite order, elsewhere, and cut every format."""
+    runs = []
+    for name, order, zone, seed in (
+        ("a", "forward", "UTC", "0"),
+        ("b/deeper/down", "reverse", "Asia/Kathmandu", "4321"),
+    ):
+        folder = tmp_path / name
+        (folder / "cwd").mkdir(parents=True)
+        environment = {**os.environ, "TZ": zone, "PYTHONHASHSEED": seed, "LANG": "C", "USER": name[0]}
+        environment["PYTHONPATH"] = str(CONFTEST.parents[2])
+        command = [sys.executable, str(CONFTEST), str(folder), str(folder / "out"), order]
+        subprocess.run(command, env=environment, cwd=folder / "cwd", check=True)
+        runs.append(digests(folder / "out"))
+    assert runs[0] == runs[1]
+    assert len([name for name in runs[0] if name.endswith("manifest.json")]) == 4
+
+
+def test_nothing_names_a_place_or_a_person(world, tmp_path):
+    write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "parquet")
+    places = [str(world.corpus.path), str(tmp_path), os.environ.get("HOME", "/root") + "/", "in.warc"]
+    for path in (tmp_path / "out").rglob("*"):
+        if path.is_file():
+            data = path.read_bytes()
+            assert not [place for place in places if place.encode() in data], path
+
+
+def test_rows_that_were_taken_down_are_left_out(make_world, tmp_path):
+    world = make_world(tmp_path)
+    images = [row["image_id"] for row in world.rows["images"]]
+    gone = [
+        ("image", images[0]),
+        ("url", "https://host.example/1"),
+        ("domain", "host2.example"),
+        ("domain", "ost1.example"),
+    ]
+    at = datetime(2026, 2, 1, tzinfo=UTC)
+    rows = [{"kind": kind, "value": value, "reason": "asked", "at": at} for kind, value in gone]
+    append_rows(world.corpus, "tombstones", [pa.RecordBatch.from_pylist(rows, schema=TABLES["tombstones"].schema)])
+    manifest = write_release(world.corpus, world.ledgers["pair"], tmp_path / "pairs", "parquet")
+    assert verify(tmp_path / "pairs") == []
+    released = pq.read_table(tmp_path / "pairs/data").to_pylist()
+    assert not {row["image_id"] for row in released} & set(images[:2])
+    hosts = {row["document_url"].split("/")[2] for row in released}
+    assert hosts == {"host0.example", "host1.example"}
+    assert manifest.counts["left_out"]["taken down"] + len(released) <= manifest.counts["kept"]
+    write_release(world.corpus, world.ledgers["document"], tmp_path / "documents", "documents")
+    assert verify(tmp_path / "documents") == []
+    assert not set(pq.read_table(tmp_path / "documents/images")["image_id"].to_pylist()) & set(images[:2])
+
+
+def test_a_failed_release_leaves_nothing(world, tmp_path):
+    class Broken:
+        """A corpus whose images are gone."""
+
+        def __init__(self, corpus):
+            self._corpus = corpus
+
+        def __getattr__(self, name):
+            return getattr(self._corpus, name)
+
+        def images(self, ids):
+            return [None for _ in ids]
+
+    with pytest.raises(TuwenError, match="no bytes for image"):
+        write_release(Broken(world.corpus), world.ledgers["pair"], tmp_path / "out", "webdataset")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_release_is_cleaned_up_by_the_next(world, tmp_path):
+    (tmp_path / "out.partial/data").mkdir(parents=True)
+    (tmp_path / "out.partial/data/00007.tar").write_bytes(b"half")
+    write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "webdataset")
+    assert verify(tmp_path / "out") == []
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_only_a_release_is_overwritten(world, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    write_release(world.corpus, world.ledgers["pair"], out, "index")  # an empty folder is fine
+    with pytest.raises(UsageError, match="not empty"):
+        write_release(world.corpus, world.ledgers["pair"], out, "webdataset")
+    write_release(world.corpus, world.ledgers["pair"], out, "webdataset", overwrite=True)
+    assert read_manifest(out).writer["name"] == "webdataset"
+    assert verify(out) == [] and [path.name for path in tmp_path.iterdir()] == ["out"]
+    (out / "manifest.json").unlink()
+    with pytest.raises(UsageError, match="is no release"):
+        write_release(world.corpus, world.ledgers["pair"], out, "index", overwrite=True)
+    assert (out / "README.md").exists()
+    with pytest.raises(UsageError, match="is a file"):
+        write_release(world.corpus, world.ledgers["pair"], out / "README.md", "index")
+
+
+def test_a_selection_that_keeps_nothing_says_so(world, tmp_path):
+    ledger = world.ledgers["pair"]
+    table = pq.read_table(ledger.path)
+    pq.write_table(table.filter(pa.compute.is_valid(table["step"])), tmp_path / "none.parquet")
+    empty = type(ledger)(ledger.selection, tmp_path / "none.parquet", ledger.steps)
+    with pytest.raises(UsageError, match="tuwen funnel"):
+        write_release(world.corpus, empty, tmp_path / "out", "parquet")
+
+
+def test_a_ledger_of_another_corpus_is_refused(world, tmp_path):
+    ledger = world.ledgers["pair"]
+    rows = pq.read_table(ledger.path).to_pylist()
+    rows[0] |= {"id": "f" * 32, "step": None}
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(ledger.path)), tmp_path / "stale.parquet")
+    with pytest.raises(TuwenError, match="judge it again"):
+        write_release(world.corpus, type(ledger)(ledger.selection, tmp_path / "stale.parquet"), tmp_path / "out")
+
+
+def test_the_recipe_names_stages_and_units_but_no_counts_that_depend_on_order(world, tmp_path):
+    write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "index")
+    recipe = json.loads((tmp_path / "out/recipe.json").read_text())
+    assert recipe["columns"]["images"]["width"] == "image.properties"
+    assert [unit["source_unit"] for unit in recipe["units"]] == ["unit-0", "unit-1"]
+    assert "num_images" not in recipe["units"][0] and "location" not in recipe["units"][0]
+
+
+def test_totals_add_up(world, tmp_path):
+    manifest = write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "parquet")
+    rows = pq.read_table(tmp_path / "out/data").to_pylist()
+    assert manifest.counts["samples"] == manifest.counts["texts"] == len(rows)
+    assert manifest.counts["images"] == len({row["image_id"] for row in rows})
+    assert manifest.counts["documents"] == len({row["document_id"] for row in rows})
+    assert (
+        manifest.counts["kept"] == len(world.kept("pair")) == len(rows) + manifest.counts["left_out"]["not decodable"]
+    )

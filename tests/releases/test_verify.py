@@ -1,0 +1,251 @@
+"""`verify` finds every changed byte, and what was wrong before the seal."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tuwen.errors import TuwenError
+from tuwen.releases.manifest import Manifest, file_entry, read_manifest
+from tuwen.releases.release import write_release
+from tuwen.releases.verify import verify
+
+
+@pytest.fixture(scope="module")
+def originals(world, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("originals")
+    for name, unit in (("webdataset", "pair"), ("parquet", "pair"), ("documents", "document")):
+        write_release(world.corpus, world.ledgers[unit], folder / name, name, {"samples_per_shard": 5})
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.fixture
+def copy(originals, tmp_path) -> Callable[[str], Path]:
+    return lambda name: Path(shutil.copytree(originals[name], tmp_path / name))
+
+
+def reseal(folder: Path) -> None:
+    """Make the manifest vouch for whatever is there now, as a careless or dishonest publisher would."""
+    manifest = read_manifest(folder)
+    files = {name: file_entry(folder / name, entry.num_samples) for name, entry in manifest.files.items()}
+    (folder / "manifest.json").write_bytes(replace(manifest, files=files).to_bytes())
+
+
+def whats(folder: Path) -> str:
+    return "\n".join(str(problem) for problem in verify(folder))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_any_changed_byte_is_found(originals, data):
+    """One byte flipped, removed or added, in any file, at any place. The original is put back afterwards."""
+    release = originals[data.draw(st.sampled_from(sorted(originals)), "release")]
+    files = sorted(path for path in release.rglob("*") if path.is_file())
+    path = data.draw(st.sampled_from(files), "file")
+    original = path.read_bytes()
+    place = data.draw(st.integers(0, len(original) - 1), "place")
+    change = data.draw(st.sampled_from(("flip", "remove", "add", "cut")), "change")
+    changed = {
+        "flip": original[:place] + bytes([original[place] ^ data.draw(st.integers(1, 255))]) + original[place + 1 :],
+        "remove": original[:place] + original[place + 1 :],
+        "add": original[:place] + bytes([data.draw(st.integers(0, 255))]) + original[place:],
+        "cut": original[:place],
+    }[change]
+    try:
+        path.write_bytes(changed)
+        assert verify(release)
+    finally:
+        path.write_bytes(original)
+
+
+def test_untouched_copies_are_whole(copy, originals):
+    for name in originals:
+        assert verify(copy(name)) == []
+
+
+def test_missing_and_extra_files(copy):
+    release = copy("parquet")
+    (release / "data/00001.parquet").unlink()
+    (release / "notes.txt").write_text("hello")
+    (release / "empty").mkdir()
+    (release / "data/link.parquet").symlink_to(release / "data/00000.parquet")
+    found = {(problem.file, problem.what) for problem in verify(release)}
+    assert ("data/00001.parquet", "is missing") in found
+    assert ("notes.txt", "is not in the manifest") in found
+    assert ("empty", "is not in the manifest") in found
+    assert ("data/link.parquet", "is neither a file nor a folder") in found
+
+
+def test_no_manifest_and_no_folder(copy, tmp_path):
+    release = copy("parquet")
+    (release / "manifest.json").unlink()
+    assert "no release" in whats(release)
+    with pytest.raises(TuwenError):
+        verify(tmp_path / "nowhere")
+
+
+def test_a_problem_says_what_was_expected_and_found(copy):
+    release = copy("parquet")
+    path = release / "recipe.json"
+    path.write_bytes(path.read_bytes() + b" ")
+    (problem,) = verify(release)
+    assert (problem.file, problem.what) == ("recipe.json", "size in bytes")
+    assert int(problem.found) == int(problem.expected) + 1
+
+
+def test_one_damaged_shard_does_not_hide_the_others(copy):
+    release = copy("parquet")
+    for name in ("data/00000.parquet", "data/00002.parquet"):
+        (release / name).write_bytes(b"PAR1 nonsense PAR1")
+    unreadable = [problem.file for problem in verify(release) if problem.what.startswith("cannot be read")]
+    assert unreadable == ["data/00000.parquet", "data/00002.parquet"]
+
+
+# What a matching manifest cannot excuse -----------------------------------------------------------------------------
+
+
+def test_a_gap_between_shards(copy):
+    release = copy("webdataset")
+    manifest = read_manifest(release)
+    (release / "data/00001.tar").rename(release / "data/00009.tar")
+    files = dict(manifest.files)
+    files["data/00009.tar"] = files.pop("data/00001.tar")
+    (release / "manifest.json").write_bytes(replace(manifest, files=files).to_bytes())
+    assert "shards have a gap" in whats(release)
+
+
+def test_a_truncated_tar(copy):
+    release = copy("webdataset")
+    path = release / "data/00000.tar"
+    path.write_bytes(path.read_bytes()[:-512])
+    reseal(release)
+    assert "tar is cut off" in whats(release)
+
+
+@pytest.mark.parametrize("half", ["header", "body"])
+def test_a_tar_that_ends_within_a_sample(copy, half):
+    release = copy("webdataset")
+    path = release / "data/00000.tar"
+    with tarfile.open(path) as tar:
+        member = tar.getmembers()[3]
+    path.write_bytes(path.read_bytes()[: member.offset + (100 if half == "header" else 600)])
+    reseal(release)
+    assert "00000.tar" in whats(release)
+
+
+def rewrite(path: Path, change: Callable[[list[tuple[str, bytes]]], list[tuple[str, bytes]]]) -> None:
+    with tarfile.open(path) as tar:
+        members = [(member.name, tar.extractfile(member).read()) for member in tar]
+    with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in change(members):
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda members: [*members[3:6], *members[:3], *members[6:]], "out of order"),
+        (lambda members: [members[0], *members[3:], *members[1:3]], "out of order or split"),
+        (lambda members: members[1:], "incomplete"),
+        (lambda members: [m for m in members if m != members[2]], "key set"),
+        (lambda members: members[:-3], "number of samples"),
+        (lambda members: [(members[0][0], members[3][1]), *members[1:]], "SHA-256 prefix"),
+        (lambda members: [*members[:2], (members[2][0], b"another text"), *members[3:]], "best text"),
+        (lambda members: [members[0], (members[1][0], b"{"), *members[2:]], "cannot be read"),
+        (lambda members: [members[0], *members], "cannot be read"),
+        (lambda members: [("a.b.c/d.jpg", b""), *members], "key"),
+    ],
+)
+def test_samples_torn_apart(copy, change, what):
+    release = copy("webdataset")
+    rewrite(release / "data/00000.tar", change)
+    reseal(release)
+    assert what in whats(release)
+
+
+def test_an_image_that_does_not_decode(copy):
+    release = copy("parquet")
+    path = release / "data/00000.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[0]["image"]["bytes"] = rows[0]["image"]["bytes"][:-50]
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), path)
+    reseal(release)
+    assert "SHA-256 prefix" in whats(release)
+
+
+def test_rows_lost_from_a_parquet_shard(copy):
+    release = copy("parquet")
+    path = release / "data/00000.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+    reseal(release)
+    assert "number of rows" in whats(release)
+
+
+def test_documents_without_their_images(copy):
+    release = copy("documents")
+    path = release / "images/00000.parquet"
+    pq.write_table(pq.read_table(path).slice(1), path)
+    reseal(release)
+    assert "is missing" in whats(release)
+
+
+def test_documents_out_of_step(copy):
+    release = copy("documents")
+    path = release / "data/00000.parquet"
+    table = pq.read_table(path)
+    rows = table.to_pylist()
+    rows[0]["texts"] = rows[0]["texts"][1:]
+    pq.write_table(type(table).from_pylist(rows, schema=table.schema), path)
+    reseal(release)
+    assert "not aligned" in whats(release)
+
+
+def test_descriptions_that_contradict_the_shards(copy):
+    release = copy("parquet")
+    card = release / "README.md"
+    card.write_text(card.read_text().replace("data/*.parquet", "shards/*.parquet"))
+    croissant = release / "croissant.json"
+    croissant.write_text(
+        croissant.read_text().replace(read_manifest(release).files["data/00000.parquet"].sha256, "0" * 64)
+    )
+    pq.write_table(pq.read_table(release / "decisions.parquet").slice(1), release / "decisions.parquet")
+    reseal(release)
+    found = whats(release)
+    assert (
+        "matches no file" in found and "SHA-256 of data/00000.parquet" in found and "decisions.parquet: number" in found
+    )
+
+
+@pytest.mark.parametrize("name", ["../outside.txt", "/etc/hostname"])
+def test_a_manifest_that_leads_out_of_the_release(copy, name):
+    release = copy("parquet")
+    (release.parent / "outside.txt").write_text("secret")
+    manifest = read_manifest(release)
+    files = {**manifest.files, name: replace(manifest.files["README.md"])}
+    (release / "manifest.json").write_bytes(replace(manifest, files=files).to_bytes())
+    (problem,) = verify(release)
+    assert (problem.file, problem.what) == (name, "leads out of the release")
+
+
+def test_a_card_without_front_matter(copy):
+    release = copy("parquet")
+    (release / "README.md").write_text("# nothing")
+    reseal(release)
+    assert "front matter" in whats(release)
+
+
+def test_the_manifest_reads_back_as_written(originals):
+    manifest = read_manifest(originals["parquet"])
+    assert Manifest.from_bytes(manifest.to_bytes()) == manifest

@@ -1,0 +1,310 @@
+"""Every step by a table worked out by hand, and one conformance suite over all of them."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import duckdb
+import pytest
+
+from tuwen import parts
+from tuwen.corpus.corpus import Corpus
+from tuwen.errors import UsageError
+from tuwen.selections.ledger import judge, preview
+from tuwen.selections.selection import PACKAGE, Selection, parse_selections
+from tuwen.selections.steps import uniform
+
+Rows = Sequence[Mapping[str, Any]]
+
+# One use of every step: parameters, and what is promised of it.
+#   seeded: another seed keeps other rows. grows: a growing corpus never brings back a refused row.
+EXAMPLES: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "rule": ({"where": "score > 0.3 and language <> 'de'"}, {"grows"}),
+    "within": ({"selection": "wide"}, {"grows"}),
+    "representative": ({"of": "cluster", "by": ["score desc"]}, {"grows"}),
+    "best": ({"per": "image_id", "by": ["score desc"], "k": 2}, {"grows"}),
+    "quota": ({"per": "language", "at_most": 7}, {"seeded", "grows"}),
+    "balance": ({"of": "concepts", "t": 4}, {"seeded", "grows"}),
+    "sample": ({"rows": 11}, {"seeded", "grows"}),
+}
+
+
+def table_rows(key: Callable[[object], str], num: int = 90) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Images and pairs with ties, skew and nulls everywhere."""
+    rng = random.Random(3)
+    images = [{"image_id": key(f"i{n}"), "bytes": b"x", "width": rng.choice([None, 10, 100])} for n in range(12)]
+    pairs = [
+        {
+            "pair_id": key(f"p{n}"),
+            "document_id": key("d"),
+            "text": f"text {n}",
+            "image_id": rng.choice([None, *(image["image_id"] for image in images)]),
+            "score": rng.choice([None, 0.1, 0.3, 0.5, 0.9]),
+            "language": rng.choice([None, "en", "en", "en", "en", "zh", "zh", "de"]),
+            "cluster": rng.choice([None, 1, 1, 1, 2, 2, 3, 4, 5]),
+            "concepts": rng.choice([None, [], ["cat"], ["cat"], ["cat", "dog"], ["rare"], ["dog", "dog"]]),
+        }
+        for n in range(num)
+    ]
+    return images, pairs
+
+
+def example(name: str, **changed: Any) -> dict[str, Selection]:
+    return parse_selections(
+        {
+            "wide": {"unit": "image", "steps": [{"rule": "width >= 64"}]},
+            "judged": {"unit": "pair", "steps": [{name: {**EXAMPLES[name][0], **changed}}]},
+        }
+    )
+
+
+def kept(corpus: Corpus, selections: dict[str, Selection]) -> set[str]:
+    return set(judge(corpus, "judged", selections).kept().read_all()["id"].to_pylist())
+
+
+def test_every_step_has_an_example() -> None:
+    assert parts.names_in(PACKAGE) == sorted(EXAMPLES)
+
+
+@pytest.fixture
+def corpus(make_corpus: Callable[..., Corpus], key: Callable[[object], str]) -> Corpus:
+    images, pairs = table_rows(key)
+    return make_corpus(images=images, pairs=pairs)
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_order_of_rows_and_fragments_do_not_matter(
+    name: str,
+    corpus: Corpus,
+    make_corpus: Callable[..., Corpus],
+    add: Callable[..., None],
+    key: Callable[[object], str],
+) -> None:
+    images, pairs = table_rows(key)
+    random.Random(1).shuffle(pairs)
+    other = make_corpus(images=images[::-1], pairs=pairs[:40])
+    add(other, "pairs", pairs[40:])
+    selections = example(name)
+    first, second = judge(corpus, "judged", selections), judge(other, "judged", selections)
+    assert first.path.read_bytes() == second.path.read_bytes()
+    assert 0 < first.num_kept < first.num_rows, "an example that keeps all or nothing proves nothing"
+    assert judge(corpus, "judged", selections).path.read_bytes() == second.path.read_bytes()
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_counts_add_up_and_refusals_are_explained(name: str, corpus: Corpus) -> None:
+    ledger = judge(corpus, "judged", example(name))
+    (step,) = ledger.funnel()
+    assert (step.step, step.judged) == (1, corpus.count("pairs"))
+    assert step.judged == step.lost + step.left == ledger.num_rows
+    assert step.left == ledger.num_kept == ledger.kept().read_all().num_rows
+    assert sum(rule.lost for rule in step.rules) == step.lost
+    assert preview(corpus, "judged", example(name)) == ledger.funnel()
+    for row in ledger.rows(corpus.table("pairs", ["pair_id"])["pair_id"].to_pylist()).values():
+        assert row.kept == (row.rule is None) == (row.value is None)
+        if not row.kept:
+            assert row.rule in {rule.rule for rule in step.rules} and row.value, "a refusal shows what it saw"
+
+
+@pytest.mark.parametrize("name", sorted(EXAMPLES))
+def test_steps_come_back_from_plain_values(name: str) -> None:
+    selection = example(name)["judged"]
+    assert Selection.from_mapping("judged", selection.to_mapping()) == selection
+    named = Selection.from_mapping("x", {"unit": "pair", "steps": [{name: {**EXAMPLES[name][0], "name": "my step"}}]})
+    assert [step.name for step in named.steps] == ["my step"]
+
+
+@pytest.mark.parametrize("name", sorted(name for name, (_, promises) in EXAMPLES.items() if "seeded" in promises))
+def test_the_seed_decides(name: str, corpus: Corpus) -> None:
+    assert kept(corpus, example(name, seed=1)) == kept(corpus, example(name, seed=1))
+    assert kept(corpus, example(name, seed=1)) != kept(corpus, example(name, seed=2))
+
+
+@pytest.mark.parametrize("name", sorted(name for name, (_, promises) in EXAMPLES.items() if "grows" in promises))
+def test_growth_brings_back_no_refused_row(
+    name: str, corpus: Corpus, add: Callable[..., None], key: Callable[[object], str]
+) -> None:
+    before = kept(corpus, example(name))
+    _, pairs = table_rows(key, 150)
+    old, new = {row["pair_id"] for row in pairs[:90]}, pairs[90:]
+    add(corpus, "pairs", new)
+    assert kept(corpus, example(name)) & old <= before
+
+
+def verdicts(corpus: Corpus, unit: str, *steps: Any) -> dict[str, Any]:
+    """Readable id → None where kept, else the value that was refused."""
+    selection = Selection.from_mapping("judged", {"unit": unit, "steps": list(steps)})
+    ledger = judge(corpus, selection, {})
+    table, column = (selection.table, f"{unit}_id")
+    rows = ledger.rows(corpus.table(table, [column])[column].to_pylist())
+    return {bytes.fromhex(each).rstrip(b"\0").decode(): row.value for each, row in rows.items()}
+
+
+@pytest.fixture
+def pairs(make_corpus: Callable[..., Corpus], key: Callable[[object], str]) -> Callable[..., Corpus]:
+    """`pairs({"score": 0.5}, …)`: pairs named a, b, c, …"""
+
+    def make(*rows: dict[str, Any]) -> Corpus:
+        named = [{"pair_id": key(chr(97 + n)), "document_id": key("D"), **row} for n, row in enumerate(rows)]
+        return make_corpus(pairs=named)
+
+    return make
+
+
+def test_rule(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs(
+        {"score": 0.3, "text": "ok"},
+        {"score": 0.1, "text": "ok"},
+        {"score": None, "text": "ok"},
+        {"score": float("nan"), "text": "x" * 300},
+    )
+    found = verdicts(corpus, "pair", {"rule": "score >= 0.3 and length(text) < 300"})
+    assert found["a"] is None, "a float32 that was written as 0.3 meets the threshold 0.3"
+    assert found["b"] == {"score": 0.1} and found["c"] == {"score": None}
+    assert found["d"] == {"text": "x" * 200 + "…"}
+    assert verdicts(corpus, "pair", {"rule": "score < 0.2"})["d"] == {"score": "nan"}
+
+
+def test_an_error_on_one_row_refuses_that_row(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs({"text": "9223372036854775807"}, {"text": "12"}, {"text": "many"})
+    found = verdicts(corpus, "pair", {"rule": "text::bigint * 2 > 5"})
+    assert found["b"] is None and set(found["a"]) == set(found["c"]) == {"text"}
+
+
+def test_dates_are_in_utc(make_corpus: Callable[..., Corpus], key: Callable[[object], str], monkeypatch: Any) -> None:
+    import datetime
+    import time
+
+    late = datetime.datetime(2020, 12, 31, 23, 30, tzinfo=datetime.UTC)
+    corpus = make_corpus(documents=[{"document_id": key("d"), "captured_at": late}])
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        found = verdicts(corpus, "document", {"rule": "year(captured_at) = 2020 and captured_at < '2021-01-01'"})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found == {"d": None}
+
+
+def test_representative(pairs: Callable[..., Corpus], key: Callable[[object], str]) -> None:
+    corpus = pairs(
+        {"cluster": 1, "score": 0.1},
+        {"cluster": 1, "score": 0.9},
+        {"cluster": 1, "score": 0.9},
+        {"cluster": 2, "score": None},
+        {"cluster": None, "score": 0.5},
+    )
+    found = verdicts(corpus, "pair", {"representative": {"of": "cluster", "by": ["score desc"]}})
+    assert found["b"] is None and found["d"] is None
+    assert found["a"] == found["c"] == {"cluster": 1, "representative": key("b")}
+    assert found["e"] == {"cluster": None, "representative": None}
+    assert verdicts(corpus, "pair", {"representative": "cluster"})["a"] is None, "without an order the first id stays"
+
+
+def test_best(pairs: Callable[..., Corpus], key: Callable[[object], str]) -> None:
+    image = key("image")
+    corpus = pairs(
+        {"image_id": image, "score": 0.5, "text": "long text"},
+        {"image_id": image, "score": 0.5, "text": "longer text"},
+        {"image_id": image, "score": None, "text": "not scored"},
+        {"image_id": key("other"), "score": 0.1, "text": "only one"},
+        {"image_id": None, "score": 0.9, "text": "no image"},
+    )
+    by = ["score desc", "length(text) desc"]
+    found = verdicts(corpus, "pair", {"best": {"per": "image_id", "by": by}})
+    assert found["b"] is None and found["d"] is None
+    assert found["a"] == {"image_id": image, "rank": 2} and found["c"] == {"image_id": image, "rank": 3}
+    assert found["e"] == {"image_id": None, "rank": None}
+    assert verdicts(corpus, "pair", {"best": {"k": 2, "per": "image_id", "by": by}})["a"] is None
+
+
+def test_quota(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs(*({"language": language, "score": n / 10} for n, language in enumerate(["en"] * 6 + ["zh", None])))
+    found = verdicts(corpus, "pair", {"quota": {"per": "language", "at_most": 2, "by": ["score desc"]}})
+    assert [name for name, value in sorted(found.items()) if value is None] == ["e", "f", "g"]
+    assert found["a"] == {"language": "en", "rank": 6, "limit": 2}
+    assert found["h"] == {"language": None, "rank": None, "limit": 2}
+    share = verdicts(corpus, "pair", {"quota": {"per": "language", "share": 0.5}})
+    assert sum(value is None for value in share.values()) == 5, "4 of 8 rows may be English, the Chinese one stays"
+
+
+def test_balance_of_one_label(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs(*({"language": "en"} for _ in range(200)), {"language": "zh"}, {"language": None})
+    selection = Selection.from_mapping("x", {"unit": "pair", "steps": [{"balance": {"of": "language", "t": 50}}]})
+    ledger = judge(corpus, selection, {})
+    assert 30 <= ledger.num_kept - 1 <= 75, "about 50 of 200, and the only Chinese one"
+    refused = [
+        row for row in ledger.rows(corpus.table("pairs", ["pair_id"])["pair_id"].to_pylist()).values() if not row.kept
+    ]
+    assert {row.value["num_rows"] for row in refused} == {200, None}
+    keeping = {"balance": {"of": "language", "t": 200, "unlabelled": "keep"}}
+    assert set(verdicts(corpus, "pair", keeping).values()) == {None}
+
+
+def test_balance_of_many_labels(pairs: Callable[..., Corpus]) -> None:
+    common = [{"concepts": ["common"]} for _ in range(100)]
+    corpus = pairs(
+        *common, {"concepts": ["common", "rare"]}, {"concepts": []}, {"concepts": None}, {"concepts": ["rare", "rare"]}
+    )
+    selection = Selection.from_mapping("x", {"unit": "pair", "steps": [{"balance": {"of": "concepts", "t": 3}}]})
+    ledger = judge(corpus, selection, {})
+    rows = corpus.table("pairs", ["pair_id", "concepts"]).to_pylist()
+    by_id = {row["pair_id"]: row["concepts"] for row in rows}
+    left = [by_id[each] for each in ledger.kept().read_all()["id"].to_pylist()]
+    assert ["common", "rare"] in left and ["rare", "rare"] in left, "one hit keeps a row"
+    assert 0 < left.count(["common"]) < 15 and [] not in left and None not in left
+
+
+def test_sample(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs(*({} for _ in range(400)))
+    names = lambda step: {name for name, value in verdicts(corpus, "pair", step).items() if value is None}  # noqa: E731
+    half, third = names({"sample": {"share": 0.5}}), names({"sample": {"share": 0.3}})
+    assert third < half and 150 < len(half) < 250
+    assert len(names({"sample": {"rows": 17}})) == 17 and names({"sample": {"rows": 17}}) < half
+    assert names({"sample": {"share": 1}}) == names({"sample": {"rows": 1000}}) and not names({"sample": {"rows": 0}})
+
+
+def test_uniform_is_fixed_for_ever() -> None:
+    drawn = int.from_bytes(hashlib.md5(b"7:abc").digest()[8:], "little") >> 11
+    (row,) = duckdb.sql(f"SELECT {uniform(7, chr(39) + 'abc' + chr(39))}").fetchall()
+    assert row == (drawn / 2**53,)
+
+
+def test_windows_see_survivors_only(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs({"cluster": 1, "score": 0.9}, {"cluster": 1, "score": 0.5}, {"cluster": 1, "score": 0.1})
+    steps = [
+        {"rule": "score < 0.8"},
+        {"representative": {"of": "cluster", "by": ["score desc"]}},
+        {"rule": "score > 0"},
+    ]
+    found = verdicts(corpus, "pair", *steps)
+    assert found["b"] is None and found["a"] == {"score": 0.9} and found["c"]["cluster"] == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "named"),
+    [
+        ({"rule": "score >"}, "syntax error"),
+        ({"rule": 3}, "where"),
+        ({"best": {"per": "a", "by": ["b"], "k": 0}}, "k must be at least 1"),
+        ({"best": {"per": "a", "by": []}}, "at least one order"),
+        ({"quota": {"per": "a"}}, "either at_most or share"),
+        ({"quota": {"per": "a", "at_most": 1, "share": 0.1}}, "either at_most or share"),
+        ({"quota": {"per": "a", "share": 1.5}}, "(0, 1]"),
+        ({"balance": {"of": "a", "t": 0}}, "at least 1"),
+        ({"balance": {"of": "a", "t": 3, "unlabelled": "maybe"}}, "unlabelled"),
+        ({"sample": {}}, "either share or rows"),
+        ({"sample": {"share": 2}}, "[0, 1]"),
+        ({"sampel": {"rows": 3}}, "did you mean 'sample'?"),
+        ({"sample": {"row": 3}}, "did you mean 'rows'?"),
+        ({"rule": "a", "best": {}}, "expected one"),
+    ],
+)
+def test_wrong_parameters_are_named(step: dict[str, Any], named: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Selection.from_mapping("x", {"unit": "pair", "steps": [step]})
+    assert "selections.x.steps[0]" in str(caught.value) and named in str(caught.value)

@@ -1,0 +1,1 @@
+"""The crawl that ships with tuwen; ATTRIBUTION.md beside it says whose work it holds."""

@@ -1,0 +1,293 @@
+"""What a release is made of: the kept rows of one selection, joined, in the order of their ids, and their images.
+
+Rows come ordered by content hash, which is a shuffle that every build and machine agrees on. DuckDB does the joins and
+the sort, within the corpus' memory limit and spilling beyond it; image bytes never enter it.
+
+Column names are the same in every format. A column of the selection's own table keeps its name; those of the image
+and of the document take the prefix `image_` and `document_`. `source` and `source_unit` are never exported: which unit
+brought a shared image first depends on the order of the inputs. Neither are the engine's `*_error` columns.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from tuwen.corpus.tables import TABLES
+from tuwen.errors import TuwenError, UsageError
+from tuwen.selections.ledger import Ledger
+from tuwen.selections.takedowns import Takedowns
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from tuwen.corpus.corpus import Corpus
+
+UNITS = {"pair": "pairs", "image": "images", "document": "documents"}
+BATCH_ROWS = 1_024
+NARROW_MEMORY = "300MB"
+FETCH_IMAGES = 1_000  # at most this many images are in memory at a time,
+FETCH_BYTES = 32 << 20  # and about this many bytes of them
+
+_PRIVATE = frozenset({"source", "source_unit", "bytes", "nodes", "image_ids", "image_ref"})
+HOST = "regexp_extract(lower({}), '^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)"
+
+
+class Content:
+    """The rows that one release holds. Made by `open_content`; reads only."""
+
+    def __init__(self, corpus: Corpus, connection: duckdb.DuckDBPyConnection, unit: str) -> None:
+        self.corpus = corpus
+        self.connection = connection
+        self.unit = unit
+        self.columns = {name: list(corpus.columns(name)) for name in TABLES}
+        self.exported = _exported(corpus, unit)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Names and types of the columns of `rows()`."""
+        return pa.schema([pa.field(name, kind) for name, _, kind in self.exported])
+
+    def rows(self) -> Iterator[pa.RecordBatch]:
+        """Released rows: pairs by (image_id, pair_id), images by image_id, documents by document_id."""
+        key = {"pair": "r.image_id, r.pair_id", "image": "r.image_id", "document": "r.document_id"}[self.unit]
+        joins = {
+            "pair": "pairs USING (pair_id) LEFT JOIN images ON images.image_id = r.image_id "
+            "LEFT JOIN documents ON documents.document_id = pairs.document_id",
+            "image": "images USING (image_id)",
+            "document": "documents USING (document_id)",
+        }[self.unit]
+        selected = ", ".join(f'{expression} AS "{name}"' for name, expression, _ in self.exported)
+        yield from self._stream(f"SELECT {selected} FROM released r JOIN {joins} ORDER BY {key}", self.schema)
+
+    @property
+    def image_schema(self) -> pa.Schema:
+        """Names and types of the columns of `image_rows()`."""
+        columns = _image_columns(self.corpus, "image_")
+        return pa.schema([pa.field("image_id", pa.string()), *(pa.field(name, kind) for name, _, kind in columns)])
+
+    def image_rows(self) -> Iterator[pa.RecordBatch]:
+        """For documents, after `document_rows`: one row per image that stays in any of them, by image_id."""
+        columns = [
+            "r.image_id",
+            *(f'{sql} AS "{name}"' for name, sql, _ in _image_columns(self.corpus, "image_")),
+        ]
+        yield from self._stream(
+            f"SELECT {', '.join(columns)} FROM (SELECT DISTINCT image_id FROM kept_images) r "
+            "JOIN images USING (image_id) ORDER BY r.image_id",
+            self.image_schema,
+        )
+
+    def document_rows(self, regions: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """For documents: `rows()` with `nodes`, `image_ids` and `kept_images` (those of its images that stay)."""
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE kept_images AS SELECT DISTINCT document_id, image_id FROM ({_NODES}) "
+            "WHERE list_contains($regions, coalesce(region, 'main')) "
+            "AND image_id IN (SELECT image_id FROM allowed_images)",
+            {"regions": list(regions)},
+        )
+        documents = self.corpus.schema("documents")
+        extra = [("nodes", documents.field("nodes").type), ("image_ids", documents.field("image_ids").type)]
+        schema = pa.schema([*self.schema, *extra, ("kept_images", pa.list_(pa.string()))])
+        selected = ", ".join(f'{expression} AS "{name}"' for name, expression, _ in self.exported)
+        yield from self._stream(
+            f"SELECT {selected}, documents.nodes, documents.image_ids, k.ids AS kept_images FROM released r "
+            "JOIN documents USING (document_id) LEFT JOIN (SELECT document_id, list(image_id) AS ids FROM kept_images "
+            "GROUP BY ALL) k ON k.document_id = r.document_id ORDER BY r.document_id",
+            schema,
+        )
+
+    def with_bytes(self, rows: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, list[bytes]]]:
+        """Slices of `rows`, each with the original bytes of the image of every row; few in memory at a time.
+
+        `TuwenError` where the corpus has no bytes for an image: a selection must not name what is gone.
+        """
+        size = 16
+        for batch in rows:
+            start = 0
+            while start < batch.num_rows:
+                piece = batch.slice(start, size)
+                ids = piece["image_id"].to_pylist()
+                distinct = list(dict.fromkeys(ids))
+                found = dict(zip(distinct, self._fetch(distinct), strict=True))
+                yield piece, [found[image_id] for image_id in ids]
+                start += piece.num_rows
+                mean = 1 + sum(map(len, found.values())) // len(found)
+                size = max(1, min(FETCH_IMAGES, FETCH_BYTES // mean))
+
+    def _fetch(self, ids: list[str]) -> list[bytes]:
+        found = self.corpus.images(ids)
+        missing = [image_id for image_id, data in zip(ids, found, strict=True) if data is None]
+        if missing:
+            raise TuwenError(
+                f"the corpus has no bytes for image {missing[0]} ({len(missing)} missing); rebuild it, or record a "
+                "takedown for what is gone"
+            )
+        return [data for data in found if data is not None]
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Small results: counts and tables for people. Sees the corpus' tables and `released`."""
+        return self.connection.execute(sql).fetchall()
+
+    def _stream(self, sql: str, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        import duckdb
+
+        try:
+            for batch in self.connection.sql(sql).to_arrow_reader(BATCH_ROWS):
+                yield batch.cast(schema)
+        except duckdb.OutOfMemoryException as error:
+            raise TuwenError(
+                f"sorting the release takes more memory; set TUWEN_MEMORY=2GB and repeat ({error})"
+            ) from error
+
+
+_NODES = """SELECT r.document_id, unnest(nodes).region AS region, unnest(image_ids) AS image_id
+    FROM released r JOIN documents USING (document_id)"""
+
+
+@contextmanager
+def open_content(corpus: Corpus, ledger: Ledger, image_ledger: Ledger | None = None) -> Iterator[Content]:
+    """The content of a release of `ledger`'s kept rows, less what must not or cannot be released (`left_out`).
+
+    Raises `UsageError` where the corpus lacks the columns that name images.
+    """
+    unit = ledger.selection.unit
+    if unit not in UNITS:
+        raise UsageError(f"selection unit {unit!r} cannot be released; known: {', '.join(UNITS)}")
+    needed = {
+        "pair": ("pairs", "image_id", "pair.resolve"),
+        "document": ("documents", "image_ids", "document.resolve"),
+    }
+    if unit in needed:
+        table, column, stage = needed[unit]
+        if column not in corpus.columns(table):
+            raise UsageError(f"{table} have no {column!r}; add the stage {stage} to the recipe and run tuwen build")
+    with corpus.connect(_memory(unit)) as connection:
+        connection.execute("SET threads = 1")  # each thread sorts in memory of its own
+        for name in TABLES:
+            columns = [column for column in corpus.columns(name) if column not in TABLES[name].blobs]
+            connection.register(name, corpus.stored(name, columns))
+        _find_rows(connection, unit, ledger, image_ledger, corpus)
+        yield Content(corpus, connection, unit)
+
+
+def _memory(unit: str) -> str | None:
+    """Memory for DuckDB: little for narrow rows, the corpus' default for documents, whose rows hold whole pages."""
+    return None if unit == "document" else os.environ.get("TUWEN_MEMORY", NARROW_MEMORY)
+
+
+def _find_rows(
+    connection: duckdb.DuckDBPyConnection, unit: str, ledger: Ledger, image_ledger: Ledger | None, corpus: Corpus
+) -> None:
+    """`candidates` (what the selection keeps, with the `reason` that speaks against it, null: none) and `released`."""
+    connection.execute(f"CREATE TEMP VIEW kept AS {_kept_ids(ledger)}")
+    bad_image, bad_pair, bad_document = _reasons(connection, corpus)
+    rows = {
+        "pair": "SELECT pair_id, image_id, CASE WHEN image_id IS NULL THEN 'no image' "
+        f"{bad_pair} {bad_image} END AS reason FROM kept JOIN pairs ON pair_id = id",
+        "image": f"SELECT image_id, CASE WHEN false THEN '' {bad_image} END AS reason "
+        "FROM kept JOIN images ON image_id = id",
+        "document": f"SELECT document_id, CASE WHEN false THEN '' {bad_document} END AS reason "
+        "FROM kept JOIN documents ON document_id = id",
+    }
+    connection.execute(f"CREATE TEMP TABLE candidates AS {rows[unit]}")
+    connection.execute("CREATE TEMP VIEW released AS SELECT * EXCLUDE reason FROM candidates WHERE reason IS NULL")
+    if unit == "document":
+        images = _kept_ids(image_ledger) if image_ledger else "SELECT image_id AS id FROM images"
+        connection.execute(
+            f"CREATE TEMP TABLE allowed_images AS SELECT image_id FROM (SELECT id AS image_id FROM ({images})) "
+            f"WHERE CASE WHEN false THEN '' {bad_image} END IS NULL"
+        )
+    ((kept, found),) = connection.execute(
+        "SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM candidates)"
+    ).fetchall()
+    if kept != found:
+        raise TuwenError(
+            f"the ledger of {ledger.selection.name!r} keeps {kept} rows, the corpus has {found} of them; judge it again"
+        )
+
+
+def _kept_ids(ledger: Ledger) -> str:
+    path = str(ledger.path).replace("'", "''")
+    return f"SELECT id FROM read_parquet('{path}') WHERE step IS NULL"
+
+
+def _reasons(connection: duckdb.DuckDBPyConnection, corpus: Corpus) -> tuple[str, str, str]:
+    """WHEN clauses for images, pairs and documents that are not to be released, given their ids.
+
+    A ledger has seen the takedowns of its own day; a release asks again.
+    """
+    bad_image = ""
+    if "decode_error" in corpus.columns("images"):
+        broken = "SELECT image_id FROM images WHERE decode_error IS NOT NULL"
+        bad_image = f"WHEN image_id IN ({broken}) THEN 'not decodable'"
+    if not corpus.count("tombstones"):
+        return bad_image, "", ""
+    takedowns = Takedowns(lambda *_: None)
+    for name, query in (
+        ("gone_images", takedowns.images),
+        ("gone_documents", takedowns.documents),
+        ("gone_urls", takedowns.urls("pairs", "image_ref")),
+    ):
+        connection.execute(f"CREATE TEMP TABLE {name} AS SELECT gone FROM ({query})")
+    gone = "WHEN {} IN (FROM {}) THEN 'taken down'"
+    of_image = f"{gone.format('image_id', 'gone_images')} {bad_image}"
+    of_document = gone.format("document_id", "gone_documents")
+    return of_image, f"{of_document} {gone.format('image_ref', 'gone_urls')}", of_document
+
+
+def _exported(corpus: Corpus, unit: str) -> list[tuple[str, str, pa.DataType]]:
+    """(name in the release, SQL expression, type) of every exported column, keys and base columns first."""
+    if unit == "image":
+        url = "(SELECT min(image_ref) FROM pairs p WHERE p.image_id = r.image_id AND image_ref NOT LIKE 'data:%')"
+        known = "image_id" in corpus.columns("pairs")
+        columns = [
+            ("image_id", "r.image_id", pa.string()),
+            ("image_url", url if known else "NULL", pa.string()),
+        ]
+        return columns + _image_columns(corpus, "image_")
+    if unit == "document":
+        return _table_columns(corpus, "documents", "")
+    url = "CASE WHEN pairs.image_ref NOT LIKE 'data:%' THEN pairs.image_ref END"
+    columns = [("image_id", "r.image_id", pa.string()), ("image_url", url, pa.string())]
+    columns += [column for column in _table_columns(corpus, "pairs", "") if column[0] != "image_id"]
+    taken = {name for name, _, _ in columns}
+    joined = _image_columns(corpus, "image_") + _table_columns(corpus, "documents", "document_")
+    return columns + [column for column in joined if column[0] not in taken]
+
+
+def _image_columns(corpus: Corpus, prefix: str) -> list[tuple[str, str, pa.DataType]]:
+    return [column for column in _table_columns(corpus, "images", prefix) if column[0] != "image_id"]
+
+
+def _table_columns(corpus: Corpus, table: str, prefix: str) -> list[tuple[str, str, pa.DataType]]:
+    """Base columns in their own order, then stage columns by name: the order in which stages ran must not show."""
+    schema, written = corpus.schema(table), corpus.columns(table)
+    names = [name for name, stage in written.items() if stage is None]
+    names += sorted(name for name, stage in written.items() if stage is not None and not name.endswith("_error"))
+    return [
+        (
+            name if name.startswith(prefix) else prefix + name,
+            f'{table}."{name}"',
+            _plain_type(schema.field(name).type),
+        )
+        for name in names
+        if name not in _PRIVATE
+    ]
+
+
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """Types that every Parquet reader knows: no dictionaries, no large offsets, no half floats."""
+    if pa.types.is_dictionary(kind):
+        return _plain_type(kind.value_type)
+    if pa.types.is_large_string(kind):
+        return pa.string()
+    if pa.types.is_large_binary(kind):
+        return pa.binary()
+    if pa.types.is_float16(kind):
+        return pa.float32()
+    return kind

@@ -1,0 +1,173 @@
+"""datasheet.md: the questions of "Datasheets for Datasets", answered by measurement where that is possible.
+
+What only people can answer (purpose, consent, upkeep) says so instead of guessing. <https://arxiv.org/abs/1803.09010>
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tuwen.releases.card import funnel_table, inline, numbers, table, title_of
+from tuwen.releases.decisions import DECISIONS
+from tuwen.releases.manifest import Manifest
+from tuwen.releases.measure import Measures
+from tuwen.selections.ledger import FunnelStep
+
+DATASHEET = "datasheet.md"
+UNKNOWN = "Not known to tuwen."
+
+
+def datasheet(
+    manifest: Manifest, measures: Measures, funnel: Sequence[FunnelStep], lineage: Mapping[str, Any]
+) -> bytes:
+    """The file's bytes."""
+    sections = (
+        ("Motivation", _motivation(lineage)),
+        ("Composition", _composition(manifest, measures)),
+        ("Collection", _collection(measures, lineage)),
+        ("Preprocessing", _preprocessing(manifest, measures, funnel, lineage)),
+        ("Uses", _uses()),
+        ("Distribution", _distribution(measures)),
+        ("Maintenance", _maintenance(manifest)),
+    )
+    lines = [f"# Datasheet: {inline(title_of(manifest))}"]
+    for title, answers in sections:
+        lines.append(f"## {title}")
+        for question, answer in answers:
+            lines += [f"**{question}**", answer]
+    return ("\n\n".join(lines) + "\n").encode()
+
+
+Answers = Iterable[tuple[str, str]]
+
+
+def _motivation(lineage: Mapping[str, Any]) -> Answers:
+    yield "Why was it made?", inline(lineage["description"]) if lineage.get("description") else UNKNOWN
+    yield "Who made it, and who paid?", UNKNOWN
+
+
+def _composition(manifest: Manifest, measures: Measures) -> Answers:
+    unit = manifest.selection["unit"]
+    yield (
+        "What is a row?",
+        {
+            "pair": "An image of a web page and a text that the page gives for it.",
+            "image": "A distinct image.",
+            "document": "A captured page: its texts and images in reading order.",
+        }[unit],
+    )
+    yield "How much is there?", f"{numbers(measures)}."
+    yield (
+        "Is it everything, or a sample?",
+        f"The rows that the selection kept ({measures.kept:,}) of the corpus, whose tables had "
+        + ", ".join(f"{entry['rows']:,} {name}" for name, entry in sorted(manifest.corpus.items()))
+        + ". Whether those represent the web, or anything else, is not known to tuwen.",
+    )
+    yield "Which languages?", _table(("language", "rows"), measures.languages)
+    if measures.text_sources:
+        yield "Where did the texts stand?", _table(("text source", "texts"), measures.text_sources)
+    yield (
+        "Are there labels or splits?",
+        "No labels; one split, in the order of content hashes, which is a fixed shuffle.",
+    )
+    yield (
+        "What is missing?",
+        (f"Left out at release: {_reasons(measures)}. Columns that a stage did not compute are null."),
+    )
+    yield (
+        "Are there errors, noise or redundancies?",
+        (
+            f"Texts are as found, never corrected. {measures.num_samples:,} rows share {measures.num_images:,} "
+            "distinct images; near-duplicates are not merged unless a rule above says so."
+        ),
+    )
+    yield (
+        "Could it be harmful, or show people?",
+        (
+            "Pages of the open web can hold both. Only rules named in the selection looked for it; faces, names and "
+            "other personal data were not searched for beyond those."
+        ),
+    )
+
+
+def _collection(measures: Measures, lineage: Mapping[str, Any]) -> Answers:
+    yield (
+        "How was it acquired?",
+        f"From {len(lineage['units'])} unit(s) of recorded data; `recipe.json` names each.",
+    )
+    yield (
+        "When?",
+        (
+            f"Pages were captured between {measures.captured[0]} and {measures.captured[1]} (UTC)."
+            if measures.captured
+            else UNKNOWN
+        ),
+    )
+    yield "From whom?", _table(("host", "documents"), measures.hosts)
+    yield (
+        "Did they consent, or opt out?",
+        (
+            "Consent was not asked. Rights and opt-out evidence found on the released pages, with the number of "
+            "documents (a page without any said nothing, which is not consent):\n\n"
+            + _table(("evidence", "documents"), measures.rights)
+        ),
+    )
+
+
+def _preprocessing(
+    manifest: Manifest, measures: Measures, funnel: Sequence[FunnelStep], lineage: Mapping[str, Any]
+) -> Answers:
+    yield (
+        "What was done to it?",
+        (
+            "Image bytes and texts are those of the source. Scores and properties were computed by "
+            f"{len(lineage['stages'])} stage(s), listed with their parameters in `recipe.json`."
+        ),
+    )
+    yield "What was removed?", f"{funnel_table(funnel)}\n\nLeft out at release: {_reasons(measures)}."
+    yield "Is the raw data still there?", "In the corpus, from which other selections can be released."
+    yield (
+        "Is the software available?",
+        f"tuwen {manifest.tuwen_version}, Apache-2.0; "
+        f"writer {manifest.writer['name']} version {manifest.writer['version']}.",
+    )
+
+
+def _uses() -> Answers:
+    yield "What was it used for?", UNKNOWN
+    yield (
+        "What should it not be used for?",
+        ("Identifying people, or anything that the licences and opt-outs above rule out. More is not known to tuwen."),
+    )
+
+
+def _distribution(measures: Measures) -> Answers:
+    yield (
+        "Under which licence?",
+        (
+            f"{measures.num_licensed:,} of {measures.num_documents:,} documents name one:\n\n"
+            + _table(("licence found", "documents"), measures.licenses)
+        ),
+    )
+    yield "Who distributes it, and how?", UNKNOWN
+
+
+def _maintenance(manifest: Manifest) -> Answers:
+    yield "Who keeps it, and how can they be reached?", UNKNOWN
+    yield (
+        "Can it be checked?",
+        (
+            "`tuwen verify` compares every byte with `manifest.json` and decodes every image. "
+            f"`{DECISIONS}` holds {manifest.decisions['num_rows']:,} rows on what was refused and why."
+        ),
+    )
+    yield "Will it change?", "No. A release is frozen; another selection or corpus makes another release."
+
+
+def _reasons(measures: Measures) -> str:
+    return ", ".join(f"{reason}: {rows:,}" for reason, rows in sorted(measures.left_out.items())) or "nothing"
+
+
+def _table(header: tuple[str, ...], rows: Sequence[Sequence[object]]) -> str:
+    return table(header, rows) if rows else "None found."

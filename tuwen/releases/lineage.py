@@ -1,0 +1,60 @@
+"""recipe.json: how the corpus of a release was made, without a trace of where or in what order.
+
+Paths belong to a machine and the order of inputs to one run, so neither is written. What was read is said by the
+units instead: each names a file by its base name and content.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.tables import TABLES
+from tuwen.releases.manifest import canonical_json
+
+RECIPE = "recipe.json"
+_WORD = re.compile(r"[\w-]+")
+_UNIT_COLUMNS = ("source", "source_unit", "num_records", "num_bad_records", "error")
+
+
+def lineage(corpus: Corpus) -> dict[str, Any]:
+    """Name and description, sources, stages with parameters, columns by the stage that wrote them, and units read."""
+    recipe = corpus.recipe()
+    units = corpus.table("units", _UNIT_COLUMNS).to_pylist()
+    return {
+        "name": recipe.get("name"),
+        "description": recipe.get("description"),
+        "sources": _sorted([_without_paths(entry) for entry in recipe.get("sources") or []]),
+        "stages": _sorted(list(recipe.get("stages") or [])),
+        "columns": {
+            table: {name: stage for name, stage in corpus.columns(table).items() if stage is not None}
+            for table in TABLES
+        },
+        "units": _sorted(units),
+    }
+
+
+def _sorted(entries: list[Any]) -> list[Any]:
+    return sorted(entries, key=canonical_json)
+
+
+def _without_paths(entry: Any) -> Any:
+    """A source without those parameters that could name a place: strings of more than a word, and lists."""
+    if not isinstance(entry, Mapping):
+        return entry
+    return {
+        name: {key: value for key, value in parameters.items() if _is_setting(value)}
+        if isinstance(parameters, Mapping)
+        else parameters
+        for name, parameters in entry.items()
+    }
+
+
+def _is_setting(value: Any) -> bool:
+    return (
+        value is None
+        or isinstance(value, bool | int | float)
+        or (isinstance(value, str) and bool(_WORD.fullmatch(value)))
+    )

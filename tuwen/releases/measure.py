@@ -1,0 +1,142 @@
+"""What is in a release, counted: the figures behind the dataset card and the datasheet.
+
+Counts and order statistics only. A mean of floats would depend on the order in which threads add.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from tuwen.releases.content import HOST, Content
+
+TOP = 20
+Counts = list[tuple[str, int]]
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Counts are (value, rows), most frequent first, equal ones by value. "" stands for "not known"."""
+
+    num_samples: int
+    num_images: int
+    num_texts: int
+    num_documents: int
+    num_hosts: int
+    kept: int  # by the selection
+    left_out: dict[str, int]  # reason → rows that the selection kept and the release leaves out
+    languages: Counts  # of texts (pairs), of documents for documents; empty: not measured
+    text_sources: Counts
+    hosts: Counts  # of the documents, the TOP most frequent
+    licenses: Counts  # of the documents
+    rights: Counts  # kind=value of the rights evidence of the documents
+    image_formats: Counts
+    image_sides: list[tuple[str, list[int]]] = field(default_factory=list)  # width, height: min, 10 %, 50 %, 90 %, max
+    captured: tuple[str, str] | None = None  # first and last day, ISO 8601
+
+    @property
+    def num_licensed(self) -> int:
+        """Documents with any licence evidence."""
+        return sum(rows for value, rows in self.licenses if value)
+
+
+def measure(content: Content) -> Measures:
+    """Count what `content` releases. For documents, run it after the shards are written (they settle the images)."""
+    content.connection.execute(f"CREATE OR REPLACE TEMP TABLE source_documents AS {_documents(content)}")
+    images = {"pair": "released", "image": "released", "document": "kept_images"}[content.unit]
+    documents = "(SELECT d.* FROM source_documents s JOIN documents d USING (document_id))"
+    return Measures(
+        num_samples=_number(content, "SELECT count(*) FROM released"),
+        num_images=_number(content, f"SELECT count(DISTINCT image_id) FROM {images}"),
+        num_texts=_number(content, "SELECT count(*) FROM released") if content.unit == "pair" else 0,
+        num_documents=_number(content, "SELECT count(*) FROM source_documents"),
+        num_hosts=_number(content, f"SELECT count(DISTINCT {HOST.format('url')}) FROM {documents}"),
+        kept=_number(content, "SELECT count(*) FROM kept"),
+        left_out=dict(_counts(content, "candidates WHERE reason IS NOT NULL", "reason")),
+        languages=_languages(content),
+        text_sources=_counts(content, "released JOIN pairs USING (pair_id)", "text_source")
+        if content.unit == "pair"
+        else [],
+        hosts=_counts(content, documents, HOST.format("url"))[:TOP],
+        licenses=_counts(content, documents, "license"),
+        rights=_counts(
+            content,
+            f"(SELECT DISTINCT document_id, unnest(rights) AS r FROM {documents})",
+            "r.kind || '=' || coalesce(r.value, '')",
+        ),
+        image_formats=_counts(content, _distinct_images(images), "format") if _has_image(content, "format") else [],
+        image_sides=_sides(content, _distinct_images(images)),
+        captured=_captured(content, documents),
+    )
+
+
+def _documents(content: Content) -> str:
+    if content.unit == "image":
+        if "image_id" not in content.columns["pairs"]:
+            return "SELECT document_id FROM documents WHERE false"
+        return "SELECT DISTINCT document_id FROM pairs WHERE image_id IN (SELECT image_id FROM released)"
+    if content.unit == "pair":
+        return "SELECT DISTINCT document_id FROM released JOIN pairs USING (pair_id)"
+    return "SELECT document_id FROM released"
+
+
+def _distinct_images(table: str) -> str:
+    return f"(SELECT DISTINCT image_id FROM {table}) JOIN images USING (image_id)"
+
+
+def _has_image(content: Content, column: str) -> bool:
+    return column in content.columns["images"]
+
+
+def _languages(content: Content) -> Counts:
+    if content.unit == "pair" and "language" in content.columns["pairs"]:
+        return _counts(content, "released JOIN pairs USING (pair_id)", "language")
+    column = "language" if "language" in content.columns["documents"] else "declared_language"
+    return _counts(
+        content, "source_documents JOIN documents USING (document_id)", f"lower(split_part({column}, '-', 1))"
+    )
+
+
+def _sides(content: Content, images: str) -> list[tuple[str, list[int]]]:
+    found = []
+    for side in ("width", "height"):
+        if _has_image(content, side):
+            row = content.query(f"SELECT quantile_disc({side}, [0, 0.1, 0.5, 0.9, 1]) FROM {images}")[0][0]
+            if row is not None:
+                found.append((side, [int(value) for value in row]))
+    return found
+
+
+def _captured(content: Content, documents: str) -> tuple[str, str] | None:
+    # Microseconds, not dates: DuckDB would count days in the time zone of the machine.
+    first, last = content.query(f"SELECT min(epoch_us(captured_at)), max(epoch_us(captured_at)) FROM {documents}")[0]
+    return None if first is None else (_utc_day(first), _utc_day(last))
+
+
+def _utc_day(microseconds: int) -> str:
+    return (datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).date().isoformat()
+
+
+def _counts(content: Content, table: str, expression: str) -> Counts:
+    rows = content.query(
+        f"SELECT coalesce({expression}, '') AS value, count(*) AS rows FROM {table} "
+        "GROUP BY value ORDER BY rows DESC, value"
+    )
+    return [(str(value), int(rows)) for value, rows in rows]
+
+
+def _number(content: Content, sql: str) -> int:
+    return int(content.query(sql)[0][0])
+
+
+def corpus_fingerprint(content: Content) -> dict[str, dict[str, int | str]]:
+    """Rows of each table and an order-free digest of their ids: XOR of the MD5 of every id, 32 hexadecimal digits.
+
+    Ids are content hashes, so equal fingerprints mean the same rows, whatever the order they arrived in.
+    """
+    keys = {"documents": "document_id", "fetches": "fetch_id", "images": "image_id", "pairs": "pair_id"}
+    fingerprint: dict[str, dict[str, int | str]] = {}
+    for table, key in keys.items():
+        rows, digest = content.query(f"SELECT count(*), coalesce(bit_xor(md5_number({key})), 0) FROM {table}")[0]
+        fingerprint[table] = {"rows": int(rows), "ids": f"{int(digest):032x}"}
+    return fingerprint

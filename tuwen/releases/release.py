@@ -1,0 +1,220 @@
+"""Cutting a release: shards, what describes them, and the manifest last, all in a folder that appears at once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tuwen
+from tuwen import parts
+from tuwen.errors import UsageError
+from tuwen.releases.card import CARD, Loading, card, numbers, title_of
+from tuwen.releases.content import Content, open_content
+from tuwen.releases.croissant import CROISSANT, croissant
+from tuwen.releases.datasheet import DATASHEET, datasheet
+from tuwen.releases.decisions import DECISIONS, salt_of, write_decisions
+from tuwen.releases.lineage import RECIPE, lineage
+from tuwen.releases.manifest import MANIFEST, Manifest, canonical_json, file_entry, plain
+from tuwen.releases.measure import Measures, corpus_fingerprint, measure
+from tuwen.releases.writers import PACKAGE, Writer
+from tuwen.selections.ledger import Ledger
+from tuwen.selections.selection import Selection, selections_of
+
+if TYPE_CHECKING:
+    from tuwen.corpus.corpus import Corpus
+
+PARTIAL = ".partial"
+REPLACED = ".replaced"
+
+
+def release(
+    corpus: Corpus,
+    selection: Selection | str,
+    to: str | Path,
+    format: str = "webdataset",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    full_ledger: bool = False,
+    overwrite: bool = False,
+    allow_code: bool = False,
+) -> Manifest:
+    """Judge a selection (by name: one of the corpus' recipe) where it is out of date, and release what it keeps.
+
+    See `write_release` for the rest.
+    """
+    selections = selections_of(corpus, allow_code=allow_code)
+    ledger = Ledger.open_or_judge(corpus, selection, selections)
+    images = ledger.selection.images
+    return write_release(
+        corpus,
+        ledger,
+        to,
+        format,
+        parameters,
+        image_ledger=Ledger.open_or_judge(corpus, images, selections) if images else None,
+        full_ledger=full_ledger,
+        overwrite=overwrite,
+        allow_code=allow_code,
+    )
+
+
+def write_release(
+    corpus: Corpus,
+    ledger: Ledger,
+    to: str | Path,
+    format: str = "webdataset",
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    image_ledger: Ledger | None = None,
+    full_ledger: bool = False,
+    overwrite: bool = False,
+    allow_code: bool = False,
+) -> Manifest:
+    """Release the kept rows of `ledger` into the folder `to`, which appears only when it is complete.
+
+    `format` is the name of a writer, `parameters` its fields. `image_ledger` says which images stay inside documents;
+    default: the ledger of the selection of images that the selection names. `full_ledger` writes every decision with
+    plain ids, for home use only. `overwrite` replaces a release at `to`, and nothing but a release.
+
+    Raises `UsageError` for an unknown format, a unit that the format cannot hold, a folder that is taken, or a
+    selection that keeps nothing.
+    """
+    writer: Writer = parts.load(PACKAGE, format, parameters, allow_code=allow_code)
+    _check_unit(writer, format, ledger)
+    if ledger.selection.images and image_ledger is None:
+        image_ledger = Ledger.open_or_judge(corpus, ledger.selection.images)
+    target = Path(to)
+    _check_target(target, overwrite)
+    partial = target.with_name(target.name + PARTIAL)
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed release left
+    partial.mkdir(parents=True)
+    try:
+        with open_content(corpus, ledger, image_ledger) as content:
+            manifest = _write(content, ledger, writer, partial, full_ledger)
+        _sync(partial)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    _replace(partial, target)
+    return manifest
+
+
+def _write(content: Content, ledger: Ledger, writer: Writer, folder: Path, full_ledger: bool) -> Manifest:
+    selection = plain(ledger.selection.to_mapping() | {"name": ledger.selection.name, "unit": content.unit})
+    if content.query("SELECT count(*) FROM released")[0][0] == 0:
+        raise UsageError(
+            f"selection {selection['name']!r} keeps nothing to release; `tuwen funnel {content.corpus.path} "
+            f"--selection {selection['name']}` shows where the rows went"
+        )
+    shards = {name: file_entry(folder / name, count) for name, count in writer.write(content, folder).items()}
+    measures, fingerprint, made = measure(content), corpus_fingerprint(content), lineage(content.corpus)
+    salt = salt_of(selection, fingerprint)
+    num_decisions = write_decisions(folder / DECISIONS, content, ledger, salt, full=full_ledger)
+    manifest = Manifest(
+        tuwen_version=tuwen.__version__,
+        writer={
+            "name": parts.name_of(writer).removeprefix("writers."),
+            "version": writer.version,
+            "parameters": plain(parts.parameters_of(writer)),
+        },
+        selection=selection,
+        counts={"name": _title(made, selection), **_counts(measures)},
+        corpus=fingerprint,
+        decisions={
+            "num_rows": num_decisions,
+            "salt": None if full_ledger else salt,
+            "full_ledger": full_ledger,
+        },
+        files=dict(shards),
+    )
+    sets, records = writer.record_sets(folder, sorted(shards))
+    loading = Loading(writer.configs(), writer.features(content), writer.usage())
+    described = {
+        RECIPE: canonical_json(made, indent=1),
+        CARD: card(manifest, measures, ledger.funnel(), loading, made),
+        DATASHEET: datasheet(manifest, measures, ledger.funnel(), made),
+        CROISSANT: croissant(
+            manifest,
+            shards,
+            sets,
+            records,
+            name=title_of(manifest),
+            description=str(made.get("description") or f"Image-text dataset: {numbers(measures)}."),
+            licenses=[value for value, _ in measures.licenses if value],
+        ),
+    }
+    for name, data in described.items():
+        (folder / name).write_bytes(data)
+    for name in (*described, DECISIONS):
+        manifest.files[name] = file_entry(folder / name)
+    (folder / MANIFEST).write_bytes(manifest.to_bytes())  # last: it vouches for all the others
+    return manifest
+
+
+def _counts(measures: Measures) -> dict[str, Any]:
+    return {
+        "kept": measures.kept,
+        "left_out": measures.left_out,
+        "samples": measures.num_samples,
+        "images": measures.num_images,
+        "documents": measures.num_documents,
+    } | ({"texts": measures.num_texts} if measures.num_texts else {})
+
+
+def _title(made: Mapping[str, Any], selection: Mapping[str, Any]) -> str:
+    return f"{made['name']}-{selection['name']}" if made.get("name") else str(selection["name"])
+
+
+def _check_unit(writer: Writer, format: str, ledger: Ledger) -> None:
+    selection = ledger.selection
+    if selection.unit not in writer.units:
+        fitting = [
+            name
+            for name in parts.names_in(PACKAGE)
+            if selection.unit in parts.load_class(PACKAGE, name).units  # type: ignore[attr-defined]
+        ]
+        raise UsageError(
+            f"format {format!r} takes selections of {' or '.join(writer.units)}, but {selection.name!r} selects "
+            f"{selection.unit}s; formats for those: {', '.join(fitting)}"
+        )
+
+
+def _check_target(target: Path, overwrite: bool) -> None:
+    if not target.name:
+        raise UsageError(f"{target} cannot be a release; name a new folder")
+    if not target.exists():
+        return
+    if not target.is_dir():
+        raise UsageError(f"{target} is a file; name a new folder")
+    if any(target.iterdir()):
+        if not overwrite:
+            raise UsageError(f"{target} is not empty; name a new folder, or pass --overwrite to replace a release")
+        if not (target / MANIFEST).is_file():
+            raise UsageError(f"{target} is no release (no {MANIFEST}), so it is not overwritten; name a new folder")
+
+
+def _sync(folder: Path) -> None:
+    """Everything below `folder` on disk: the rename must not become durable before what it names."""
+    for path in (*folder.rglob("*"), folder):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _replace(partial: Path, target: Path) -> None:
+    replaced = target.with_name(target.name + REPLACED)
+    shutil.rmtree(replaced, ignore_errors=True)
+    if target.exists():
+        target.rename(replaced)
+    partial.rename(target)
+    shutil.rmtree(replaced, ignore_errors=True)
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

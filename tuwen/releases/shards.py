@@ -1,0 +1,213 @@
+"""Shards that are the same bytes every time: tar and Parquet files with every setting fixed."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tuwen.errors import UsageError
+
+SHARD_DIGITS = 5
+MAX_GROUP_BYTES = 64 << 20
+WRITE_BATCH_ROWS = 64  # Parquet pages are cut only between such batches, so they stay small beside large images
+
+
+def shard_name(index: int, extension: str) -> str:
+    """`00000.tar`, `00001.tar`, …"""
+    return f"{index:0{SHARD_DIGITS}d}.{extension}"
+
+
+class TarShards:
+    """Samples into numbered USTAR files: no owner, no times, one mode, so that only names and contents count.
+
+    A shard is closed once it holds `samples` samples or `num_bytes` bytes.
+    """
+
+    def __init__(self, folder: Path, samples: int, num_bytes: int) -> None:
+        self.counts: dict[str, int] = {}
+        self._folder, self._samples, self._bytes = folder, samples, num_bytes
+        self._tar: tarfile.TarFile | None = None
+        self._name = ""
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, key: str, members: dict[str, bytes]) -> None:
+        """Write one sample: `KEY.extension` for every member, next to each other, in the order given."""
+        if self._tar is None:
+            self._name = shard_name(len(self.counts), "tar")
+            self._tar = tarfile.open(self._folder / self._name, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+            self.counts[self._name] = 0
+        for extension, data in members.items():
+            member = tarfile.TarInfo(f"{key}.{extension}")
+            member.size, member.mode, member.mtime = len(data), 0o644, 0
+            self._tar.addfile(member, io.BytesIO(data))
+        self.counts[self._name] += 1
+        if self.counts[self._name] >= self._samples or self._tar.offset >= self._bytes:
+            self.close()
+
+    def close(self) -> None:
+        """Finish the open shard."""
+        if self._tar is not None:
+            self._tar.close()
+            self._tar = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a shard or row group is full: rows of a file, bytes of a file and of a row group before compression."""
+
+    rows: int
+    num_bytes: int
+    group_bytes: int
+
+    def __post_init__(self) -> None:
+        if self.rows < 1 or self.num_bytes < 1 or not 1 <= self.group_bytes <= MAX_GROUP_BYTES:
+            raise UsageError(f"shards need room for a row, row groups at most {MAX_GROUP_BYTES} bytes; got {self}")
+
+
+class ParquetShards:
+    """Rows into numbered Parquet files, in row groups and files bounded by rows and bytes.
+
+    Every group is cut where the bytes of its rows (`row_bytes`) would pass `group_bytes`, however the rows arrive.
+    Pages carry checksums. `features` names columns with a Hugging Face `datasets` feature of their own.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema, limits: Limits, image: str | None = None) -> None:
+        self.counts: dict[str, int] = {}
+        self._folder, self._limits = folder, limits
+        self._schema = schema.with_metadata(_image_feature(image)) if image else schema
+        # Statistics of a binary column would copy whole images into the footer.
+        self._statistics = [name for name in _leaves(schema) if not (image and name.startswith(f"{image}."))]
+        self._pending: list[pa.RecordBatch] = []
+        self._pending_bytes = self._pending_rows = self._file_bytes = 0
+        self._writer: Any = None
+        self._name = ""
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Append rows."""
+        weights = row_bytes(batch)
+        start = 0
+        for row, weight in enumerate(weights):
+            full = self._pending_rows and self._pending_bytes + weight > self._limits.group_bytes
+            if (
+                full
+                or self._file_rows() >= self._limits.rows
+                or self._file_bytes + self._pending_bytes >= self._limits.num_bytes
+            ):
+                self._keep(batch, start, row)
+                start = row
+                self._flush()
+                if self._writer and (
+                    self.counts[self._name] >= self._limits.rows or self._file_bytes >= self._limits.num_bytes
+                ):
+                    self._close_file()
+            self._pending_rows += 1
+            self._pending_bytes += int(weight)
+        self._keep(batch, start, batch.num_rows)
+
+    def close(self) -> None:
+        """Write what is pending and finish the open file."""
+        self._flush()
+        self._close_file()
+
+    def _file_rows(self) -> int:
+        return self._pending_rows + (self.counts[self._name] if self._writer else 0)
+
+    def _keep(self, batch: pa.RecordBatch, start: int, end: int) -> None:
+        if end > start:
+            self._pending.append(batch.slice(start, end - start))
+
+    def _flush(self) -> None:
+        if not self._pending:
+            return
+        if self._writer is None:
+            self._name = shard_name(len(self.counts), "parquet")
+            self._writer = self._open(self._folder / self._name)
+            self.counts[self._name] = 0
+        table = pa.Table.from_batches(self._pending).cast(self._schema).combine_chunks()
+        self._writer.write_table(table, row_group_size=max(1, table.num_rows))
+        self.counts[self._name] += table.num_rows
+        self._file_bytes += self._pending_bytes
+        self._pending, self._pending_bytes, self._pending_rows = [], 0, 0
+
+    def _close_file(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer, self._file_bytes = None, 0
+
+    def _open(self, path: Path) -> Any:
+        return parquet_writer(path, self._schema, self._statistics)
+
+
+def parquet_writer(path: Path, schema: pa.Schema, statistics: list[str] | bool = True) -> Any:
+    """A Parquet writer with every setting that shows in the bytes fixed."""
+    import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(
+        path,
+        schema,
+        version="2.6",
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=True,
+        write_statistics=statistics,
+        write_page_checksum=True,
+        write_page_index=False,
+        write_batch_size=WRITE_BATCH_ROWS,
+        data_page_version="1.0",
+        store_schema=True,
+    )
+
+
+def row_bytes(batch: pa.RecordBatch) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """Bytes of each row: what its strings and binaries hold, 8 for anything else. Depends on the row alone."""
+    total = np.zeros(batch.num_rows, dtype=np.int64)
+    for column in batch.columns:
+        total += _value_bytes(column)
+    return total
+
+
+def _value_bytes(column: pa.Array) -> Any:
+    kind = column.type
+    if pa.types.is_struct(kind):
+        return sum((_value_bytes(child) for child in column.flatten()), start=np.zeros(len(column), dtype=np.int64))
+    if pa.types.is_list(kind):
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        ends = np.cumsum(lengths)
+        items = np.concatenate([[0], np.cumsum(_value_bytes(column.flatten()))])
+        return items[ends] - items[ends - lengths]
+    if pa.types.is_fixed_size_list(kind):
+        return kind.list_size * 8
+    if pa.types.is_string(kind) or pa.types.is_binary(kind):
+        return pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return 8
+
+
+def read_parquet(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """Stream a shard row group by row group, page checksums verified."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for group in range(file.num_row_groups):
+            yield from file.read_row_group(group, columns=columns).to_batches()
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    import pyarrow.parquet as pq
+
+    sink = pa.BufferOutputStream()
+    pq.write_table(schema.empty_table(), sink)
+    described = pq.ParquetFile(pa.BufferReader(sink.getvalue())).schema
+    return [described.column(index).path for index in range(len(described))]
+
+
+def _image_feature(column: str) -> dict[bytes, bytes]:
+    return {b"huggingface": b'{"info": {"features": {"%s": {"_type": "Image"}}}}' % column.encode()}

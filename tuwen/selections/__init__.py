@@ -1,0 +1,1 @@
+"""Selections: the only place that judges."""

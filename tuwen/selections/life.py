@@ -1,0 +1,178 @@
+"""A life: what `tuwen why` found out about one row, as plain values and for people."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+
+SHOWN_CHARACTERS = 160
+SHOWN_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A column's value and the stage that wrote it (None: it came with the row). Bytes appear as their size."""
+
+    name: str
+    value: Any
+    stage: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a selection said of a row of its own unit. `because`: inside another selection, what that one said."""
+
+    selection: str
+    unit: str
+    id: str
+    kept: bool
+    step: int | None = None  # 0: taken down
+    name: str | None = None
+    rule: str | None = None
+    value: Any = None
+    because: Verdict | None = None
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A selection of another unit: how many of the rows that belong to this one it keeps, and its word on the first.
+
+    `rows`: verdicts of at most five, kept ones first.
+    """
+
+    selection: str
+    unit: str
+    num_rows: int
+    num_kept: int
+    rows: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
+class Life:
+    """Everything that a corpus knows of one image, pair or document.
+
+    `origin`: `source`, `source_unit`, `location` of that unit, and by kind: of an image `pages` and `fetches`; of a
+    pair `document`, `image` and `other_texts` of the same image; of a document `images`. Lists hold at most 20 rows.
+    """
+
+    kind: str
+    id: str
+    origin: Mapping[str, Any]
+    columns: tuple[Cell, ...]
+    verdicts: tuple[Verdict, ...]
+    relations: tuple[Relation, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values with the names of the fields; times in ISO 8601, bytes as their number, nan and inf as text."""
+        return dict(_plain(asdict(self)))
+
+
+def render(life: Life) -> RenderableType:
+    """A rich renderable; every value is shown as text, never read as markup."""
+    from rich.console import Group
+    from rich.text import Text
+
+    parts: list[RenderableType] = [Text(f"{life.kind} {life.id}", style="bold"), _origin(life), _columns(life)]
+    parts.append(_verdicts(life) if life.verdicts or life.relations else Text("No selections yet.", style="dim"))
+    return Group(*parts)
+
+
+def words(value: Any) -> str:
+    """One value on one line, cut where it gets long."""
+    if value is None:
+        return "—"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = "".join(character if character.isprintable() else " " for character in text)
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}… ({len(text)} characters)"
+
+
+def _table(title: str, *headings: str) -> Table:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=bool(headings))
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    return table
+
+
+def _add(table: Table, *cells: Any) -> None:
+    from rich.text import Text
+
+    table.add_row(*(cell if isinstance(cell, Text) else Text(words(cell)) for cell in cells))
+
+
+def _origin(life: Life) -> Table:
+    table = _table("\nWhere it came from")
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in life.origin.items():
+        if isinstance(value, Mapping):
+            _add(table, name, _line(value))
+        elif not isinstance(value, Sequence) or isinstance(value, str):
+            _add(table, name.replace("_", " "), value)
+        else:
+            for row in value[:SHOWN_ROWS]:
+                _add(table, name.replace("_", " "), _line(row))
+            if len(value) > SHOWN_ROWS:
+                _add(table, "", f"… and {life.origin[f'num_{name}'] - SHOWN_ROWS} more")
+    return table
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    return " · ".join(words(str(value)) for value in row.values() if value is not None)
+
+
+def _columns(life: Life) -> Table:
+    table = _table("\nColumns", "column", "value", "stage")
+    for cell in life.columns:
+        _add(table, cell.name, cell.value, cell.stage or "")
+    return table
+
+
+def _verdicts(life: Life) -> Table:
+    from rich.text import Text
+
+    table = _table("\nSelections", "selection", "verdict", "step", "rule", "value")
+
+    def add(verdict: Verdict, label: str) -> None:
+        mark = Text("kept", style="green") if verdict.kept else Text("refused", style="red")
+        step = "" if verdict.step is None else f"{verdict.step} {verdict.name}" if verdict.step else "taken down"
+        rule = "" if verdict.rule in (None, verdict.name) else verdict.rule
+        value = "" if verdict.value is None else words(verdict.value)
+        _add(table, label, mark, step, rule, value)
+        if verdict.because:
+            add(verdict.because, f"  └ {verdict.because.selection}: {verdict.because.unit} {verdict.because.id[:12]}")
+
+    for verdict in life.verdicts:
+        add(verdict, verdict.selection)
+    for relation in life.relations:
+        _add(table, relation.selection, _counts(relation), "", "", "")
+        for verdict in relation.rows:
+            add(verdict, f"  {verdict.unit} {verdict.id[:12]}")
+    return table
+
+
+def _counts(relation: Relation) -> str:
+    return f"keeps {relation.num_kept} of {relation.num_rows} {relation.unit}{'' if relation.num_rows == 1 else 's'}"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return {"num_bytes": len(value)}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)

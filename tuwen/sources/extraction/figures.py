@@ -1,0 +1,48 @@
+"""Occurrences of images, and the figures that give them their captions."""
+
+from __future__ import annotations
+
+from bisect import bisect
+
+
+class Image:
+    """One occurrence of an image and the candidate texts that only the walk can see."""
+
+    position = -1  # in the page's nodes
+    alt = title = aria_label = link = ""
+    captions: tuple[int, ...] = ()  # positions of caption nodes
+
+    def __init__(self, ref: str, lazy: bool, in_noscript: bool, in_heading: bool) -> None:
+        self.ref = ref
+        self.lazy = lazy  # its address was in an attribute that a script reads
+        self.in_noscript = in_noscript
+        self.in_heading = in_heading
+
+
+class Figure:
+    """An open element whose captions belong to its images."""
+
+    __slots__ = ("captions", "images", "titled", "tooltip")
+
+    def __init__(self, titled: bool) -> None:
+        self.titled = titled
+        self.tooltip = ""
+        self.images: list[Image] = []
+        self.captions: list[int] = []
+
+    def close(self) -> None:
+        """Give the captions to the images.
+
+        In a gallery, an image with a caption of its own does not take the gallery's. Where images and captions
+        alternate, each image takes the next caption (the last one, where captions come first).
+        """
+        images = self.images if len(self.images) == 1 else [image for image in self.images if not image.captions]
+        if len(images) < 2 or len(self.captions) == 1:
+            for image in images:
+                image.captions += tuple(self.captions)
+            return
+        caption_first = self.captions[0] < images[0].position
+        for image in images:
+            following = bisect(self.captions, image.position)
+            near = following - 1 if caption_first else min(following, len(self.captions) - 1)
+            image.captions += (self.captions[near],)

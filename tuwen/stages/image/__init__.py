@@ -1,0 +1,1 @@
+"""Stages over the pictures themselves."""

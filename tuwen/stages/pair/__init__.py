@@ -1,0 +1,1 @@
+"""Stages over an image, a text and where they stood."""

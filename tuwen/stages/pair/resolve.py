@@ -1,0 +1,40 @@
+"""The image that a pair's reference stands for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from tuwen.stages.resolution import SURVEYS, attempts, resolve
+
+if TYPE_CHECKING:
+    from tuwen.corpus.corpus import Corpus
+
+
+@dataclass(frozen=True)
+class Resolve:
+    """`image_id` of the image that the reference led to, or in `fetch_error` why there is none.
+
+    The fetch nearest to the page's capture if within `same_capture_h` hours, else the earliest that gave an image;
+    redirects and revisits followed. `fetch_error` is null when found, else `not_fetched`, `too_many_redirects`, or
+    the error of the attempt (`http_404`, `not_an_image`, …). `image_x_robots_tag` is the header that the image came
+    with: rights evidence, null when there was none. The rule stands in `tuwen.stages.resolution`; redirects are
+    followed as in RFC 9110, section 15.4. https://www.rfc-editor.org/rfc/rfc9110#section-15.4
+    """
+
+    same_capture_h: float = 24.0
+
+    table = "pairs"
+    kind = "corpus"
+    reads = ("image_ref", "document.captured_at")
+    surveys = SURVEYS
+    writes = pa.schema([("image_id", pa.string()), ("fetch_error", pa.string()), ("image_x_robots_tag", pa.string())])
+
+    def prepare(self, corpus: Corpus) -> pa.RecordBatchReader:
+        return attempts(corpus)
+
+    def __call__(self, batch: pa.RecordBatch, state: pa.Table) -> pa.RecordBatch:
+        found = resolve(state, batch["image_ref"], batch["document.captured_at"], self.same_capture_h)
+        return pa.record_batch([column.combine_chunks() for column in found.columns], schema=self.writes)

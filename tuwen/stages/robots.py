@@ -1,0 +1,73 @@
+"""Robots directives of a page or a response: which of them concern everybody, and which AI crawlers they refuse.
+
+Syntax: https://developers.google.com/search/docs/crawling-indexing/robots-meta-tag (`noindex`, `none`, agent
+prefixes) and https://www.deviantart.com/team/journal/UPDATE-All-Deviations-Are-Opted-Out-of-AI-Datasets-934500371
+(`noai`, `noimageai`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+
+EVERYBODY = frozenset({"", "*", "robots"})
+# Crawlers whose stated purpose is, or includes, collecting training data. https://darkvisitors.com/agents
+AI_AGENTS = frozenset(
+    """
+    ai2bot amazonbot anthropic-ai applebot-extended bytespider ccbot claude-web claudebot cohere-ai
+    cohere-training-data-crawler diffbot facebookbot google-cloudvertexbot google-extended gptbot img2dataset
+    imagesiftbot laion-huggingface-processor meta-externalagent omgili omgilibot pangubot perplexitybot timpibot
+    velenpublicwebcrawler webzio-extended
+    """.split()  # noqa: SIM905
+)
+_AGENT = re.compile(r"\s*([a-z0-9_*.-]+)\s*:\s*")
+_WITH_VALUE = frozenset({"unavailable_after", "max-snippet", "max-image-preview", "max-video-preview"})
+
+
+@dataclass(frozen=True)
+class Directives:
+    """What robots directives say: to everybody, and to AI crawlers by name."""
+
+    noindex: bool = False
+    noai: bool = False
+    noimageai: bool = False
+    refused_agents: frozenset[str] = frozenset()
+
+    @classmethod
+    def union(cls, found: Iterable[Directives]) -> Directives | None:
+        """The strictest reading of several; None for none, so that "nothing found" differs from "allowed"."""
+        parts = list(found)
+        if not parts:
+            return None
+        return cls(
+            any(part.noindex for part in parts),
+            any(part.noai for part in parts),
+            any(part.noimageai for part in parts),
+            frozenset().union(*(part.refused_agents for part in parts)),
+        )
+
+
+@lru_cache(maxsize=4096)
+def parse(value: str) -> Directives:
+    """Directives of a robots meta tag or an `X-Robots-Tag`.
+
+    An agent prefix (`gptbot: noindex, nofollow`) holds to the end of the value or the next prefix. Directives for
+    agents that are neither everybody nor in `AI_AGENTS` (googlebot, bingbot, …) say nothing about this use and are
+    left out.
+    """
+    scope = ""
+    general: set[str] = set()
+    refused: set[str] = set()
+    for part in re.split(r"[,;]", value.lower()):
+        prefix = _AGENT.match(part)
+        if prefix and prefix[1] not in _WITH_VALUE:
+            scope, part = prefix[1], part[prefix.end() :]
+        word = part.strip()
+        words = {"noindex"} if word == "none" else {word}
+        if scope in EVERYBODY:
+            general |= words
+        elif scope in AI_AGENTS and words & {"noindex", "noai", "noimageai"}:
+            refused.add(scope)
+    return Directives("noindex" in general, "noai" in general, "noimageai" in general, frozenset(refused))

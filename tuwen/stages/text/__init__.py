@@ -1,0 +1,1 @@
+"""Stages over the text of a pair alone."""
