@@ -31,8 +31,8 @@ def names_in(package: str) -> list[str]:
     for module in pkgutil.walk_packages(root.__path__, prefix=f"{package}."):
         if module.ispkg:
             continue
-        leaf = module.name.rsplit(".", 1)[-1]
-        if hasattr(importlib.import_module(module.name), camel_case(leaf)):
+        part = getattr(importlib.import_module(module.name), camel_case(module.name.rsplit(".", 1)[-1]), None)
+        if isinstance(part, type) and dataclasses.is_dataclass(part) and _is_frozen(part):
             found.append(module.name.removeprefix(f"{package}."))
     return sorted(found)
 
@@ -103,6 +103,11 @@ def name_of(part: object) -> str:
 def parameters_of(part: Any) -> dict[str, Any]:
     """The part's configuration as plain values, every field included."""
     return {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
+
+
+def _is_frozen(cls: Any) -> bool:
+    """Parts are frozen dataclasses; a module may hold a class of its own name that is something else."""
+    return bool(cls.__dataclass_params__.frozen)
 
 
 def _class(module: Any, name: str) -> type:

@@ -186,7 +186,8 @@ class _Runner:
             name = name_of(item.stage)
             record = {**identities[name], "reads": freshness.reads(item.stage, fragment)}
             stages.append(StageTask(item.stage, record, states.get(name)))
-        return Task(self.corpus.path, part.table, fragment.id, fragment.base, tuple(stages))
+        short_side = self.order.short_side()
+        return Task(self.corpus.path, part.table, fragment.id, fragment.base, tuple(stages), short_side)
 
     def _execute(self, part: Pass, tasks: list[Task], title: str) -> None:
         finished: list[ColumnFile] = []

@@ -92,6 +92,11 @@ class Order:
         """(table, column) of everything the stage reads, in its calls and in `prepare`."""
         return [*columns_read(stage), *surveyed(stage)]
 
+    def short_side(self) -> int:
+        """The shorter side, in pixels, at which images are decoded once for all stages of the recipe; 0: full size."""
+        needs = [option(stage, "pixels") for stage in self.stages if option(stage, "pixels") is not None]
+        return 0 if 0 in needs else max(needs, default=0)
+
     def _place(self, stage: Stage, level: dict[str, int], waiting: tuple[str, ...]) -> int:
         name = name_of(stage)
         if name in waiting:
@@ -193,6 +198,8 @@ class Freshness:
         }
         if model := option(stage, "model_hash"):
             record["model"] = model()
+        if option(stage, "pixels") is not None:
+            record["pixels"] = self._order.short_side()  # what a stage sees depends on the scale of decoding
         if kind_of(stage) == "corpus":
             record["surveys"] = {f"{table}.{name}": self.state(table).content(name) for table, name in surveyed(stage)}
         elif kind_of(stage) == "fitted":

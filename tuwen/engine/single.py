@@ -34,7 +34,7 @@ def run(
         from tuwen.stages.image.pixels import decode
 
         _require(batch, "bytes", part)
-        extras["pixels"] = [decode(data.as_py() or b"", short_side) for data in batch["bytes"]]
+        extras["pixels"] = [decode(data.as_py(), short_side) for data in batch["bytes"]]
     if kind_of(part) != "local":
         if corpus is None:
             raise UsageError(f"{parts.name_of(part)} looks at a whole corpus; pass it as `corpus=`")

@@ -43,6 +43,7 @@ class Task:
     fragment_id: int
     base: str
     stages: tuple[StageTask, ...]
+    short_side: int = 0  # images are decoded at the smallest scale whose shorter side is at least this; 0: full size
 
 
 @dataclass
@@ -128,7 +129,7 @@ class _Columns:
         if self._pixels is None:
             from tuwen.stages.image.pixels import decode
 
-            self._pixels = [decode(data.as_py() or b"", short_side) for data in self._arrays["bytes"]]
+            self._pixels = [decode(data.as_py(), short_side) for data in self._arrays["bytes"]]
         return self._pixels
 
     def _follow(self, read: Read) -> tuple[pa.Array, set[str]]:
@@ -196,7 +197,7 @@ class _StageRun:
         if self._state is not None:
             extras["state"] = self._state
         if option(self.stage, "pixels") is not None:
-            extras["pixels"] = columns.pixels(_short_side(self._outcome.task))
+            extras["pixels"] = columns.pixels(self._outcome.task.short_side)
         result = self._isolated(columns.batch(self.stage), extras)
         for table, bases in columns.bases(self.stage).items():
             self._bases.setdefault(table, set()).update(bases)
@@ -245,12 +246,6 @@ class _StageRun:
                 f"{name_of(self.stage)} returned {result.num_rows} rows of {result.schema.names} for {batch.num_rows} "
                 f"rows; it has to return the same rows with exactly {self.stage.writes.names}"
             )
-
-
-def _short_side(task: Task) -> int:
-    """The shorter side, in pixels, that serves all stages of the task; 0: full size."""
-    needs = [option(part.stage, "pixels") for part in task.stages if option(part.stage, "pixels") is not None]
-    return 0 if 0 in needs else max(needs)
 
 
 def _followed_contents(task: Task, stage: Stage, bases: dict[str, set[str]]) -> dict[str, Any]:

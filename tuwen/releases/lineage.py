@@ -1,7 +1,7 @@
 """recipe.json: how the corpus of a release was made, without a trace of where or in what order.
 
-Paths belong to a machine and the order of inputs to one run, so neither is written. What was read is said by the
-units instead: each names a file by its base name and content.
+Paths and file names belong to a machine and the order of inputs to one run, so none is written. What was read is said
+by the units instead: each by the fingerprint of its content, the part of `source_unit` after the last colon.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def lineage(corpus: Corpus) -> dict[str, Any]:
             table: {name: stage for name, stage in corpus.columns(table).items() if stage is not None}
             for table in TABLES
         },
-        "units": _sorted(units),
+        "units": _sorted([{**unit, "source_unit": unit["source_unit"].rpartition(":")[2]} for unit in units]),
     }
 
 

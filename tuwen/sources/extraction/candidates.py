@@ -24,17 +24,15 @@ def add_pairs(page: Page, walk: Walk) -> None:
     if not walk.images:
         return
     texts, regions, page_title = page.nodes.text, page.nodes.region, page.title or ""
+    longest = max(map(len, filter(None, (page_title, *texts, *page.nodes.image_ref))), default=0)
+    is_small = len(walk.images) * longest < 1_000_000  # the budget cannot run out: do not count
     rows: list[tuple[int, str, str, int | None, str, str]] = []
     add = rows.append
     for image, heading, before, after in zip(walk.images, *_neighbours(page.nodes, walk.images), strict=True):
         at, ref, region = image.position, image.ref, regions[image.position]
         if image.alt:
             add((at, image.alt, "alt", None, ref, region))
-        num_shared = 8 * len(ref) + len(image.link) + len(page_title)
-        for position in (*image.captions, heading):
-            if position is not None:
-                num_shared += len(texts[position] or "")
-        if not walk.afford(num_shared):
+        if not is_small and not walk.afford(_num_shared(page, image, heading)):
             continue
         for number, position in enumerate(image.captions):
             text = texts[position] or ""
@@ -56,6 +54,13 @@ def add_pairs(page: Page, walk: Walk) -> None:
             add((at, page_title, "page_title", None, ref, region))
     if rows:
         page.pairs = Pairs(*map(list, zip(*rows, strict=True)))
+
+
+def _num_shared(page: Page, image: Image, heading: int | None) -> int:
+    """How many characters an image repeats of what others of the page have too."""
+    positions = image.captions if heading is None else (*image.captions, heading)
+    shared = sum(len(page.nodes.text[position] or "") for position in positions)
+    return shared + len(image.link) + len(page.title or "") + 8 * len(image.ref)
 
 
 def _neighbours(nodes: Nodes, images: list[Image]) -> tuple[_Positions, _Positions, _Positions]:

@@ -11,12 +11,12 @@ class Image:
     position = -1  # in the page's nodes
     alt = title = aria_label = link = ""
     captions: tuple[int, ...] = ()  # positions of caption nodes
+    in_heading = False
+    in_noscript = False
+    is_lazy = False  # its address was in an attribute that a script reads
 
-    def __init__(self, ref: str, lazy: bool, in_noscript: bool, in_heading: bool) -> None:
+    def __init__(self, ref: str) -> None:
         self.ref = ref
-        self.lazy = lazy  # its address was in an attribute that a script reads
-        self.in_noscript = in_noscript
-        self.in_heading = in_heading
 
 
 class Figure:

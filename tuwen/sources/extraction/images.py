@@ -82,7 +82,9 @@ def read_svg_image(walk: Walk, attributes: Attributes) -> None:
 def _add(walk: Walk, ref: str | None, attributes: Attributes, lazy: bool = False) -> None:
     if ref is None or not walk.afford(len(ref)):
         return
-    image = Image(ref, lazy, walk.num_noscripts > 0, walk.kind == "heading")
+    image = Image(ref)
+    if lazy:
+        image.is_lazy = True
     if alt := attributes.get("alt"):
         image.alt = collapsed(alt)
     if title := attributes.get("title"):

@@ -115,20 +115,19 @@ def _pair_digests(document_id: str, pairs: Pairs) -> bytes:
 
     Spelled out, because nothing here is called more often; a test holds it equal to `digest`.
     """
-    digests = bytearray()
-    head = f"s{len(document_id)}:{document_id}"
-    last, stem, address = -1, "", ""
+    digests = []
+    sources = {source: f"{len(source)}:{source}s".encode() for source in set(pairs.text_source)}
+    last, stem, address = -1, b"", b""
     for position, source, image_ref, text in zip(
         pairs.position, pairs.text_source, pairs.image_ref, pairs.text, strict=True
     ):
         if position != last:
             last = position
-            stem = f"{head}i{len(str(position))}:{position}s"
-            address = f"s{len(image_ref)}:{image_ref}s"  # references are ASCII
-        size = len(text) if text.isascii() else len(text.encode())
-        data = f"{stem}{len(source)}:{source}{address}{size}:{text}".encode()
-        digests += sha256(data, usedforsecurity=False).digest()[:_ID_BYTES]
-    return bytes(digests)
+            stem = f"s{len(document_id)}:{document_id}i{len(str(position))}:{position}s".encode()
+            address = f"{len(image_ref)}:{image_ref}s".encode()  # references are ASCII
+        data = text.encode()
+        digests.append(sha256(stem + sources[source] + address + b"%d:" % len(data) + data).digest()[:_ID_BYTES])
+    return b"".join(digests)
 
 
 def _hexadecimal(digests: bytearray) -> pa.Array:

@@ -266,6 +266,8 @@ class Walk:
 
     def add_image(self, image: Image) -> None:
         """Put an image into the reading order; it splits the block in which it stands, but no heading or caption."""
+        if self.num_noscripts:
+            image.in_noscript = True
         if self.images and self.images[-1].ref == image.ref and self._repeats(self.images[-1], image):
             return
         if self.mute_mark < 0 and self.separator is None:
@@ -273,6 +275,8 @@ class Walk:
                 self._split_row(self.table)
             elif self.pieces:
                 self.emit()
+        elif self.kind == "heading":
+            image.in_heading = True
         image.position = len(self.nodes)
         self.nodes.append(("image", None, None, self.region, image.ref))
         self.images.append(image)
@@ -352,7 +356,7 @@ class Walk:
 
     def _repeats(self, last: Image, image: Image) -> bool:
         """Whether two neighbours are a lazily loaded image and its <noscript> copy; keeps the fuller texts."""
-        if last.in_noscript == image.in_noscript or not (last.lazy or image.lazy):
+        if last.in_noscript == image.in_noscript or not (last.is_lazy or image.is_lazy):
             return False
         for name in ("alt", "title", "aria_label"):
             setattr(last, name, getattr(last, name) or getattr(image, name))
