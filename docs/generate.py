@@ -45,9 +45,10 @@ def stages_page() -> str:
 def _stage(name: str) -> str:
     cls: Any = load_class("tuwen.stages", name)
     reads = [*cls.reads, *(f"{survey} (whole corpus)" for survey in option(cls, "surveys", ()))]
+    read = ", ".join(f"`{name}`" for name in reads)
     columns = "\n".join(f"| `{field.name}` | {field.type} |" for field in cls.writes)
     return (
-        f"### {name}\n\n{_doc(cls)}\n\nTable `{cls.table}`, {kind_of(cls)}. Reads {', '.join(f'`{r}`' for r in reads)}.\n\n"
+        f"### {name}\n\n{_doc(cls)}\n\nTable `{cls.table}`, {kind_of(cls)}. Reads {read}.\n\n"
         f"| writes | type |\n|---|---|\n{columns}\n\n{_parameters(cls)}"
     )
 

@@ -9,8 +9,13 @@ from pathlib import Path
 import hostile_crawl
 import pytest
 import warc_records
+from hypothesis import settings
 
 import tuwen
+
+# The same examples on every machine, and no verdict on how busy it is.
+settings.register_profile("tuwen", deadline=None, derandomize=True)
+settings.load_profile("tuwen")
 
 DEMO_CRAWL = Path(tuwen.__file__).parent / "demo" / "docs-crawl.warc.gz"
 

@@ -51,6 +51,7 @@ def test_both_readmes_have_the_same_shape() -> None:
 
 def test_commands_in_the_readmes_are_the_same() -> None:
     def commands(page: str) -> list[str]:
-        return re.findall(r"^(?:tuwen|make|pip|\.venv/bin/tuwen) [^#\n]*", (ROOT / page).read_text("utf-8"), re.M)
+        blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.S)
+        return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
 
     assert commands("README.md") == commands("README.zh-CN.md")

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     print_built(built, f"{folder}/corpus")
     corpus = tuwen.open(folder / "corpus")
     console.rule("2. select: nothing is deleted, every refusal is in the ledger")
-    for name in ("strong", "weak", "interleaved"):
+    for name in ("figures", "strong", "weak", "interleaved"):
         print_funnel(tuwen.judge(corpus, name))
     console.rule("3. release and verify")
     problems = 0
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(f"{out} ({format_name}): {held}; {found or 'verified'}")
     kept, refused = examples(corpus)
     console.rule("4. ask why")
-    console.print(render(why(corpus, refused)))
+    console.print(render(why(corpus, refused), brief=True))
     print(next_commands(folder, kept, refused))
     return 1 if problems else 0
 

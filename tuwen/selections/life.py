@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table
+    from rich.text import Text
 
 SHOWN_CHARACTERS = 160
 SHOWN_ROWS = 5
@@ -75,13 +76,14 @@ class Life:
         return dict(_plain(asdict(self)))
 
 
-def render(life: Life) -> RenderableType:
-    """A rich renderable; every value is shown as text, never read as markup."""
+def render(life: Life, *, brief: bool = False) -> RenderableType:
+    """A rich renderable: the verdicts, then (unless `brief`) origin and columns. Values are text, never markup."""
     from rich.console import Group
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text(f"{life.kind} {life.id}", style="bold"), _origin(life), _columns(life)]
-    parts.append(_verdicts(life) if life.verdicts or life.relations else Text("No selections yet.", style="dim"))
+    parts: list[RenderableType] = [Text(f"{life.kind} {life.id}", style="bold"), *_verdicts(life)]
+    if not brief:
+        parts += [_origin(life), _columns(life)]
     return Group(*parts)
 
 
@@ -131,33 +133,52 @@ def _line(row: Mapping[str, Any]) -> str:
 
 
 def _columns(life: Life) -> Table:
+    """All columns but the errors that did not happen; `to_json` has those too."""
     table = _table("\nColumns", "column", "value", "stage")
     for cell in life.columns:
-        _add(table, cell.name, cell.value, cell.stage or "")
+        if cell.value is not None or not cell.name.endswith("_error"):
+            _add(table, cell.name, cell.value, cell.stage or "")
     return table
 
 
-def _verdicts(life: Life) -> Table:
+def _verdicts(life: Life) -> list[RenderableType]:
+    """A line per selection; below those of another unit, a line per different reason."""
+    from rich.padding import Padding
     from rich.text import Text
 
-    table = _table("\nSelections", "selection", "verdict", "step", "rule", "value")
-
-    def add(verdict: Verdict, label: str) -> None:
-        mark = Text("kept", style="green") if verdict.kept else Text("refused", style="red")
-        step = "" if verdict.step is None else f"{verdict.step} {verdict.name}" if verdict.step else "taken down"
-        rule = "" if verdict.rule in (None, verdict.name) else verdict.rule
-        value = "" if verdict.value is None else words(verdict.value)
-        _add(table, label, mark, step, rule, value)
-        if verdict.because:
-            add(verdict.because, f"  └ {verdict.because.selection}: {verdict.because.unit} {verdict.because.id[:12]}")
-
+    lines: list[RenderableType] = []
     for verdict in life.verdicts:
-        add(verdict, verdict.selection)
+        lines.append(Padding(Text.assemble((verdict.selection, "cyan"), ": ", _reason(verdict)), (0, 0, 0, 2)))
     for relation in life.relations:
-        _add(table, relation.selection, _counts(relation), "", "", "")
+        lines.append(Padding(Text.assemble((relation.selection, "cyan"), ": ", _counts(relation)), (0, 0, 0, 2)))
+        same: dict[str, list[Verdict]] = {}
         for verdict in relation.rows:
-            add(verdict, f"  {verdict.unit} {verdict.id[:12]}")
-    return table
+            same.setdefault(_reason(verdict).plain, []).append(verdict)
+        for verdicts in same.values():
+            ids = " ".join(verdict.id[:8] for verdict in verdicts)
+            lines.append(Padding(Text.assemble((f"{relation.unit} {ids} ", "dim"), _reason(verdicts[0])), (0, 0, 0, 6)))
+    return lines or [Text("  No selections yet.", style="dim")]
+
+
+def _reason(verdict: Verdict) -> Text:
+    """`kept`, or where it was refused, by which rule, with the values that the rule saw, and the reason behind it."""
+    from rich.text import Text
+
+    if verdict.kept:
+        return Text("kept", style="green")
+    if not verdict.step:
+        return Text.assemble(("taken down", "red"), f" ({words(verdict.value)})")
+    text = Text.assemble(("refused", "red"), f" at step {verdict.step}, {verdict.name}")
+    if verdict.rule not in (None, verdict.name):
+        text.append(f": {verdict.rule}")
+    if verdict.because:
+        because = verdict.because
+        text.append(f", because its {because.unit} {because.id[:8]} was ").append_text(_reason(because))
+    elif isinstance(verdict.value, Mapping):
+        text.append(f" [{', '.join(f'{name} = {words(value)}' for name, value in verdict.value.items())}]")
+    elif verdict.value is not None:
+        text.append(f" [{words(verdict.value)}]")
+    return text
 
 
 def _counts(relation: Relation) -> str:
