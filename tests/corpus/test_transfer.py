@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from tiny import Length, NumPairs, PageLength, Pages, Picky, write_pages
+from tiny import Length, NumPairs, PageLength, Pages, Parity, Picky, write_pages
 
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES
@@ -22,7 +22,7 @@ def recipe(tmp_path: Path) -> Recipe:
     (tmp_path / "pages").mkdir()
     for number in range(3):
         write_pages(tmp_path / "pages", f"u{number}", range(number * 5, number * 5 + 8))
-    stages = (Length(), NumPairs(), PageLength(), Picky())
+    stages = (Length(), Parity(), NumPairs(), PageLength(), Picky())
     return Recipe("t", (NamedSource("pages", Pages(str(tmp_path / "pages"))),), stages, {"name": "t"})
 
 

@@ -79,15 +79,16 @@ class Length:
 
 @dataclass(frozen=True)
 class Parity:
-    """Whether the length is even: reads what another stage writes in the same pass."""
+    """Whether the length is even, and the digits of it: reads what another stage writes in the same pass."""
 
     table = "pairs"
     reads = ("length",)
-    writes = pa.schema([("is_even", pa.bool_())])
+    writes = pa.schema([("is_even", pa.bool_()), ("digits", pa.list_(pa.string()))])
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         even = pc.equal(pc.bit_wise_and(batch["length"], 1), 0)
-        return pa.RecordBatch.from_arrays([even], schema=self.writes)
+        digits = pa.array([None if n % 3 == 0 else list(str(n)) for n in batch["length"].to_pylist()])
+        return pa.RecordBatch.from_arrays([even, digits.cast(pa.list_(pa.string()))], schema=self.writes)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class ContentDigest:
     def update(self, batch: pa.RecordBatch) -> None:
         """Add the rows of `batch`."""
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
-            self._add(f"{name}:{column.type}", column)
+            self._add(f"{name}:{_spelled(column.type)}", column)
 
     def hexdigest(self) -> str:
         """First 16 hexadecimal digits (64 bits) over all streams."""
@@ -69,6 +69,15 @@ def content_digest(*batches: pa.RecordBatch) -> str:
     for batch in batches:
         running.update(batch)
     return running.hexdigest()
+
+
+def _spelled(kind: pa.DataType) -> str:
+    """A type without the name of a list's items, which Lance calls `item` and Parquet `element`."""
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        return f"list<{_spelled(kind.value_type)}>"
+    if pa.types.is_struct(kind):
+        return f"struct<{', '.join(f'{part.name}: {_spelled(part.type)}' for part in kind)}>"
+    return str(kind)
 
 
 def _joined(values: pa.Array) -> memoryview:

@@ -283,12 +283,13 @@ def scan_dataset(
 ) -> pa.RecordBatchReader:
     """Stream columns of a dataset or fragment in storage order, blobs as large_binary, in batches of `rows`."""
     blobs = any(isinstance(source.schema.field(name).type, pa.BaseExtensionType) for name in columns)
+    rows = rows or (BLOB_SCAN_ROWS if blobs else SCAN_ROWS)
     return source.scanner(
         columns=columns,
         filter=where,
         blob_handling="all_binary" if blobs else None,
-        batch_size=rows or (BLOB_SCAN_ROWS if blobs else SCAN_ROWS),
-        batch_readahead=2 if blobs else 4,
+        batch_size=rows,
+        batch_readahead=2 if rows <= BLOB_SCAN_ROWS else 4,
     ).to_reader()
 
 

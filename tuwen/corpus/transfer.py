@@ -106,7 +106,8 @@ def _import_table(corpus: Corpus, table: str, fragments: list[dict[str, Any]], f
     for described, fragment in zip(fragments, TableState.read(corpus, table).fragments, strict=True):
         for stage, written in described["stages"].items():
             path = folder / described["file"]
-            schema = pa.schema([pq.read_schema(path).field(name).remove_metadata() for name in written["columns"]])
+            stored = pq.read_schema(path)
+            schema = pa.schema([pa.field(name, _with_items(stored.field(name).type)) for name in written["columns"]])
             declare_columns(corpus, table, stage, schema)
             writer = ColumnWriter(corpus.path, table, stage, schema)
             for batch in _batches(path, schema):
@@ -119,7 +120,12 @@ def _import_table(corpus: Corpus, table: str, fragments: list[dict[str, Any]], f
     commit_columns(corpus, table, files)
 
 
+def _with_items(kind: pa.DataType) -> pa.DataType:
+    """Parquet calls the items of a list `element`; stages, and so freshness, call them `item`."""
+    return pa.list_(_with_items(kind.value_type)) if pa.types.is_list(kind) else kind
+
+
 def _batches(path: Path, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     rows = 256 if "bytes" in schema.names else 8_192
     for batch in pq.ParquetFile(path).iter_batches(batch_size=rows, columns=schema.names):
-        yield pa.RecordBatch.from_arrays([batch[name] for name in schema.names], schema=schema)
+        yield pa.RecordBatch.from_arrays([batch[field.name].cast(field.type) for field in schema], schema=schema)

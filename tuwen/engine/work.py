@@ -21,8 +21,9 @@ from tuwen.errors import TuwenError
 from tuwen.parts import name_of
 from tuwen.stages import Stage, option
 
-BYTES_BATCH = 256  # rows of a batch that carries image bytes: about 8 MB of ordinary images
 BATCH = 4_096
+WIDE_BATCH = 256  # rows of a batch that carries image bytes or the nodes of pages: about 8 MB of ordinary ones
+WIDE_COLUMNS = frozenset({"bytes", "nodes"})
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _batches(fragment: Any, task: Task) -> Iterator[pa.RecordBatch]:
     written = {name for part in task.stages for name in part.stage.writes.names}
     read = [column for part in task.stages for table, column in columns_read(part.stage) if table == task.table]
     stored = [name for name in dict.fromkeys(read) if name not in written] or [TABLES[task.table].key]
-    rows = BYTES_BATCH if "bytes" in stored else BATCH
+    rows = WIDE_BATCH if WIDE_COLUMNS & set(stored) else BATCH
     for batch in scan_dataset(fragment, stored, rows=rows):
         yield from (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
 

@@ -53,7 +53,7 @@ class Source(Protocol):
     def read(self, unit: Unit, report: Report) -> Iterator[tuple[str, pa.RecordBatch]]:
         """Batches of (table name, rows with the table's base columns but `source` and `source_unit`).
 
-        Batches stay small (about 32 MB), rows come in the unit's own order, a damaged unit yields what could be
+        Batches stay small (about 8 MB), rows come in the unit's own order, a damaged unit yields what could be
         read and says so in `report`: it never raises for bad content.
         """
         ...

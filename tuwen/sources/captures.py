@@ -19,7 +19,7 @@ MAX_PAGE_BYTES = 16 << 20
 MAX_IMAGE_BYTES = 64 << 20
 PAGE_TYPES = ("text/html", "application/xhtml+xml")
 
-_BATCH_BYTES = 32 << 20
+_BATCH_BYTES = 8 << 20
 _ROW_BYTES = 400  # about what a row of `fetches` takes
 
 
@@ -82,7 +82,7 @@ class CaptureRows:
         )
 
     def batches(self, *, last: bool = False) -> Iterator[tuple[str, pa.RecordBatch]]:
-        """All rows so far once they come to about 32 MB, or at the `last` call."""
+        """All rows so far once they come to about 8 MB, or at the `last` call."""
         size = self._image_bytes + self._documents.num_bytes + _ROW_BYTES * len(self._fetches)
         if size < _BATCH_BYTES and not last:
             return

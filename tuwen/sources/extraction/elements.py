@@ -6,7 +6,7 @@ from selectolax.lexbor import LexborNode
 
 from tuwen.sources.extraction import rights
 from tuwen.sources.extraction.images import read_image, read_object, read_poster, read_svg_image
-from tuwen.sources.extraction.regions import meaning_of
+from tuwen.sources.extraction.regions import Meaning, meaning_of
 from tuwen.sources.extraction.walk import Close, Opener, Walk, collapsed, skip
 
 
@@ -26,12 +26,15 @@ def block(walk: Walk, node: LexborNode) -> Close | None:
 
 
 def inline(walk: Walk, node: LexborNode) -> Close | None:
-    """An inline element that may be hidden or a sign that the generator added."""
+    """An inline element that may be hidden, a sign that the generator added, or the caption of a figure."""
     attributes = node.attributes
     if attributes:
         meaning = meaning_of(attributes)
-        if meaning is not None and meaning.hidden:
-            return walk.mute()
+        if meaning is not None:
+            if meaning.hidden:
+                return walk.mute()
+            if meaning.caption and walk.figures and walk.separator is None and walk.table is None:
+                return walk.enter(Meaning(caption=True))
     return None
 
 

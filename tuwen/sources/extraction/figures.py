@@ -22,27 +22,33 @@ class Image:
 class Figure:
     """An open element whose captions belong to its images."""
 
-    __slots__ = ("captions", "images", "titled", "tooltip")
+    __slots__ = ("captions", "images", "in_title", "titled", "titles", "tooltip")
 
     def __init__(self, titled: bool) -> None:
         self.titled = titled
         self.tooltip = ""
         self.images: list[Image] = []
         self.captions: list[int] = []
+        self.titles: list[int] = []
+        self.in_title = False  # the next caption is a title
 
     def close(self) -> None:
-        """Give the captions to the images.
+        """Give titles and captions to the images.
 
-        In a gallery, an image with a caption of its own does not take the gallery's. Where images and captions
-        alternate, each image takes the next caption (the last one, where captions come first).
+        A title is for all of them. In a gallery, an image with a caption of its own does not take the gallery's.
+        Where images and captions alternate, each image takes the next caption (the last one, where captions come
+        first).
         """
         images = self.images if len(self.images) == 1 else [image for image in self.images if not image.captions]
-        if len(images) < 2 or len(self.captions) == 1:
+        captions = self.captions
+        if len(images) > 1 and len(captions) > 1:
+            caption_first = captions[0] < images[0].position
             for image in images:
-                image.captions += tuple(self.captions)
-            return
-        caption_first = self.captions[0] < images[0].position
-        for image in images:
-            following = bisect(self.captions, image.position)
-            near = following - 1 if caption_first else min(following, len(self.captions) - 1)
-            image.captions += (self.captions[near],)
+                following = bisect(captions, image.position)
+                image.captions += (captions[following - 1 if caption_first else min(following, len(captions) - 1)],)
+        elif captions:
+            for image in images:
+                image.captions += tuple(captions)
+        if self.titles:
+            for image in self.images:
+                image.captions += tuple(self.titles)

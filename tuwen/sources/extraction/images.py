@@ -19,10 +19,10 @@ Attributes = dict[str, str | None]
 
 _LAZY = (
     "data-src",
+    "data-actualsrc",  # before data-original, which is the large version where both stand
     "data-original",
     "data-lazy-src",
     "data-lazy",
-    "data-actualsrc",
     "data-original-src",
     "data-echo",
     "data-url",

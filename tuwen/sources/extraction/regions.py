@@ -19,6 +19,7 @@ class Meaning(NamedTuple):
     titled: bool = False  # a figure whose caption may have the class `title`
     caption: bool = False  # a caption, if it stands in a figure
     title: bool = False  # a caption, if it stands in a titled figure
+    trailing: bool = False  # a caption, if it stands right behind an image
 
 
 def _words(text: str) -> frozenset[str]:
@@ -80,12 +81,14 @@ _HIDDEN = _words(
 )
 _FIGURES = _words(
     """thumb thumbinner gallerybox wp-caption wp-block-image gallery-item blocks-gallery-item tr-caption-container
-    sphx-glr-thumbcontainer float image thumbnail carousel-item captioned-image img-caption-container"""
+    sphx-glr-thumbcontainer float image thumbnail carousel-item captioned-image img-caption-container fig
+    image-package"""
 )
 _TITLED_FIGURES = _words("figure informalfigure mediaobject mediaobjectco imageblock screenshot")
 _CAPTIONS = _words(
     """caption figure-title figure-caption thumbcaption gallerytext wp-caption-text gallery-caption wp-element-caption
-    sphx-glr-thumbnail-title tr-caption carousel-caption image-caption img-caption"""
+    sphx-glr-thumbnail-title tr-caption carousel-caption image-caption img-caption figcaption figcap
+    float-caption"""
 )
 _DISPLAY_NONE = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _NOTHING = Meaning()
@@ -122,5 +125,6 @@ def _meaning(classes: str | None, identifier: str | None, role: str | None, hidd
         titled=not known.isdisjoint(_TITLED_FIGURES),
         caption=not known.isdisjoint(_CAPTIONS) and role != "heading",
         title="title" in known,
+        trailing="figcaption" in known,  # QDoc
     )
     return None if meaning == _NOTHING else meaning

@@ -26,7 +26,7 @@ class DocumentRows:
 
     def _clear(self) -> None:
         self.num_bytes = 0
-        """Rough size of what was collected; callers flush at about 32 MB."""
+        """Rough size of what was collected; callers flush at about 8 MB."""
         self._documents: dict[str, list[object]] = {name: [] for name in _DOCUMENTS.names[:-2]}
         self._rights: list[tuple[str, str]] = []
         self._rights_ends = [0]

@@ -119,9 +119,19 @@ class Walk:
         """Make a node of the collected text, if there is any."""
         text = self.take()
         if text:
-            if self.kind == "caption" and self.figures and self.table is None:
-                self.figures[-1].captions.append(len(self.nodes))
+            if self.kind == "caption" and self.table is None:
+                self._keep_caption(len(self.nodes))
             self.nodes.append((self.kind, text, self.level, self.region, None))
+
+    def _keep_caption(self, position: int) -> None:
+        """Note a caption for the open figure; one outside of figures is for the image right before it."""
+        if not self.figures:
+            if self.images and self.images[-1].position == position - 1:
+                self.images[-1].captions += (position,)
+            return
+        figure = self.figures[-1]
+        (figure.titles if figure.in_title else figure.captions).append(position)
+        figure.in_title = False
 
     def take(self) -> str:
         """The collected text, white space collapsed (in code: as it is); nothing is left of it."""
@@ -172,7 +182,7 @@ class Walk:
         if figure.tooltip:
             for image in figure.images:
                 image.title = image.title or figure.tooltip
-        if figure.captions:
+        if figure.captions or figure.titles:
             figure.close()
         if self.figures:
             self.figures[-1].images += figure.images
@@ -196,6 +206,8 @@ class Walk:
                 close_figure = self.open_figure(titled=meaning.titled)
             elif kind != "heading" and self.is_caption(meaning):
                 kind, separator = "caption", " "
+                if not meaning.caption:
+                    self.figures[-1].in_title = True
         if separator is not None and self.mute_mark < 0:
             self.leave_table()
         self.open_kind(kind or self.kind, level if kind else self.level, separator)
@@ -231,7 +243,7 @@ class Walk:
     def is_caption(self, meaning: Meaning) -> bool:
         """Whether an element with this meaning is a caption where it stands."""
         if not self.figures:
-            return False
+            return meaning.trailing and bool(self.nodes) and self.nodes[-1][0] == "image"
         return meaning.caption or (meaning.title and self.figures[-1].titled)
 
     def afford(self, num_characters: int) -> bool:
