@@ -128,9 +128,10 @@ class Corpus:
 
     def scan(self, table: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.RecordBatchReader:
         """Stream columns (default: all but image bytes), in storage order; `where` is a Lance filter expression."""
-        if columns is None:
-            columns = [name for name in self.schema(table).names if name not in TABLES[table].blobs]
-        return scan_dataset(self.dataset(table), list(columns), where)
+        return scan_dataset(self.dataset(table), list(columns or self._narrow(table)), where)
+
+    def _narrow(self, table: str) -> list[str]:
+        return [name for name in self.dataset(table).schema.names if name not in TABLES[table].blobs]
 
     def table(self, name: str, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:
         """As `scan`, read into memory."""
@@ -180,23 +181,22 @@ class Corpus:
     @contextmanager
     def connect(self, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A DuckDB connection in memory that spills into the corpus' tmp folder beyond `memory` (e.g. "2GB")."""
-        import duckdb
-
         spill = self.path / "tmp" / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}"
-        connection = duckdb.connect(
-            ":memory:",
-            config={
-                "memory_limit": memory or os.environ.get("TUWEN_MEMORY", DEFAULT_MEMORY),
-                "temp_directory": str(spill),
-                "threads": "2",
-                "autoinstall_known_extensions": "false",  # nothing is ever installed at run time
-            },
-        )
+        connection = _connect(spill, memory)
         try:
             yield connection
         finally:
             connection.close()
             shutil.rmtree(spill, ignore_errors=True)
+
+    def relation(self, table: str, columns: Sequence[str] | None = None) -> duckdb.DuckDBPyRelation:
+        """A table (default: all columns but image bytes) as a lazy DuckDB relation, for notebooks.
+
+        `corpus.relation("pairs").aggregate("language, count(*)").df()`; nothing is read before a result is asked for.
+        """
+        connection = _connect(self.path / "tmp" / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}")
+        connection.register(table, self.stored(table, columns or self._narrow(table)))
+        return connection.sql(f'select * from "{table}"')
 
     def stored(self, table: str, columns: Sequence[str]) -> Stored:
         """Columns of a table for `connection.register(name, …)`."""
@@ -217,6 +217,20 @@ class Corpus:
             yield reader.schema
             yield from reader
             del reader
+
+
+def _connect(spill: Path, memory: str | None = None) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    return duckdb.connect(
+        ":memory:",
+        config={
+            "memory_limit": memory or os.environ.get("TUWEN_MEMORY", DEFAULT_MEMORY),
+            "temp_directory": str(spill),
+            "threads": "2",
+            "autoinstall_known_extensions": "false",  # nothing is ever installed at run time
+        },
+    )
 
 
 class KeyIndex:

@@ -74,6 +74,48 @@ MARKUP = {
     ),
     "doxygen": ('<div class="image"><img src="a.png"><div class="caption">Class tree</div></div>', "Class tree"),
     "pandoc": ('<div class="figure"><img src="a.png"><p class="caption">Plot</p></div>', "Plot"),
+    "qdoc": (
+        '<div class="border"><p class="centerAlign"><img src="a.png" alt="" /></p></div><p class="figCaption">The main window</p>',
+        "The main window",
+    ),
+    "dita": (
+        '<div class="fig fignone" id="f"><span class="figcap"><span class="fig--title-label">Figure 1. </span>Pump</span><br/>'
+        '<img class="image" src="a.png"/></div>',
+        "Figure 1. Pump",
+    ),
+    "texinfo": (
+        '<div class="float"><a name="F"></a><div align="center"><img src="a.png" alt="t"></div><div class="float-caption"><p>'
+        "<strong>Figure 1.1: </strong>Tee</p></div></div>",
+        "Figure 1.1: Tee",
+    ),
+    "jianshu": (
+        '<div class="image-package"><div class="image-view"><img data-original-src="/a.png"></div><div class="image-caption">代码'
+        "</div></div>",
+        "代码",
+    ),
+    "substack": (
+        '<div class="captioned-image-container"><figure><a class="image-link" href="/big"><picture><source type="image/webp" srcset='
+        '"/w_424,c_limit/x.png 424w, /w_848,c_limit/x.png 848w"><img src="a.png"></picture><div class="image-link-expand"><svg></svg>'
+        '</div></a><figcaption class="image-caption">Growth</figcaption></figure></div>',
+        "Growth",
+    ),
+    "mediawiki multiple": (
+        '<div class="thumb tmulti tright"><div class="thumbinner multiimageinner"><div class="trow"><div class="theader">Birds</div>'
+        '</div><div class="tsingle"><div class="thumbimage"><a href="/f"><img src="a.png"></a></div><div class="thumbcaption">A robin'
+        "</div></div></div></div>",
+        "A robin",
+    ),
+    "drupal": (
+        '<figure role="group" class="caption caption-img align-center"><img src="a.png" data-align="center"><figcaption>Our lab'
+        "</figcaption></figure>",
+        "Our lab",
+    ),
+    "latexml": (
+        '<figure id="S1.F1" class="ltx_figure"><img src="a.png" class="ltx_graphics"><figcaption class="ltx_caption"><span class='
+        '"ltx_tag ltx_tag_figure">Figure 1: </span>Overview</figcaption></figure>',
+        "Figure 1: Overview",
+    ),
+    "span": ('<div class="image"><img src="a.png"><span class="caption">A cap</span></div>', "A cap"),
     "blogger": (
         '<table class="tr-caption-container"><tbody><tr><td><img src="a.png"></td></tr><tr><td class="tr-caption">Road</td>'
         "</tr></tbody></table>",
@@ -122,6 +164,37 @@ def test_title_and_caption_of_one_image() -> None:
         "</div></div>"
     )
     assert captions(markup) == [("a", "Cap"), ("a", "Title")]
+
+
+def test_title_is_for_all_images_of_a_figure() -> None:
+    """DocBook: the figure has a title, and every mediaobject in it a caption (GIMP's manual is full of these)."""
+    media = '<div class="mediaobject"><img src={0}.jpg><div class="caption"><p>{1}</p></div></div>'
+    markup = (
+        '<div class="figure"><p class="title"><strong>Filter</strong></p><div class="figure-contents">'
+        + media.format("a", "Original")
+        + media.format("b", "Applied")
+        + '<div class="mediaobject"><img src=c.jpg></div></div></div>'
+    )
+    assert captions(markup) == [
+        ("a.jpg", "Original"),
+        ("a.jpg", "Filter"),
+        ("b.jpg", "Applied"),
+        ("b.jpg", "Filter"),
+        ("c.jpg", "Filter"),
+    ]
+
+
+def test_title_and_alternating_captions_of_one_figure() -> None:
+    markup = '<div class="imageblock"><p class="title">T</p><img src=a><p class="caption">A</p><img src=b><p class="caption">B</p></div>'
+    assert captions(markup) == [("a", "A"), ("a", "T"), ("b", "B"), ("b", "T")]
+
+
+def test_caption_without_a_figure_is_for_the_image_right_before_it() -> None:
+    assert captions("<img src=a><figcaption>A</figcaption><p>Text <img src=b> text<figcaption>B</figcaption>") == [
+        ("a", "A")
+    ]
+    assert captions('<img src=a><p>Text</p><p class="figCaption">A</p>') == []
+    assert captions('<p class="figCaption">A</p><img src=a>') == []
 
 
 def test_alternating_captions() -> None:

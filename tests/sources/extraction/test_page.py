@@ -236,6 +236,7 @@ def test_alt_of_every_occurrence() -> None:
         ("<img src=preview.jpg data-src=i.jpg>", ["preview.jpg"]),
         ("<img data-src=true data-lazy-src=i.png>", ["i.png"]),
         ("<img class=lazy data-srcset='s.png 1x, l.png 2x'>", ["l.png"]),
+        ("<p><noscript><img src=b.png></noscript><img data-original=r.png data-actualsrc=b.png>", ["b.png"]),  # Zhihu
         ("<img data-src=i.png alt=x><noscript><img src=i.png alt=x></noscript>", ["i.png"]),
         ("<p><noscript><img src=i.png></noscript><img src='data:,' data-src=i.png>", ["i.png"]),
         ("<noscript><img src=i.png></noscript><noscript><img src=i.png></noscript>", ["i.png", "i.png"]),

@@ -1,0 +1,40 @@
+"""docs/json.md says what `--json` prints."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tuwen.cli import main
+
+ROOT = Path(__file__).parents[2]
+RECIPE = str(ROOT / "examples" / "docs-crawl.yaml")
+
+
+def documented(section: str) -> set[str]:
+    """First-column names of the table below `## tuwen SECTION`."""
+    page = (ROOT / "docs" / "json.md").read_text(encoding="utf-8")
+    (text,) = re.findall(rf"## tuwen {re.escape(section)}\n(.*?)(?=\n## |\Z)", page, re.S)
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+
+
+def test_every_key_is_documented(demo_crawl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = str(tmp_path / "corpus")
+
+    def printed(*words: str) -> Any:
+        assert main([*words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)
+
+    build = ("build", RECIPE, "--corpus", corpus, "--set", f"sources=[{{warc: {{paths: ['{demo_crawl}']}}}}]")
+    assert set(printed(*build, "--dry-run")) == documented("build --dry-run")
+    assert set(printed(*build, "--workers", "1")) == documented("build")
+    assert set(printed("status", corpus)) == documented("status")
+    for funnel in printed("funnel", corpus).values():
+        assert set(funnel) == documented("funnel")
+    assert set(printed("why", corpus, "06d74199")) == documented("why")
+    assert set(printed("export", corpus, "--out", str(tmp_path / "out"))) == documented("export")
