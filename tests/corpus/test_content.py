@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -58,12 +60,27 @@ def test_different_rows_differ(first: list[dict[str, object]], second: list[dict
     assert (content_digest(batch_of(first)) == content_digest(batch_of(second))) == (first == second)
 
 
-@pytest.mark.parametrize("kind", [pa.timestamp("us", tz="UTC"), pa.float32(), pa.large_binary(), pa.uint64()])
+TYPES = {
+    pa.timestamp("us", tz="UTC"): [1, None, 3],
+    pa.float16(): [1.0, None, 3.0],
+    pa.float32(): [1.0, None, 3.0],
+    pa.uint64(): [1, None, 3],
+    pa.date32(): [1, None, 3],
+    pa.time64("us"): [1, None, 3],
+    pa.decimal128(9, 2): [Decimal("1.25"), None, Decimal("3.5")],
+    pa.large_binary(): [b"a", None, b""],
+    pa.binary(4): [b"aaaa", None, b"bbbb"],
+    pa.dictionary(pa.int8(), pa.string()): ["a", None, "b"],
+    pa.list_(pa.float32(), 2): [[1.0, 2.0], None, [3.0, 4.0]],
+}
+
+
+@pytest.mark.parametrize("kind", TYPES, ids=str)
 def test_every_type_of_a_column_can_be_digested(kind: pa.DataType) -> None:
-    values = {pa.large_binary(): [b"a", None, b""]}.get(kind, [1, None, 3])
-    first = pa.record_batch({"x": pa.array(values, kind)})
-    second = pa.record_batch({"x": pa.array(values[::-1], kind)})
+    first, second = (pa.record_batch({"x": pa.array(values, kind)}) for values in (TYPES[kind], TYPES[kind][::-1]))
     assert content_digest(first) != content_digest(second)
+    assert content_digest(first) == content_digest(first.slice(0, 1), first.slice(1))
+    assert content_digest(first) == content_digest(pa.record_batch({"x": pa.array(list(TYPES[kind]), kind)}))
 
 
 def test_the_digest_of_nothing_is_defined() -> None:

@@ -74,7 +74,7 @@ def test_bytes_are_scanned_only_when_asked_for(corpus: Corpus) -> None:
 def test_sql_reads_a_table_twice_in_one_query(corpus: Corpus) -> None:
     query = "select count(*) as n from pairs a join pairs b using (pair_id)"
     assert corpus.sql(query, {"pairs": ["pair_id"]}).read_all()["n"].to_pylist() == [30]
-    assert not any((corpus.path / "tmp").iterdir())
+    assert not any(corpus.folder("tmp").iterdir())
 
 
 def test_an_unknown_table_is_named(corpus: Corpus) -> None:

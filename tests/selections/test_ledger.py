@@ -230,7 +230,7 @@ def test_what_a_kill_leaves_is_never_believed(corpus: Corpus, killed_after: str)
 def test_previews_store_nothing(corpus: Corpus) -> None:
     figures = SELECTIONS["figures"]
     assert preview(corpus, figures, {})[-1].left == 3
-    assert not list((corpus.path / "ledgers").iterdir())
+    assert not list(corpus.folder("ledgers").iterdir())
 
 
 def test_an_empty_corpus_and_an_empty_selection(make_corpus: Callable[..., Corpus], corpus: Corpus) -> None:

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recipe = Recipe.load(arguments.recipe, arguments.set, allow_code=arguments.allow_code)
     if arguments.dry_run:
-        planned = plan(recipe, arguments.corpus)
+        planned = plan(recipe, arguments.corpus, allow_code=arguments.allow_code)
         print_json(asdict(planned)) if arguments.json else print_plan(planned)
         return 0
     built = build(
@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers or os.cpu_count() or 1,
         refit=arguments.refit,
         quiet=arguments.json,
+        allow_code=arguments.allow_code,
     )
     print_json(asdict(built)) if arguments.json else print_built(built, arguments.corpus)
     return 0
@@ -91,13 +92,15 @@ def print_built(built: Built, corpus: str) -> None:
         return
     if built.ingested.num_units:
         rows = ", ".join(f"{count} {table}" for table, count in built.ingested.rows.items())
-        console.print(f"Read {built.ingested.num_units} units: {rows}.")
+        units = built.ingested.num_units
+        console.print(f"Read {units} unit{'' if units == 1 else 's'}: {rows}.")
     for location, problem in built.ingested.damaged:
         console.print(f"[yellow]{location}[/yellow] {problem}")
     if built.stage_rows:
-        table = Table("stage", "rows computed", "rows it failed on")
+        table = Table("stage", "rows computed", *(["rows it failed on"] if built.errors else []))
         for stage, count in sorted(built.stage_rows.items()):
             failed = ", ".join(f"{number} {kind}" for kind, number in built.errors.get(stage, {}).items())
-            table.add_row(stage, str(count), failed)
+            table.add_row(stage, str(count), *([failed] if built.errors else []))
         console.print(table)
-    console.print(f"{corpus} is at version {built.version} after {built.wall_s:.1f} s; log: {built.log}")
+    console.print(f"{corpus} is at version {built.version} after {built.wall_s:.1f} s. Log:", soft_wrap=True)
+    console.print(f"  {built.log}", soft_wrap=True)

@@ -31,22 +31,25 @@ def print_status(found: dict[str, Any]) -> None:
 
     console = Console()
     versions = found["versions"]
-    console.print(f"{found['path']}: version {versions[-1] if versions else 'none yet'}, format {found['format']}")
+    if versions:
+        console.print(f"{found['path']}: version {versions[-1]}, format {found['format']}")
+    else:
+        console.print(f"{found['path']}: no build has finished yet; the same `tuwen build` goes on where it stopped")
     table = Table("table", "rows", "fragments", "columns")
     for name, described in found["tables"].items():
         table.add_row(name, str(described["num_rows"]), str(described["num_fragments"]), str(described["num_columns"]))
     console.print(table)
-    table = Table("stage", "table", "rows", "up to date", "errors", "out of date because")
+    stale = any(stage["reasons"] for stage in found["stages"])
+    failed = any(stage["errors"] for stage in found["stages"])
+    headings = [*(["errors"] if failed else []), *(["out of date because"] if stale else [])]
+    table = Table("stage", "table", "rows", "up to date", *headings)
     for stage in found["stages"]:
-        errors = ", ".join(f"{count} {kind}" for kind, count in stage["errors"].items())
-        table.add_row(
-            stage["stage"],
-            stage["table"],
-            str(stage["num_rows"]),
-            str(stage["num_fresh"]),
-            errors,
-            "; ".join(stage["reasons"]),
-        )
+        cells = [stage["stage"], stage["table"], str(stage["num_rows"]), str(stage["num_fresh"])]
+        if failed:
+            cells.append(", ".join(f"{count} {kind}" for kind, count in stage["errors"].items()))
+        if stale:
+            cells.append("; ".join(stage["reasons"]))
+        table.add_row(*cells)
     console.print(table)
     for unit in found["damaged_units"]:
         console.print(f"[yellow]{unit['location']}[/yellow] {unit['error']}: {unit['message']}")

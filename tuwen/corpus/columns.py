@@ -24,7 +24,7 @@ from lance.file import LanceFileReader, LanceFileWriter
 from lance.fragment import DataFile
 
 from tuwen.corpus.content import DIGEST_CHARACTERS, ContentDigest
-from tuwen.corpus.corpus import STAGE_KEY, STORAGE_VERSION, Corpus, scan_dataset, table_digest, write_json
+from tuwen.corpus.corpus import STAGE_KEY, STORAGE_VERSION, Corpus, read_json, scan_dataset, table_digest, write_json
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError
 
@@ -123,8 +123,8 @@ class _BaseDigests:
         self._known: dict[str, str] = {}
         if self._path.exists():
             try:
-                self._known = json.loads(self._path.read_text())
-            except ValueError:
+                self._known = read_json(self._path)
+            except TuwenError:
                 self._known = {}  # a cache: made again below
         self._grown = False
 

@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tuwen.errors import TuwenError
+
 DIGEST_CHARACTERS = 16
 VARIABLE = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 
@@ -42,6 +44,8 @@ class ContentDigest:
     def _add(self, path: str, array: pa.Array) -> None:
         if isinstance(array, pa.ExtensionArray):
             array = array.storage
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
         self._stream(f"{path}/valid").update(_bytes(array.is_valid()))
         kind = array.type
         if pa.types.is_struct(kind):
@@ -90,6 +94,11 @@ def _joined(values: pa.Array) -> memoryview:
 
 
 def _bytes(array: pa.Array) -> memoryview:
-    if pa.types.is_timestamp(array.type) or pa.types.is_duration(array.type):
-        array = array.cast(pa.int64())
-    return np.ascontiguousarray(array.to_numpy(zero_copy_only=False)).data.cast("B")
+    """The values of an array without nulls, as they lie in memory when nothing lies between them."""
+    kind = array.type
+    if pa.types.is_boolean(kind):
+        return memoryview(array.to_numpy(zero_copy_only=False).tobytes())
+    if pa.types.is_primitive(kind) or pa.types.is_fixed_size_binary(kind) or pa.types.is_decimal(kind):
+        data, width = array.buffers()[1], kind.bit_width // 8
+        return memoryview(data)[array.offset * width : (array.offset + len(array)) * width] if data else memoryview(b"")
+    raise TuwenError(f"a column of type {kind} cannot be digested; use a plain Arrow type")

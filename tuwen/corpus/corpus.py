@@ -26,6 +26,7 @@ FORMAT = 1
 STORAGE_VERSION: Final = "2.2"
 STAGE_KEY = b"tuwen:stage"
 DEFAULT_MEMORY = "2GB"
+LOCK, CREATING = ".lock", ".creating"
 SCAN_ROWS = 8_192
 BLOB_SCAN_ROWS = 256
 
@@ -52,35 +53,43 @@ class Corpus:
         self.path = path
         self._versions = versions
 
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{self.count(name)} {name}" for name in ("documents", "images", "pairs"))
+        return f"<Corpus {self.path}: {rows}>"
+
     @classmethod
     def create(cls, path: str | Path) -> Corpus:
         """Open the corpus at `path`, making an empty one if there is none."""
         path = Path(path)
         if (path / "corpus.json").exists():
             return cls.open(path)
-        if path.exists() and any(path.iterdir()):
-            raise UsageError(f"{path} is not empty and holds no corpus; name a new folder")
-        for name in ("tmp", "ledgers", "states", "logs"):
-            (path / name).mkdir(parents=True, exist_ok=True)
-        for name, table in TABLES.items():
-            lance.write_dataset(
-                stored_schema(table.schema, table.blobs).empty_table(),
-                str(path / f"{name}.lance"),
-                data_storage_version=STORAGE_VERSION,
-            )
-        write_json(path / "corpus.json", {"format": FORMAT})  # last: its presence says that the corpus is whole
+        path.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            marker = path / CREATING
+            if not (path / "corpus.json").exists():
+                strangers = [entry for entry in path.iterdir() if entry.name not in (CREATING, LOCK)]
+                if strangers and not marker.exists():
+                    raise UsageError(f"{path} is not empty and holds no corpus; name a new folder")
+                marker.touch()  # until it is gone, everything here is ours and unfinished
+                for entry in strangers:
+                    shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                for name, table in TABLES.items():
+                    lance.write_dataset(
+                        stored_schema(table.schema, table.blobs).empty_table(),
+                        str(path / f"{name}.lance"),
+                        data_storage_version=STORAGE_VERSION,
+                    )
+                write_json(path / "corpus.json", {"format": FORMAT})
+            marker.unlink(missing_ok=True)
         return cls(path)
 
     @classmethod
     def open(cls, path: str | Path, version: int | None = None) -> Corpus:
         """Open an existing corpus, at a numbered corpus version or (default) at its latest state."""
         path = Path(path)
-        try:
-            described = json.loads((path / "corpus.json").read_text())
-        except FileNotFoundError:
-            raise UsageError(f"{path} holds no corpus; `tuwen build RECIPE --corpus {path}` makes one") from None
-        except ValueError as error:
-            raise TuwenError(f"{path / 'corpus.json'} is damaged: {error}") from error
+        if not (path / "corpus.json").is_file():
+            raise UsageError(f"{path} holds no corpus; `tuwen build RECIPE --corpus {path}` makes one")
+        described = read_json(path / "corpus.json")
         check_format(path, described.get("format"))
         if version is None:
             return cls(path)
@@ -91,12 +100,14 @@ class Corpus:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the corpus' write lock. A second writer fails at once instead of waiting for hours."""
-        with (self.path / ".lock").open("w") as stream:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise TuwenError(f"{self.path} is being written by another tuwen; wait until it has finished") from None
+        with _locked(self.path):
             yield
+
+    def folder(self, name: str) -> Path:
+        """A folder of the corpus beside its tables (tmp, ledgers, states, logs), made when it is not there."""
+        path = self.path / name
+        path.mkdir(exist_ok=True)
+        return path
 
     # Reading ----------------------------------------------------------------------------------------------------
 
@@ -105,7 +116,14 @@ class Corpus:
         if table not in TABLES:
             raise UsageError(f"no table {table!r}; a corpus has {', '.join(TABLES)}")
         version = self._versions[table] if self._versions else None
-        return lance.dataset(str(self.path / f"{table}.lance"), version=version)
+        try:
+            return lance.dataset(str(self.path / f"{table}.lance"), version=version)
+        except ValueError as error:
+            raise TuwenError(f"the table {table} of {self.path} is missing or damaged: {error}") from error
+
+    def pinned(self) -> Corpus:
+        """The corpus as it is now: what is committed later stays unseen."""
+        return Corpus(self.path, self.version())
 
     def schema(self, table: str) -> pa.Schema:
         """Arrow schema of the table as it is read: base columns and whatever stages have added."""
@@ -174,14 +192,14 @@ class Corpus:
     def recipe(self) -> dict[str, Any]:
         """The recipe of the last build, as plain values; empty before the first."""
         path = self.path / "recipe.json"
-        return dict(json.loads(path.read_text())) if path.exists() else {}
+        return read_json(path) if path.exists() else {}
 
     # SQL --------------------------------------------------------------------------------------------------------
 
     @contextmanager
     def connect(self, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A DuckDB connection in memory that spills into the corpus' tmp folder beyond `memory` (e.g. "2GB")."""
-        spill = self.path / "tmp" / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}"
+        spill = self.folder("tmp") / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}"
         connection = _connect(spill, memory)
         try:
             yield connection
@@ -194,7 +212,7 @@ class Corpus:
 
         `corpus.relation("pairs").aggregate("language, count(*)").df()`; nothing is read before a result is asked for.
         """
-        connection = _connect(self.path / "tmp" / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}")
+        connection = _connect(self.folder("tmp") / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}")
         connection.register(table, self.stored(table, columns or self._narrow(table)))
         return connection.sql(f'select * from "{table}"')
 
@@ -217,6 +235,16 @@ class Corpus:
             yield reader.schema
             yield from reader
             del reader
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with (path / LOCK).open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TuwenError(f"{path} is being written by another tuwen; wait until it has finished") from None
+        yield
 
 
 def _connect(spill: Path, memory: str | None = None) -> duckdb.DuckDBPyConnection:
@@ -321,11 +349,23 @@ def check_format(path: Path, found: object) -> None:
     )
 
 
-def write_json(path: Path, value: object) -> None:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file; `TuwenError` when it is damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(value, dict):
+            return value
+        problem = f"it holds {type(value).__name__}, not an object"
+    except ValueError as error:
+        problem = str(error)
+    raise TuwenError(f"{path} is damaged: {problem}; put back a copy, or build the corpus anew")
+
+
+def write_json(path: Path, value: object, *, sort_keys: bool = True) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of one, even after a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w") as stream:
-        json.dump(value, stream, ensure_ascii=False, indent=1, sort_keys=True)
+    with temporary.open("w", encoding="utf-8") as stream:
+        json.dump(value, stream, ensure_ascii=False, indent=1, sort_keys=sort_keys)
         stream.write("\n")
         stream.flush()
         os.fsync(stream.fileno())

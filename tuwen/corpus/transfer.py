@@ -9,7 +9,6 @@ Two corpora are equal when every column of every table has the same content dige
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +26,7 @@ from tuwen.corpus.columns import (
     declare_columns,
     read_record,
 )
-from tuwen.corpus.corpus import FORMAT, STAGE_KEY, Corpus, check_format, scan_dataset, write_json
+from tuwen.corpus.corpus import FORMAT, STAGE_KEY, Corpus, check_format, read_json, scan_dataset, write_json
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import append_rows
 from tuwen.corpus.versions import tag_version
@@ -38,9 +37,11 @@ FOLDERS = ("ledgers", "states")
 
 def export_corpus(corpus: Corpus, to: str | Path) -> dict[str, int]:
     """Write the corpus to the new folder `to`; returns rows per table. Memory: one batch."""
-    to = Path(to)
-    if to.exists() and any(to.iterdir()):
-        raise UsageError(f"{to} is not empty; name a new folder")
+    target = Path(to)
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise UsageError(f"{target} is not an empty folder; name a new one")
+    to = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(to, ignore_errors=True)  # what a killed export left
     described: dict[str, Any] = {}
     for table in TABLES:
         (to / table).mkdir(parents=True)
@@ -50,34 +51,52 @@ def export_corpus(corpus: Corpus, to: str | Path) -> dict[str, int]:
             for number, fragment in enumerate(state.fragments)
         ]
     for name in FOLDERS:
-        shutil.copytree(corpus.path / name, to / name)
-    write_json(to / "recipe.json", corpus.recipe())
-    write_json(to / "corpus.json", {"format": FORMAT, "tables": described})  # last: the export is whole
+        shutil.copytree(corpus.folder(name), to / name)
+    write_json(to / "recipe.json", corpus.recipe(), sort_keys=False)
+    write_json(to / "corpus.json", {"format": FORMAT, "tables": described})
+    if target.exists():
+        target.rmdir()
+    to.rename(target)  # an export appears whole or not at all
     return {table: sum(fragment["num_rows"] for fragment in fragments) for table, fragments in described.items()}
 
 
 def import_corpus(folder: str | Path, path: str | Path) -> Corpus:
     """Make a corpus at the new folder `path` from an export; equal to the one exported, and as up to date."""
     folder, path = Path(folder), Path(path)
-    try:
-        described = json.loads((folder / "corpus.json").read_text())
-        tables = described["tables"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{folder} holds no complete export: {error!r}") from error
-    check_format(folder, described["format"])
+    if not (folder / "corpus.json").is_file():
+        raise UsageError(f"{folder} holds no complete export: it has no corpus.json")
+    described = read_json(folder / "corpus.json")
+    check_format(folder, described.get("format"))
+    if set(described.get("tables") or ()) != set(TABLES):
+        raise UsageError(f"{folder} holds no complete export: corpus.json does not list the tables {', '.join(TABLES)}")
     if path.exists() and any(path.iterdir()):
         raise UsageError(f"{path} is not empty; name a new folder")
-    corpus = Corpus.create(path)
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # what a killed import left
+    try:
+        _import(described["tables"], folder, Corpus.create(partial))
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    if path.exists():
+        path.rmdir()
+    partial.rename(path)  # a corpus appears whole or not at all
+    return Corpus.open(path)
+
+
+def _import(tables: dict[str, Any], folder: Path, corpus: Corpus) -> None:
     with corpus.writing():
         for table, fragments in tables.items():
-            _import_table(corpus, table, fragments, folder / table)
+            try:
+                _import_table(corpus, table, fragments, folder / table)
+            except (OSError, KeyError, pa.ArrowException) as error:
+                raise TuwenError(f"{folder / table} is damaged: {error}") from error
         for name in FOLDERS:
-            shutil.copytree(folder / name, path / name, dirs_exist_ok=True)
-        recipe = json.loads((folder / "recipe.json").read_text())
+            shutil.copytree(folder / name, corpus.folder(name), dirs_exist_ok=True)
+        recipe = read_json(folder / "recipe.json")
         if recipe:
-            write_json(path / "recipe.json", recipe)
+            write_json(corpus.path / "recipe.json", recipe, sort_keys=False)
         tag_version(corpus, "import")
-    return corpus
 
 
 def _export_fragment(corpus: Corpus, table: str, fragment: FragmentState, file: Path) -> dict[str, Any]:

@@ -7,7 +7,6 @@ tables back and reads the unit again. So a table never holds half a unit once a 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, packed_keys, scan_dataset, stored_schema, write_json
+from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, packed_keys, read_json, scan_dataset, stored_schema, write_json
 from tuwen.corpus.tables import TABLES
 
 APPEND_ORDER = ("images", "fetches", "pairs", "documents")
@@ -129,7 +128,7 @@ def recover(corpus: Corpus) -> str | None:
     path = _journal(corpus.path)
     if not path.exists():
         return None
-    journal: dict[str, Any] = json.loads(path.read_text())
+    journal = read_json(path)
     unfinished = (journal["source"], journal["source_unit"]) not in sealed_units(corpus)
     if unfinished:
         for table, version in journal["tables"].items():

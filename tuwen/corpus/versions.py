@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from tuwen.corpus.corpus import Corpus, write_json
+from tuwen.corpus.corpus import Corpus, read_json, write_json
 from tuwen.errors import UsageError
 
 
@@ -35,7 +34,7 @@ def version_numbers(path: Path) -> list[int]:
 def read_version(path: Path, number: int) -> dict[str, Any]:
     """number, reason and tables (name → Lance version) of a numbered version."""
     try:
-        return dict(json.loads(_file(path, number).read_text()))
+        return read_json(_file(path, number))
     except FileNotFoundError:
         known = ", ".join(map(str, version_numbers(path))) or "none yet"
         raise UsageError(f"{path} has no version {number}; it has {known}") from None

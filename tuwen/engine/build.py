@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,6 +13,7 @@ from typing import Any
 
 from tuwen.corpus.columns import ColumnFile, commit_columns, declare_columns, remove_partial_files
 from tuwen.corpus.corpus import Corpus, write_json
+from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import tag_version
 from tuwen.engine.ingest import Ingested, NewUnit, ingest, new_units
@@ -20,6 +24,8 @@ from tuwen.engine.recipe import Recipe
 from tuwen.engine.state import forget_fitted, write_state
 from tuwen.engine.work import Outcome, StageTask, Task, run
 from tuwen.parts import name_of
+from tuwen.selections.candidates import check_columns
+from tuwen.selections.selection import parse_selections
 from tuwen.stages import Stage, kind_of
 
 COMMIT_EVERY_S = 10.0  # a commit costs milliseconds per thousand column files; a kill costs at most this much work
@@ -69,10 +75,10 @@ class Built:
         return not self.ingested.num_units and not self.stage_rows
 
 
-def plan(recipe: Recipe | str | Path, path: str | Path) -> Plan:
+def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = False) -> Plan:
     """The plan of `build`, without doing any of it. Works where there is no corpus yet."""
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    order = Order.of(recipe.stages)
+    order = _checked(recipe, allow_code=allow_code)
     corpus = Corpus.open(path) if (Path(path) / "corpus.json").exists() else None
     units = new_units(corpus, recipe.sources)
     steps: list[Step] = []
@@ -85,6 +91,12 @@ def plan(recipe: Recipe | str | Path, path: str | Path) -> Plan:
                 steps += _step(stage, work)
     listed = [(new.source_name, new.unit.name, new.unit.location, new.unit.num_bytes) for new in units]
     return Plan(listed, steps, [name_of(stage) for part in order.passes for stage in part.stages])
+
+
+def _title(part: Pass, pending: list[Stage]) -> str:
+    """Short enough to leave room for the bar."""
+    named = name_of(pending[0]) if len(pending) == 1 else f"{len(pending)} stages"
+    return f"{part.table}: {named}"
 
 
 def _step(stage: Stage, work: list[Work]) -> Iterator[Step]:
@@ -101,6 +113,7 @@ def build(
     workers: int = 1,
     refit: bool = False,
     quiet: bool = False,
+    allow_code: bool = False,
 ) -> Built:
     """Bring the corpus at `path` (made if needed) up to date with a recipe or the YAML file that holds it.
 
@@ -110,18 +123,19 @@ def build(
     """
     started = time.monotonic()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    order = Order.of(recipe.stages)
+    order = _checked(recipe, allow_code=allow_code)
     for named in recipe.sources:
         named.source.units()  # refuse a source that names nothing before anything is made
     corpus = Corpus.create(path)
     built, progress = Built(), Progress(quiet=quiet)
     with corpus.writing(), Workers(workers) as pool:
-        log = RunLog(corpus.path / "logs", "build")
-        built.log = log.path
+        log = RunLog(corpus.folder("logs"), "build")
         built.undone_unit = recover(corpus)
         remove_partial_files(corpus)
         _clear_tmp(corpus)
-        log.write("start", recipe=recipe.mapping, workers=pool.number, undone_unit=built.undone_unit)
+        log.begin("start", recipe=recipe.mapping, workers=pool.number, undone_unit=built.undone_unit)
+        if recipe.mapping != corpus.recipe():
+            write_json(corpus.path / "recipe.json", recipe.mapping, sort_keys=False)  # selections keep their order
         units: list[NewUnit] = new_units(corpus, recipe.sources)
         built.ingested = ingest(corpus, units, pool, progress, log)
         if refit:
@@ -130,19 +144,36 @@ def build(
         runner = _Runner(corpus, order, pool, progress, log, built)
         for part in order.passes:
             runner.run(part)
-        if recipe.mapping != corpus.recipe():
-            write_json(corpus.path / "recipe.json", recipe.mapping)
         built.version = tag_version(corpus, "build")
         built.wall_s = time.monotonic() - started
-        log.write("end", version=built.version, stage_rows=built.stage_rows, errors=built.errors, wall_s=built.wall_s)
+        built.log = log.path if not built.did_nothing else None
+        if not built.did_nothing:
+            log.write(
+                "end", version=built.version, stage_rows=built.stage_rows, errors=built.errors, wall_s=built.wall_s
+            )
     return built
 
 
-def _clear_tmp(corpus: Corpus) -> None:
-    import shutil
+def _checked(recipe: Recipe, *, allow_code: bool) -> Order:
+    """The order of the stages, after all that can be known to be wrong before anything runs."""
+    order = Order.of(recipe.stages)
 
-    for path in (corpus.path / "tmp").iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    def columns(table: str) -> set[str]:
+        written = {name for stage in recipe.stages if stage.table == table for name in written_schema(stage).names}
+        return {*TABLES[table].schema.names, *written}
+
+    for selection in parse_selections(recipe.mapping.get("selections") or {}, allow_code=allow_code).values():
+        check_columns(selection, columns)
+    return order
+
+
+def _clear_tmp(corpus: Corpus) -> None:
+    """Remove what dead processes left; a funnel or release that runs right now keeps its spill files."""
+    for path in corpus.folder("tmp").iterdir():
+        number = path.name.partition("-")[2].partition("-")[0]
+        if number.isdigit() and Path(f"/proc/{number}").exists() and int(number) != os.getpid():
+            continue
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 @dataclass
@@ -162,19 +193,20 @@ class _Runner:
             for item in freshness.pending(stage, ahead):
                 ahead.setdefault(name_of(stage), set()).add(item.fragment.id)
                 work.setdefault(item.fragment.id, []).append(item)
+        for stage in part.stages:  # of an empty table too: others may follow keys into it
+            declare_columns(self.corpus, part.table, name_of(stage), written_schema(stage))
         if not work:
             return
         pending = [stage for stage in part.stages if name_of(stage) in ahead]
         states: dict[str, Path] = {}
         for stage in pending:
-            declare_columns(self.corpus, part.table, name_of(stage), written_schema(stage))
             if kind_of(stage) != "local":
                 states[name_of(stage)] = write_state(self.corpus, stage)
         identities = {name_of(stage): Freshness(self.corpus, self.order).identity(stage) for stage in pending}
         tasks = [self._task(part, items, freshness, identities, states) for items in work.values()]
-        self._execute(part, tasks, title=f"{part.table}: {', '.join(name_of(stage) for stage in pending)}")
+        self._execute(part, tasks, title=_title(part, pending))
         for path in states.values():
-            if path.parent == self.corpus.path / "tmp":
+            if path.parent.name == "tmp":
                 path.unlink()
 
     def _task(
@@ -187,22 +219,34 @@ class _Runner:
             record = {**identities[name], "reads": freshness.reads(item.stage, fragment)}
             stages.append(StageTask(item.stage, record, states.get(name)))
         short_side = self.order.short_side()
-        return Task(self.corpus.path, part.table, fragment.id, fragment.base, tuple(stages), short_side)
+        return Task(
+            self.corpus.path,
+            part.table,
+            fragment.id,
+            fragment.base,
+            fragment.num_rows,
+            tuple(stages),
+            short_side,
+        )
 
     def _execute(self, part: Pass, tasks: list[Task], title: str) -> None:
         finished: list[ColumnFile] = []
         last = time.monotonic()
-        with self.progress.phase(title, len(tasks), "fragments") as phase:
+        total = sum(task.num_rows for task in tasks)
+        with self.progress.phase(title, total, "rows") as phase:
             try:
                 for outcome in self.pool.unordered(run, tasks):
                     finished += outcome.files
                     self._note(outcome)
-                    phase.advance()
+                    phase.advance(outcome.num_rows)
                     if time.monotonic() - last >= COMMIT_EVERY_S:
                         commit_columns(self.corpus, part.table, finished)
                         finished, last = [], time.monotonic()
-            finally:  # a failed task must not cost what the others have finished
-                commit_columns(self.corpus, part.table, finished)
+            except BaseException:  # a failed task must not cost what the others have finished
+                with contextlib.suppress(Exception):  # and its error is the one to tell
+                    commit_columns(self.corpus, part.table, finished)
+                raise
+        commit_columns(self.corpus, part.table, finished)
 
     def _note(self, outcome: Outcome) -> None:
         for file in outcome.files:

@@ -65,7 +65,7 @@ def ingest(corpus: Corpus, units: Sequence[NewUnit], workers: Workers, progress:
     appender = UnitAppender(corpus)
     if not units:
         return result
-    folder = corpus.path / "tmp" / f"units-{os.getpid()}"
+    folder = corpus.folder("tmp") / f"units-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     try:
         jobs = [(new, folder / f"{number:06d}") for number, new in enumerate(units)]

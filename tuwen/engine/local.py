@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import multiprocessing
 import os
+import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,6 +23,20 @@ AHEAD = 2  # tasks that wait for a free worker; more would only hold memory and 
 
 # One thread a process: the processes are the parallelism, and a pinned thread count keeps timings readable.
 THREAD_VARIABLES = ("LANCE_CPU_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS", "TOKIO_WORKER_THREADS")
+
+
+PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
+
+
+def _start_worker() -> None:
+    """A worker gives freed memory back, leaves Ctrl-C to the driver, and does not outlive it, not even kill -9."""
+    return_freed_memory()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() == 1:  # the driver died before the line above
+        os._exit(1)
 
 
 class Workers:
@@ -73,7 +91,7 @@ class Workers:
                 os.environ.setdefault(name, "1")
             # spawn: Lance and DuckDB run threads, which do not survive a fork
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=return_freed_memory)
+            self._pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_start_worker)
         return self._pool.submit(work, argument)
 
     def _result(self, future: Future[Result]) -> Result:

@@ -43,7 +43,7 @@ class Read:
 
 @dataclass
 class Work:
-    """One stage on one fragment: why it has to run and what is known of its freshness record so far."""
+    """One stage on one fragment, and why it has to run."""
 
     stage: Stage
     fragment: FragmentState
@@ -179,14 +179,10 @@ class Freshness:
         self._tables: dict[str, TableState] = {}
 
     def state(self, table: str) -> TableState:
-        """Manifest of a table, cached until `forget`."""
+        """Manifest of a table, read once."""
         if table not in self._tables:
             self._tables[table] = TableState.read(self._corpus, table)
         return self._tables[table]
-
-    def forget(self, table: str) -> None:
-        """Read the table's manifest anew next time: something was committed."""
-        self._tables.pop(table, None)
 
     def identity(self, stage: Stage) -> dict[str, Any]:
         """The part of a freshness record that is the same in every fragment: what the stage is and what it surveyed."""

@@ -75,13 +75,22 @@ class RunLog:
     """One JSON object per line and event in `logs/` of the corpus: time (UTC), event, and whatever belongs to it."""
 
     def __init__(self, folder: Path, verb: str) -> None:
-        folder.mkdir(exist_ok=True)
+        self._lines: list[str] = []
         now = datetime.now(UTC)
         self.path = folder / f"{now:%Y%m%dT%H%M%S.%f}Z-{verb}.jsonl"
 
+    def begin(self, event: str, **details: Any) -> None:
+        """Keep an event until another follows: a run that finds nothing to do leaves no log."""
+        self._lines.append(_line(event, details))
+
     def write(self, event: str, **details: Any) -> None:
         """Append one event."""
-        line = {"time": datetime.now(UTC).isoformat(), "event": event, **details}
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
+            stream.writelines([*self._lines, _line(event, details)])
+        self._lines.clear()
         logger.debug("%s %s", event, details)
+
+
+def _line(event: str, details: dict[str, Any]) -> str:
+    line = {"time": datetime.now(UTC).isoformat(), "event": event, **details}
+    return json.dumps(line, ensure_ascii=False, default=str) + "\n"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import yaml
 
 from tuwen import parts
@@ -66,8 +67,8 @@ class Recipe:
             for name, parameters, _ in _entries(mapping.get("stages") or [], "stages")
         )
         for part in stages:
-            if not isinstance(part, Stage):
-                raise UsageError(f"stages: {parts.name_of(part)} lacks table, reads, writes or a call")
+            if not isinstance(part, Stage) or not isinstance(part.writes, pa.Schema):
+                raise UsageError(f"stages: {parts.name_of(part)} lacks table, reads, writes (a pa.Schema) or a call")
         names = [parts.name_of(stage) for stage in stages]
         for name in names:
             if names.count(name) > 1:
@@ -105,7 +106,10 @@ def _entries(entries: object, where: str) -> list[tuple[str, Mapping[str, Any], 
         ((name, parameters),) = named.items()
         if parameters is not None and not isinstance(parameters, dict):
             raise UsageError(f"{where}.{name}: parameters must be a mapping, got {parameters!r}")
-        found.append((str(name), parameters or {}, entry.get("as")))
+        label = entry.get("as")
+        if label is not None and not (isinstance(label, str) and label.isprintable()):
+            raise UsageError(f"{where}.{name}: `as` must be a word, got {label!r}")
+        found.append((str(name), parameters or {}, label))
     return found
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.errors import TuwenError
 from tuwen.parts import name_of, parameters_of
 from tuwen.stages import Stage, kind_of, option
 
@@ -20,11 +21,16 @@ def write_state(corpus: Corpus, stage: Stage) -> Path:
     A fitted state stays in the corpus until `forget_fitted`; a corpus-wide one lies in tmp for one pass.
     """
     fitted = kind_of(stage) == "fitted"
-    path = _fitted_file(corpus, stage) if fitted else corpus.path / "tmp" / f"{name_of(stage)}-{os.getpid()}.arrow"
+    path = _fitted_file(corpus, stage) if fitted else corpus.folder("tmp") / f"{name_of(stage)}-{os.getpid()}.arrow"
     if fitted and path.exists():
         return path
     prepared: Any = stage
-    state: pa.Table | pa.RecordBatchReader = prepared.prepare(corpus)
+    try:
+        state: pa.Table | pa.RecordBatchReader = prepared.prepare(corpus)
+    except TuwenError:
+        raise
+    except Exception as error:
+        raise TuwenError(f"{name_of(stage)} failed to prepare: {type(error).__name__}: {error}") from error
     reader = state.to_reader() if isinstance(state, pa.Table) else state
     partial = path.with_suffix(".partial")
     with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, reader.schema) as writer:
@@ -53,4 +59,4 @@ def forget_fitted(corpus: Corpus, stage: Stage) -> None:
 def _fitted_file(corpus: Corpus, stage: Stage) -> Path:
     configured = repr((option(stage, "version", 1), sorted(parameters_of(stage).items())))
     fingerprint = hashlib.blake2b(configured.encode(), digest_size=8).hexdigest()
-    return corpus.path / "states" / f"{name_of(stage)}-{fingerprint}.arrow"
+    return corpus.folder("states") / f"{name_of(stage)}-{fingerprint}.arrow"

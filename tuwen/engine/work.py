@@ -43,6 +43,7 @@ class Task:
     table: str
     fragment_id: int
     base: str
+    num_rows: int
     stages: tuple[StageTask, ...]
     short_side: int = 0  # images are decoded at the smallest scale whose shorter side is at least this; 0: full size
 
@@ -90,7 +91,8 @@ def _batches(fragment: Any, task: Task) -> Iterator[pa.RecordBatch]:
     written = {name for part in task.stages for name in part.stage.writes.names}
     read = [column for part in task.stages for table, column in columns_read(part.stage) if table == task.table]
     stored = [name for name in dict.fromkeys(read) if name not in written] or [TABLES[task.table].key]
-    rows = WIDE_BATCH if WIDE_COLUMNS & set(stored) else BATCH
+    wide = any(column in WIDE_COLUMNS for part in task.stages for _, column in columns_read(part.stage))
+    rows = WIDE_BATCH if wide else BATCH
     for batch in scan_dataset(fragment, stored, rows=rows):
         yield from (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
 
@@ -222,6 +224,8 @@ class _StageRun:
             result = self.stage(batch, **extras)
         except TuwenError:
             raise  # not the row's fault: an extra is missing, a file cannot be read
+        except (MemoryError, ImportError) as error:
+            raise TuwenError(f"{name_of(self.stage)}: {type(error).__name__}: {error}") from error
         except Exception as error:
             if batch.num_rows > 1:
                 half = batch.num_rows // 2
@@ -242,6 +246,8 @@ class _StageRun:
         return pa.RecordBatch.from_arrays([*nulls, pa.array([kind] * num_rows, pa.string())], schema=self._schema)
 
     def _check(self, batch: pa.RecordBatch, result: pa.RecordBatch) -> None:
+        if not isinstance(result, pa.RecordBatch):
+            raise TuwenError(f"{name_of(self.stage)} returned {type(result).__name__}; it has to return a RecordBatch")
         if result.num_rows != batch.num_rows or not result.schema.equals(self.stage.writes):
             raise TuwenError(
                 f"{name_of(self.stage)} returned {result.num_rows} rows of {result.schema.names} for {batch.num_rows} "

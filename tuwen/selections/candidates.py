@@ -7,7 +7,7 @@ rows that a pair belongs to. Some columns exist only here: `within:NAME`, `num_k
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +61,34 @@ def candidates(corpus: Corpus, selection: Selection, others: Mapping[str, Kept])
     return _Query(corpus, selection, others).build()
 
 
+def check_columns(selection: Selection, columns: Callable[[str], Collection[str]]) -> None:
+    """`UsageError` for a column that `columns(table)` will not have: so that a long build fails before it begins."""
+    for name in selection.reads():
+        made_up = selection.unit == "document" and name == NUM_KEPT_IMAGES and selection.images
+        if not name.startswith(WITHIN) and not made_up:
+            resolved(selection, name, columns)
+
+
+def resolved(selection: Selection, name: str, columns: Callable[[str], Collection[str]]) -> tuple[str, str]:
+    """(unit, column) that a name in a rule means; `UsageError` where there is none."""
+    own = selection.unit
+    prefix, _, column = name.rpartition(".")
+    unit = prefix or own
+    if unit != own and unit not in _JOINED[own]:
+        joined = " and ".join(f"{other}.NAME" for other in _JOINED[own])
+        raise UsageError(
+            f"selection {selection.name}: no column {name!r}; a rule on {own}s reads columns of {UNITS[own]}"
+            + (f", and {joined}" if joined else "")
+        )
+    table = UNITS[unit]
+    known = columns(table)
+    if column not in known:
+        raise UsageError(f"selection {selection.name}: {_unknown(table, name, column, known)}")
+    if column in TABLES[table].blobs:
+        raise UsageError(f"selection {selection.name}: {name!r} holds image bytes, which no rule can judge")
+    return unit, column
+
+
 class _Query:
     def __init__(self, corpus: Corpus, selection: Selection, others: Mapping[str, Kept]) -> None:
         self._corpus = corpus
@@ -108,22 +136,9 @@ class _Query:
             return self._within(name.removeprefix(WITHIN))
         if own == "document" and name == NUM_KEPT_IMAGES and self._selection.images:
             return self._num_kept_images(self._selection.images)
-        prefix, _, column = name.rpartition(".")
-        unit = prefix or own
-        if unit != own and unit not in _JOINED[own]:
-            joined = " and ".join(f"{other}.NAME" for other in _JOINED[own])
-            raise UsageError(
-                f"selection {self._selection.name}: no column {name!r}; a rule on {own}s reads columns of {UNITS[own]}"
-                + (f", and {joined}" if joined else "")
-            )
-        table = UNITS[unit]
-        known = self._corpus.columns(table)
-        if column not in known:
-            raise UsageError(f"selection {self._selection.name}: {_unknown(table, name, column, known)}")
-        if column in TABLES[table].blobs:
-            raise UsageError(f"selection {self._selection.name}: {name!r} holds image bytes, which no rule can judge")
+        unit, column = resolved(self._selection, name, self._corpus.columns)
         alias = own if unit == own else self._join(unit)
-        self._use(table, column)
+        self._use(UNITS[unit], column)
         return f"{alias}.{quoted(column)}"
 
     def _within(self, name: str) -> str:
@@ -187,7 +202,7 @@ class _Query:
         return f"coalesce({', '.join(reasons)})"
 
 
-def _unknown(table: str, name: str, column: str, known: Sequence[str] | Mapping[str, object]) -> str:
+def _unknown(table: str, name: str, column: str, known: Collection[str]) -> str:
     for stage in parts.names_in("tuwen.stages"):
         cls = parts.load_class("tuwen.stages", stage)
         writes = getattr(cls, "writes", None)

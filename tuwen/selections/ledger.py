@@ -201,7 +201,7 @@ def _fingerprint(corpus: Corpus, selection: Selection, others: Mapping[str, Ledg
 
 
 def _path(corpus: Corpus, name: str) -> Path:
-    return corpus.path / "ledgers" / f"{name}.parquet"
+    return corpus.folder("ledgers") / f"{name}.parquet"
 
 
 def _stored(corpus: Corpus, name: str) -> dict[str, Any] | None:

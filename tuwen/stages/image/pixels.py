@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-MAX_PIXELS = 180_000_000
+MAX_PIXELS = 100_000_000
 THUMBNAIL = 128  # short side that the built-in stages measure at; they share it, so one decode serves them all
 LONGEST = 1024  # long side of a thumbnail
 FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP", "TIFF", "ICO", "JPEG2000", "PPM")
