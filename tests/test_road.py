@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -116,10 +117,11 @@ def test_the_demo_works_from_anywhere(tmp_path: Path) -> None:
         "interleaved",
         "strong-index",
     }
-    commands = [line.strip().split("   ")[0] for line in done.stdout.splitlines() if line.startswith("  tuwen ")]
+    lines = done.stdout.partition("Try next:")[2].splitlines()
+    commands = [line.partition("#")[0] for line in lines if line.startswith("  ")]
     assert len(commands) == 5
     for command in commands[:4]:  # the fifth wants the user's own crawl
-        words = command.split()[1:]
+        words = shlex.split(command)[1:]
         assert subprocess.run(
             [sys.executable, "-c", "import sys; from tuwen.cli import main; sys.exit(main(sys.argv[1:]))", *words],
             cwd=tmp_path, capture_output=True, text=True,

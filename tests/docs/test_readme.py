@@ -8,17 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import tuwen
-
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_python_block_runs(tmp_path: Path) -> None:
     (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
-    recipe = (ROOT / "examples" / "docs-crawl.yaml").read_text(encoding="utf-8")
-    (tmp_path / "recipe.yaml").write_text(recipe.replace("tuwen/demo/docs-crawl.warc.gz", "crawl.warc.gz"), "utf-8")
-    shutil.copy(Path(tuwen.__file__).parent / "demo" / "docs-crawl.warc.gz", tmp_path / "crawl.warc.gz")
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    for part in ("examples/docs-crawl.yaml", "tuwen/demo/docs-crawl.warc.gz"):
+        (tmp_path / part).parent.mkdir(parents=True)
+        shutil.copy(ROOT / part, tmp_path / part)
+    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "language" in done.stdout
 

@@ -114,7 +114,7 @@ def test_a_fitted_state_holds_until_refit(folder: Path) -> None:
 
 def test_the_plan_of_a_corpus_that_is_not_there_lists_its_units(folder: Path) -> None:
     planned = plan(recipe_for(folder, Length()), folder / "corpus")
-    assert [unit[1].partition(":")[0] for unit in planned.units] == ["a.json", "b.json"]
+    assert [unit.name.partition(":")[0] for unit in planned.units] == ["a.json", "b.json"]
     assert not (folder / "corpus").exists()
 
 
@@ -161,3 +161,30 @@ def test_status_says_what_is_stale_and_why(folder: Path) -> None:
     ]
     with pytest.raises(UsageError, match="--allow-code"):
         status(folder / "corpus")
+
+
+def test_a_table_without_rows_has_its_columns_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "page.html").write_text("<p>Words and <img src=gone.png alt='a figure that is gone'></p>")
+    recipe = Recipe.from_mapping(
+        {
+            "sources": [{"html": {"folder": str(tmp_path / "site")}}],
+            "stages": ["pair.resolve", "image.properties", {"tiny:ImageWidth": {}}],
+        },
+        allow_code=True,
+    )
+    build(recipe, tmp_path / "corpus", quiet=True)
+    assert set(Corpus.open(tmp_path / "corpus").table("pairs")["image_width"].to_pylist()) == {None}
+
+
+def test_a_stage_that_fails_everywhere_is_named(folder: Path) -> None:
+    assert run(folder, Picky(fatal="")).hopeless == ["tiny:Picky"]
+    assert run(folder, Picky(fatal="7 1"), to="other").hopeless == []
+
+
+def test_units_read_in_another_way_are_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mapping = {"sources": [{"tiny:Pages": {"folder": str(folder / "pages")}}]}
+    build(Recipe.from_mapping(mapping, allow_code=True), folder / "corpus", quiet=True)
+    assert status(folder / "corpus", allow_code=True)["outdated_units"] == []
+    monkeypatch.setattr(Pages, "version", 2)
+    assert len(status(folder / "corpus", allow_code=True)["outdated_units"]) == 2

@@ -23,6 +23,7 @@ class Pages:
 
     folder: str
     version: ClassVar[int] = 1
+    places: ClassVar[tuple[str, ...]] = ("folder",)
 
     def units(self) -> list[Unit]:
         return [file_unit(path) for path in sorted(Path(self.folder).glob("*.json"))]
@@ -123,6 +124,18 @@ class PageLength:
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         lengths = pc.utf8_length(batch["document.url"]).cast(pa.int32())
         return pa.RecordBatch.from_arrays([lengths, batch["document.own_pairs"]], schema=self.writes)
+
+
+@dataclass(frozen=True)
+class ImageWidth:
+    """Width of the pair's image: follows a key into a table that may be empty."""
+
+    table = "pairs"
+    reads = ("image.width",)
+    writes = pa.schema([("image_width", pa.int32())])
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.RecordBatch.from_arrays([batch["image.width"]], schema=self.writes)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import sys
 from typing import Protocol, cast
 
@@ -29,6 +30,7 @@ VERBS = {
     "verify": "check every byte of a release",
 }
 INTERRUPTED = 130
+MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag
 
 
 class Verb(Protocol):
@@ -52,7 +54,7 @@ def make_parser(verbs: list[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="tuwen",
         description="tuwen (图文): from raw web to a proven image-text corpus.",
-        epilog="exit codes: 0 fine, 1 failed, 2 wrong usage",
+        epilog="exit codes: 0 fine, 1 failed, 2 wrong usage, 130 interrupted",
     )
     parser.add_argument("--version", action="version", version=f"tuwen {tuwen.__version__}")
     commands = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
@@ -70,7 +72,9 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = make_parser([named] if named else []).parse_args(words)
     from tuwen.engine.memory import return_freed_memory
 
-    logging.basicConfig(level=os.environ.get("TUWEN_LOG", "WARNING").upper(), format="%(levelname)s %(message)s")
+    level = os.environ.get("TUWEN_LOG", "WARNING").upper()
+    known = logging.getLevelNamesMapping()
+    logging.basicConfig(level=known.get(level, logging.WARNING), format="%(levelname)s %(message)s")
     try:
         return_freed_memory()
         return verb_module(parsed.verb).run(parsed)
@@ -83,10 +87,16 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `tuwen … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except OSError as error:
-        if "No space left" not in str(error):
-            raise
-        return _fail(f"the disk is full ({error}); free some space and run the same command: finished work is kept", 1)
+    except Exception as error:
+        if not isinstance(error, OSError | ValueError | RuntimeError) and type(error).__module__ in (
+            "builtins",
+            "tuwen",
+        ):
+            raise  # a mistake of tuwen's own: show where
+        logging.getLogger("tuwen").debug("the error came from here", exc_info=True)
+        if "No space left" in str(error):
+            return _fail("the disk is full; free some space and run the same command", 1)
+        return _fail(f"{type(error).__name__}: {error} (TUWEN_LOG=debug shows where)", 1)
 
 
 def print_json(value: object) -> None:
@@ -94,6 +104,26 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=1, sort_keys=True, default=str))
 
 
+def shown(value: object) -> str:
+    """Text of a page, a path or an error as a terminal may see it: no control characters, no rich markup."""
+    text = "".join(character if character.isprintable() else " " for character in str(value))
+    return text.replace("[", "\\[") if MARKUP.search(text) else text
+
+
+def positive(word: str) -> int:
+    """An argument that counts something."""
+    number = int(word)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {word}")
+    return number
+
+
+def plural(number: int, noun: str) -> str:
+    """`1 unit`, `2 units`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _fail(message: object, code: int) -> int:
-    print(f"tuwen: {message}", file=sys.stderr)
+    lines = ("".join(c if c.isprintable() else " " for c in line) for line in str(message).splitlines())
+    print(f"tuwen: {chr(10).join(lines)}", file=sys.stderr)
     return code

@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from tuwen.cli import print_json
+from tuwen.cli import plural, positive, print_json, shown
 
 if TYPE_CHECKING:
     from tuwen.engine.build import Built, Plan
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="print what would be done, why, and about how many bytes"
     )
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    parser.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: one per core)")
     parser.add_argument("--refit", action="store_true", help="fit the fitted stages anew")
     parser.add_argument("--allow-code", action="store_true", help="let the recipe name parts as package.module:Class")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         allow_code=arguments.allow_code,
     )
     print_json(asdict(built)) if arguments.json else print_built(built, arguments.corpus)
-    return 0
+    return 1 if built.hopeless else 0
 
 
 def print_plan(planned: Plan) -> None:
@@ -63,16 +63,16 @@ def print_plan(planned: Plan) -> None:
         return
     if planned.units:
         table = Table("source", "unit to read", "bytes", title="New units")
-        for source, _, location, num_bytes in planned.units:
-            table.add_row(source, location, decimal(num_bytes))
+        for unit in planned.units:
+            table.add_row(shown(unit.source), shown(unit.location), decimal(unit.num_bytes))
         console.print(table)
         console.print(f"Every stage runs on the rows they bring: {', '.join(planned.stages)}.")
-        total = sum(num_bytes for *_, num_bytes in planned.units)
+        total = sum(unit.num_bytes for unit in planned.units)
         console.print(f"Disk: about {decimal(3 * total)} (rows and images, and as much while they are read).")
     if planned.steps:
         table = Table("stage", "table", "fragments", "rows", "about", "why", title="Stages to run on rows at hand")
         for step in planned.steps:
-            why = "; ".join(step.reasons)
+            why = shown("; ".join(step.reasons))
             table.add_row(
                 step.stage, step.table, str(step.num_fragments), str(step.num_rows), decimal(step.num_bytes), why
             )
@@ -86,21 +86,22 @@ def print_built(built: Built, corpus: str) -> None:
 
     console = Console()
     if built.undone_unit:
-        console.print(f"An earlier run was cut off while it added {built.undone_unit}; that unit was read anew.")
+        console.print(f"An earlier run was cut off while it added {shown(built.undone_unit)}; that unit was read anew.")
     if built.did_nothing:
-        console.print(f"Up to date: nothing to do. {corpus} is at version {built.version}.")
+        console.print(f"Up to date: nothing to do. {shown(corpus)} is at version {built.version}.")
         return
     if built.ingested.num_units:
         rows = ", ".join(f"{count} {table}" for table, count in built.ingested.rows.items())
-        units = built.ingested.num_units
-        console.print(f"Read {units} unit{'' if units == 1 else 's'}: {rows}.")
+        console.print(f"Read {plural(built.ingested.num_units, 'unit')}: {rows}.")
+    for stage in built.hopeless:
+        console.print(f"[red]{stage} failed on every row[/red]; the log says why. Mend it, or take it out.")
     for location, problem in built.ingested.damaged:
-        console.print(f"[yellow]{location}[/yellow] {problem}")
+        console.print(f"[yellow]{shown(location)}[/yellow] {shown(problem)}")
     if built.stage_rows:
         table = Table("stage", "rows computed", *(["rows it failed on"] if built.errors else []))
         for stage, count in sorted(built.stage_rows.items()):
             failed = ", ".join(f"{number} {kind}" for kind, number in built.errors.get(stage, {}).items())
             table.add_row(stage, str(count), *([failed] if built.errors else []))
         console.print(table)
-    console.print(f"{corpus} is at version {built.version} after {built.wall_s:.1f} s. Log:", soft_wrap=True)
-    console.print(f"  {built.log}", soft_wrap=True)
+    console.print(f"{shown(corpus)} is at version {built.version} after {built.wall_s:.1f} s. Log:", soft_wrap=True)
+    console.print(f"  {shown(built.log)}", soft_wrap=True)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tuwen.cli import positive
 
 if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
@@ -16,12 +20,16 @@ RELEASES = (
     ("interleaved", "documents"),
     ("strong", "index"),
 )
+HELD = ("texts", "images", "documents")
+DESCRIPTION = (
+    "Documentation pages and emoji galleries, crawled from a local web server, in eight languages and scripts."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("--to", default="demo", metavar="DIR", help="folder for corpus and releases (default: demo)")
-    parser.add_argument("--workers", type=int, metavar="N", help="worker processes (default: one per core)")
+    parser.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: one per core)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -40,7 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     home, folder = Path(tuwen.__file__).parent / "demo", Path(arguments.to)
     crawl = home / "docs-crawl.warc.gz"
     console.rule(f"1. build: {crawl.name}, {crawl.stat().st_size / 1e6:.1f} MB of real pages, into {folder}/corpus")
-    recipe = Recipe.load(home / "docs-crawl.yaml", [f"sources=[{{warc: {{paths: ['{crawl}']}}}}]"])
+    overrides = [f"sources=[{{warc: {{paths: ['{crawl}']}}}}]", "name=demo", f"description={DESCRIPTION}"]
+    recipe = Recipe.load(home / "docs-crawl.yaml", overrides)
     built = tuwen.build(recipe, folder / "corpus", workers=arguments.workers or os.cpu_count() or 1)
     print_built(built, f"{folder}/corpus")
     corpus = tuwen.open(folder / "corpus")
@@ -54,8 +63,8 @@ def run(arguments: argparse.Namespace) -> int:
         manifest = release(corpus, name, out, format_name, overwrite=True)
         found = verify(out)
         problems += len(found)
-        held = ", ".join(f"{count} {what}" for what, count in manifest.counts.items() if isinstance(count, int))
-        console.print(f"{out} ({format_name}): {held}; {found or 'verified'}")
+        held = ", ".join(f"{manifest.counts[what]} {what}" for what in HELD if manifest.counts.get(what))
+        console.print(f"{out} ({format_name}): {held}; {found or 'verified'}", soft_wrap=True)
     kept, refused = examples(corpus)
     console.rule("4. ask why")
     console.print(render(why(corpus, refused), brief=True))
@@ -76,14 +85,19 @@ def examples(corpus: Corpus) -> tuple[str, str]:
 
 
 def next_commands(folder: Path, kept: str, refused: str) -> str:
-    """What was made, and five commands to try."""
+    """What was made, and five commands to try, spelt so that they work from here."""
+    import tuwen
+
+    command = "tuwen" if shutil.which("tuwen") else sys.argv[0]
+    recipe = Path(tuwen.__file__).parent / "demo" / "docs-crawl.yaml"
+    here = Path("examples/docs-crawl.yaml")
     return f"""
 Made: a corpus in {folder}/corpus and {len(RELEASES)} verified releases in {folder}/releases.
 Each release has a README.md (its card), datasheet.md, croissant.json and decisions.parquet. Try next:
 
-  tuwen why {folder}/corpus {kept[:8]:<12}              why this image is in
-  tuwen why {folder}/corpus {refused[:8]:<12}              why that one is out
-  tuwen funnel {folder}/corpus --selection weak       what each rule refused
-  tuwen status {folder}/corpus                        tables, stages, what is out of date
-  tuwen build examples/docs-crawl.yaml --corpus mine --set 'sources=[{{warc: {{paths: [my.warc.gz]}}}}]'
+  {command} why {folder}/corpus {kept[:8]}   # why this image is in
+  {command} why {folder}/corpus {refused[:8]}   # why that one is out
+  {command} funnel {folder}/corpus --selection weak --rules   # what each rule refused
+  {command} status {folder}/corpus   # tables, stages, what is out of date
+  {command} build {here if here.exists() else recipe} --corpus mine --set 'sources=[{{warc: {{paths: [my.warc.gz]}}}}]'
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from tuwen.cli import print_json
+from tuwen.cli import plural, print_json, shown
 
 if TYPE_CHECKING:
     from tuwen.selections.ledger import Ledger
@@ -59,18 +59,12 @@ def print_funnel(ledger: Ledger, *, rules: bool = False) -> None:
         "lost",
         "left",
         "",
-        title=f"{ledger.selection.name}: {ledger.num_kept} of {ledger.num_rows} {ledger.selection.unit}s",
+        title=f"{ledger.selection.name}: {ledger.num_kept} of {plural(ledger.num_rows, ledger.selection.unit)}",
         title_justify="left",
     )
     for step in ledger.funnel():
         share = step.left / ledger.num_rows if ledger.num_rows else 0.0
-        table.add_row(step.name, str(step.judged), str(step.lost), str(step.left), "█" * round(20 * share))
+        table.add_row(shown(step.name), str(step.judged), str(step.lost), str(step.left), "█" * round(20 * share))
         for rule in step.rules if rules else ():
-            table.add_row(f"  [dim]{_escaped(rule.rule)}[/dim]", "", f"[dim]{rule.lost}[/dim]", "", "")
+            table.add_row(f"  [dim]{shown(rule.rule)}[/dim]", "", f"[dim]{rule.lost}[/dim]", "", "")
     Console().print(table)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

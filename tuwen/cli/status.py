@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tuwen.cli import print_json
+from tuwen.cli import print_json, shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,9 +32,11 @@ def print_status(found: dict[str, Any]) -> None:
     console = Console()
     versions = found["versions"]
     if versions:
-        console.print(f"{found['path']}: version {versions[-1]}, format {found['format']}")
+        console.print(f"{shown(found['path'])}: version {versions[-1]}, format {found['format']}")
     else:
-        console.print(f"{found['path']}: no build has finished yet; the same `tuwen build` goes on where it stopped")
+        console.print(
+            f"{shown(found['path'])}: no build has finished yet; the same `tuwen build` goes on where it stopped"
+        )
     table = Table("table", "rows", "fragments", "columns")
     for name, described in found["tables"].items():
         table.add_row(name, str(described["num_rows"]), str(described["num_fragments"]), str(described["num_columns"]))
@@ -48,9 +50,11 @@ def print_status(found: dict[str, Any]) -> None:
         if failed:
             cells.append(", ".join(f"{count} {kind}" for kind, count in stage["errors"].items()))
         if stale:
-            cells.append("; ".join(stage["reasons"]))
+            cells.append(shown("; ".join(stage["reasons"])))
         table.add_row(*cells)
     console.print(table)
     for unit in found["damaged_units"]:
-        console.print(f"[yellow]{unit['location']}[/yellow] {unit['error']}: {unit['message']}")
+        console.print(f"[yellow]{shown(unit['location'])}[/yellow] {unit['error']}: {shown(unit['message'])}")
+    for unit in found["outdated_units"]:
+        console.print(f"{shown(unit['location'])} {shown(unit['message'])}")
     console.print(f"Selections: {', '.join(found['selections']) or 'none'}")

@@ -91,7 +91,7 @@ UNITS = pa.schema(
     [
         *_SOURCE,
         pa.field("location", pa.string()),  # where the unit was read from, for people; not part of any identity
-        pa.field("reader_version", pa.int32()),
+        pa.field("reader", pa.string()),  # what read it: name, version and parameters of the source
         pa.field("num_records", pa.int64()),  # read from the unit, used or not
         pa.field("num_documents", pa.int64()),  # rows added to each table: what an earlier unit held is not counted
         pa.field("num_images", pa.int64()),

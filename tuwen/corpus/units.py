@@ -59,7 +59,7 @@ class SealedUnit:
     source: str
     name: str
     location: str
-    reader_version: int
+    reader: str
     num_records: int
     num_bad_records: int
     error: str | None
@@ -107,7 +107,7 @@ class UnitAppender:
             "source": unit.source,
             "source_unit": unit.name,
             "location": unit.location,
-            "reader_version": unit.reader_version,
+            "reader": unit.reader,
             "num_records": unit.num_records,
             **{f"num_{name}": count for name, count in counts.items()},
             "num_bad_records": unit.num_bad_records,

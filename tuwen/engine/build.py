@@ -44,10 +44,20 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a build would do. `units` are (source, name, location, bytes) of what is not read yet."""
+class PlannedUnit:
+    """A unit that is not read yet."""
 
-    units: list[tuple[str, str, str, int]]
+    source: str
+    name: str
+    location: str
+    num_bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build would do."""
+
+    units: list[PlannedUnit]
     steps: list[Step]
     stages: list[str]
 
@@ -70,6 +80,12 @@ class Built:
     wall_s: float = 0.0
 
     @property
+    def hopeless(self) -> list[str]:
+        """Stages that failed on every row they ran on: the stage is at fault, not the data."""
+        failed = {stage: sum(counts.values()) for stage, counts in self.errors.items()}
+        return sorted(stage for stage, count in failed.items() if count and count == self.stage_rows.get(stage))
+
+    @property
     def did_nothing(self) -> bool:
         """True when everything was up to date."""
         return not self.ingested.num_units and not self.stage_rows
@@ -89,7 +105,7 @@ def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = Fa
                 work = freshness.pending(stage, ahead)
                 ahead[name_of(stage)] = {item.fragment.id for item in work}
                 steps += _step(stage, work)
-    listed = [(new.source_name, new.unit.name, new.unit.location, new.unit.num_bytes) for new in units]
+    listed = [PlannedUnit(new.source_name, new.unit.name, new.unit.location, new.unit.num_bytes) for new in units]
     return Plan(listed, steps, [name_of(stage) for part in order.passes for stage in part.stages])
 
 

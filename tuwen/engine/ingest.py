@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from tuwen.corpus.units import SealedUnit, UnitAppender, sealed_units
 from tuwen.engine.local import Workers
 from tuwen.engine.progress import Progress, RunLog
 from tuwen.engine.recipe import NamedSource
+from tuwen.parts import name_of, parameters_of
 from tuwen.sources import Report, Source, Unit
 
 SPOOL_ROWS = 4_096  # small batches keep the driver's memory flat when it reads them again
@@ -46,6 +48,29 @@ class Ingested:
     num_units: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     damaged: list[tuple[str, str]] = field(default_factory=list)
+
+
+def reader_of(source: Source) -> str:
+    """What decides how a source reads a unit: its name, version and parameters, those that only name places apart."""
+    places: tuple[str, ...] = getattr(source, "places", ())
+    parameters = {name: value for name, value in parameters_of(source).items() if name not in places}
+    return json.dumps([name_of(source), source.version, parameters], sort_keys=True, default=repr)
+
+
+def outdated_units(corpus: Corpus, sources: Sequence[NamedSource]) -> list[dict[str, str]]:
+    """Units whose rows were made by another version or with other parameters than the recipe's source has now.
+
+    Their rows stay as they are: ids and everything computed hang on them. A new corpus reads them anew.
+    """
+    readers = {named.name: reader_of(named.source) for named in sources}
+    return [
+        {
+            "location": unit["location"],
+            "message": f"was read by {unit['reader']}, not {readers[unit['source']]}: only a new corpus reads it anew",
+        }
+        for unit in corpus.table("units", ["source", "location", "reader"]).to_pylist()
+        if unit["reader"] != readers.get(unit["source"], unit["reader"])
+    ]
 
 
 def new_units(corpus: Corpus | None, sources: Sequence[NamedSource]) -> list[NewUnit]:
@@ -85,7 +110,7 @@ def _append(appender: UnitAppender, spooled: _Spooled) -> dict[str, int]:
         new.source_name,
         new.unit.name,
         new.unit.location,
-        new.source.version,
+        reader_of(new.source),
         report.num_records,
         report.num_bad_records,
         report.error,

@@ -9,6 +9,7 @@ from tuwen.corpus.columns import TableState
 from tuwen.corpus.corpus import FORMAT, Corpus
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.versions import version_numbers
+from tuwen.engine.ingest import outdated_units
 from tuwen.engine.plan import Freshness, Order, Work
 from tuwen.engine.recipe import Recipe
 from tuwen.parts import name_of
@@ -35,6 +36,7 @@ def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
         "tables": tables,
         "stages": _stages(corpus, recipe, tables),
         "selections": list(recipe.mapping.get("selections") or {}),
+        "outdated_units": outdated_units(corpus, recipe.sources),
         "damaged_units": corpus.table(
             "units", ["source", "source_unit", "location", "num_records", "error", "message"], "error IS NOT NULL"
         ).to_pylist(),

@@ -42,7 +42,10 @@ class Report:
 
 @runtime_checkable
 class Source(Protocol):
-    """One way in. `version` is raised when the rows made from the same bytes change."""
+    """One way in. `version` is raised when the rows made from the same bytes change.
+
+    `places` (optional) names the parameters that say where to read; all others say how, and are kept with each unit.
+    """
 
     version: ClassVar[int]
 

@@ -56,6 +56,7 @@ class Html:
     max_image_bytes: int = MAX_IMAGE_BYTES
 
     version: ClassVar[int] = 1
+    places: ClassVar[tuple[str, ...]] = ("folder",)
 
     def __post_init__(self) -> None:
         if self.base_url is not None and not (
@@ -129,7 +130,10 @@ def _unit(root: Path, files: tuple[str, ...]) -> Unit:
     units = [file_unit(root / file) for file in files]
     parts = [part for file, unit in zip(files, units, strict=True) for part in (file, unit.name)]
     return Unit(
-        f"{_printable(files[0])}:{digest(*parts)[:12]}", str(root), files, sum(unit.num_bytes for unit in units)
+        f"folder:{digest(*parts)[:12]}",
+        str(root),
+        files,
+        sum(unit.num_bytes for unit in units),
     )
 
 

@@ -45,6 +45,7 @@ class Warc:
     max_image_bytes: int = MAX_IMAGE_BYTES
 
     version: ClassVar[int] = 1
+    places: ClassVar[tuple[str, ...]] = ("paths",)
 
     def units(self) -> list[Unit]:
         """One unit per file, sorted by path; a second copy of a file is left out."""
