@@ -46,7 +46,7 @@ class Verdict:
 class Relation:
     """A selection of another unit: how many of the rows that belong to this one it keeps, and its word on the first.
 
-    `rows`: verdicts of at most five, kept ones first.
+    `rows`: verdicts of at most five, kept ones first. `refused`: name of each refusing step → how many of the rows.
     """
 
     selection: str
@@ -54,13 +54,14 @@ class Relation:
     num_rows: int
     num_kept: int
     rows: tuple[Verdict, ...]
+    refused: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Life:
     """Everything that a corpus knows of one image, pair or document.
 
-    `origin`: `source`, `source_unit`, `location` of that unit, and by kind: of an image `pages` and `fetches`; of a
+    `origin`: `source`, `source_unit`, `location` of that unit, and by kind: of an image `texts`, `pages` and `fetches`; of a
     pair `document`, `image` and `other_texts` of the same image; of a document `images`. Lists hold at most 20 rows.
     """
 
@@ -116,6 +117,8 @@ def _origin(life: Life) -> Table:
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in life.origin.items():
+        if name.startswith("num_"):
+            continue  # said below each list that is cut
         if isinstance(value, Mapping):
             _add(table, name, _line(value))
         elif not isinstance(value, Sequence) or isinstance(value, str):
@@ -157,6 +160,9 @@ def _verdicts(life: Life) -> list[RenderableType]:
         for verdicts in same.values():
             ids = " ".join(verdict.id[:8] for verdict in verdicts)
             lines.append(Padding(Text.assemble((f"{relation.unit} {ids} ", "dim"), _reason(verdicts[0])), (0, 0, 0, 6)))
+        if relation.num_rows > len(relation.rows):
+            steps = "; ".join(f"{count} at {name}" for name, count in relation.refused.items())
+            lines.append(Padding(Text(f"… refused in all: {steps or 'none'}", style="dim"), (0, 0, 0, 6)))
     return lines or [Text("  No selections yet.", style="dim")]
 
 

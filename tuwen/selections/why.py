@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -105,7 +106,9 @@ class _Judge:
         found = self._ledger(name).rows(ids)
         first = sorted(found.values(), key=lambda row: (not row.kept, row.id))[:5]
         verdicts = tuple(self._verdict(self._selections[name], row) for row in first)
-        return Relation(name, unit, len(found), sum(row.kept for row in found.values()), verdicts)
+        steps = sorted((row.step, row.name or "takedown") for row in found.values() if row.step is not None)
+        refused = {step: sum(1 for _ in group) for (_, step), group in itertools.groupby(steps)}
+        return Relation(name, unit, len(found), len(found) - len(steps), verdicts, refused)
 
 
 def _related(corpus: Corpus, kind: str, row: Mapping[str, Any], unit: str) -> list[str]:
@@ -177,8 +180,12 @@ _TEXT = ["pair_id", "text_source", "text"]
 
 def _image_origin(corpus: Corpus, row: Mapping[str, Any]) -> dict[str, Any]:
     pages = _by_keys(corpus, "documents", _documents_of_image(corpus, row["image_id"]), _PAGE)
-    fetches = _rows(corpus, "fetches", f"image_id = {literal(row['image_id'])}", _FETCH)
+    where = f"image_id = {literal(row['image_id'])}"
+    fetches = _rows(corpus, "fetches", where, _FETCH)
+    texts = _rows(corpus, "pairs", where, _TEXT) if "image_id" in corpus.columns("pairs") else []
     return {
+        "num_texts": len(texts),
+        "texts": texts[:SHOWN],
         "num_pages": len(pages),
         "pages": pages[:SHOWN],
         "num_fetches": len(fetches),
