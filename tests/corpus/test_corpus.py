@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 from tiny import Pages, write_pages
 
-from tuwen.corpus.corpus import FORMAT, Corpus, KeyIndex
+from tuwen.corpus.corpus import FORMAT, Corpus
+from tuwen.corpus.keys import KeyIndex
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.versions import tag_version, version_numbers
 from tuwen.engine.build import build
@@ -69,6 +70,18 @@ def test_images_come_in_the_order_asked(corpus: Corpus) -> None:
 def test_bytes_are_scanned_only_when_asked_for(corpus: Corpus) -> None:
     assert "bytes" not in corpus.table("images").column_names
     assert corpus.table("images", ["bytes"])["bytes"].type == pa.large_binary()
+
+
+def test_bytes_come_in_batches_bounded_by_size(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = corpus.table("images", ["image_id", "bytes"])
+    monkeypatch.setattr("tuwen.corpus.corpus.BLOB_SCAN_BYTES", 20)  # an image of these has 7 bytes
+    batches = list(corpus.scan("images", ["image_id", "bytes"]))
+    assert [batch.num_rows for batch in batches] == [2] * 5
+    assert pa.Table.from_batches(batches).equals(whole)
+    monkeypatch.setattr("tuwen.corpus.corpus.BLOB_SCAN_BYTES", 1)  # less than one: each comes alone
+    assert [batch.num_rows for batch in corpus.scan("images", ["bytes"])] == [1] * 10
+    with pytest.raises(UsageError, match="filter"):
+        corpus.scan("images", ["bytes"], where="image_id = 'x'")
 
 
 def test_sql_reads_a_table_twice_in_one_query(corpus: Corpus) -> None:

@@ -16,6 +16,7 @@ import lance
 import pyarrow as pa
 
 from tuwen.corpus.content import ContentDigest
+from tuwen.corpus.keys import KeyIndex
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
 
@@ -28,7 +29,7 @@ STAGE_KEY = b"tuwen:stage"
 DEFAULT_MEMORY = "2GB"
 LOCK, CREATING = ".lock", ".creating"
 SCAN_ROWS = 8_192
-BLOB_SCAN_ROWS = 256
+BLOB_SCAN_ROWS, BLOB_SCAN_BYTES = 256, 32 << 20
 
 
 @dataclass(frozen=True)
@@ -261,55 +262,6 @@ def _connect(spill: Path, memory: str | None = None) -> duckdb.DuckDBPyConnectio
     )
 
 
-class KeyIndex:
-    """Sorted keys of a table and where their rows are: 24 bytes a row, looked up in bulk."""
-
-    def __init__(self, keys: Any, positions: Any) -> None:
-        self._keys, self._positions_of = keys, positions
-
-    @classmethod
-    def of(cls, keys: pa.RecordBatchReader) -> KeyIndex:
-        """Index the only column of `keys`, 32 hexadecimal digits each, in the order of the rows."""
-        import numpy as np
-
-        pieces = [packed_keys(batch.column(0)) for batch in keys]
-        packed = np.concatenate(pieces) if pieces else np.empty(0, dtype="S16")
-        order = np.argsort(packed, kind="stable")
-        return cls(packed[order], order)
-
-    def find(self, keys: Sequence[str | None] | pa.Array) -> list[int]:
-        """Row position of each key; -1 where it is unknown or null."""
-        import numpy as np
-
-        if not len(keys) or not len(self._keys):
-            return [-1] * len(keys)
-        array = keys if isinstance(keys, pa.Array) else pa.array(keys, pa.string())
-        packed = packed_keys(array)
-        places = np.minimum(np.searchsorted(self._keys, packed), len(self._keys) - 1)
-        hit = (self._keys[places] == packed) & array.is_valid().to_numpy(zero_copy_only=False)
-        return [int(value) for value in np.where(hit, self._positions_of[places], -1)]
-
-
-def packed_keys(keys: pa.Array) -> Any:
-    """Ids as an `S16` array (16 raw bytes each). Anything that is not an id, null included, becomes zeros."""
-    import numpy as np
-
-    zero = "0" * 32
-    texts = [key if key is not None and len(key) == 32 else zero for key in keys.to_pylist()]
-    try:
-        raw = bytes.fromhex("".join(texts))
-    except ValueError:
-        raw = b"".join(_raw_key(text) for text in texts)
-    return np.frombuffer(raw, dtype="S16")
-
-
-def _raw_key(text: str) -> bytes:
-    try:
-        return bytes.fromhex(text)
-    except ValueError:
-        return bytes(16)
-
-
 def stored_schema(schema: pa.Schema, blobs: Sequence[str]) -> pa.Schema:
     """The schema that Lance stores: large binary columns in `blobs` become Lance blobs."""
     for name in blobs:
@@ -321,18 +273,47 @@ def scan_dataset(
     source: lance.LanceDataset | lance.LanceFragment,
     columns: list[str],
     where: str | None = None,
-    rows: int | None = None,
+    rows: int = SCAN_ROWS,
 ) -> pa.RecordBatchReader:
-    """Stream columns of a dataset or fragment in storage order, blobs as large_binary, in batches of `rows`."""
-    blobs = any(isinstance(source.schema.field(name).type, pa.BaseExtensionType) for name in columns)
-    rows = rows or (BLOB_SCAN_ROWS if blobs else SCAN_ROWS)
-    return source.scanner(
-        columns=columns,
-        filter=where,
-        blob_handling="all_binary" if blobs else None,
-        batch_size=rows,
-        batch_readahead=2 if rows <= BLOB_SCAN_ROWS else 4,
-    ).to_reader()
+    """Stream columns of a dataset or fragment in storage order, in batches of at most `rows`.
+
+    Blobs come as large_binary, in batches of at most `BLOB_SCAN_ROWS` rows and (a larger blob apart) `BLOB_SCAN_BYTES`.
+    """
+    blobs = [name for name in columns if isinstance(source.schema.field(name).type, pa.BaseExtensionType)]
+    if not blobs:
+        readahead = 4 if rows > BLOB_SCAN_ROWS else 2
+        return source.scanner(columns=columns, filter=where, batch_size=rows, batch_readahead=readahead).to_reader()
+    if where is not None:
+        raise UsageError(f"{', '.join(blobs)} cannot be read with a filter; ask for ids first, then for their bytes")
+    schema = pa.schema([source.schema.field(name).remove_metadata() for name in columns])
+    for name in blobs:
+        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.large_binary()))
+    fragments = source.get_fragments() if isinstance(source, lance.LanceDataset) else [source]
+    return pa.RecordBatchReader.from_batches(schema, _blob_batches(fragments, schema, blobs, min(rows, BLOB_SCAN_ROWS)))
+
+
+def _blob_batches(
+    fragments: Sequence[lance.LanceFragment], schema: pa.Schema, blobs: list[str], rows: int
+) -> Iterator[pa.RecordBatch]:
+    for fragment in fragments:
+        described = fragment.scanner(columns=blobs, blob_handling="blobs_descriptions").to_table()
+        sizes = sum(described[name].combine_chunks().field("size").to_numpy(zero_copy_only=False) for name in blobs)
+        for start, length in _windows(sizes, rows):
+            read = fragment.scanner(columns=schema.names, blob_handling="all_binary", offset=start, limit=length)
+            table = read.to_table().combine_chunks()
+            yield pa.RecordBatch.from_arrays([column.chunk(0) for column in table.columns], schema=schema)
+
+
+def _windows(sizes: Any, rows: int) -> Iterator[tuple[int, int]]:
+    """(start, length) of runs of at most `rows` blobs and, unless one alone is larger, `BLOB_SCAN_BYTES`."""
+    start, total = 0, 0
+    for position, size in enumerate(sizes):
+        if position > start and (position - start == rows or total + size > BLOB_SCAN_BYTES):
+            yield start, position - start
+            start, total = position, 0
+        total += int(size)
+    if len(sizes) > start:
+        yield start, len(sizes) - start
 
 
 def check_format(path: Path, found: object) -> None:

@@ -17,39 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, packed_keys, read_json, scan_dataset, stored_schema, write_json
+from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, read_json, scan_dataset, stored_schema, write_json
+from tuwen.corpus.keys import KeySet
 from tuwen.corpus.tables import TABLES
 
 APPEND_ORDER = ("images", "fetches", "pairs", "documents")
-MERGE_AT = 100_000
-
-
-class KeySet:
-    """Keys that a table holds already: 16 bytes each, plus a small set of recent ones."""
-
-    def __init__(self, keys: Iterable[pa.RecordBatch] = ()) -> None:
-        pieces = [packed_keys(batch.column(0)) for batch in keys]
-        self._sorted = np.sort(np.concatenate(pieces)) if pieces else np.empty(0, dtype="S16")
-        self._recent: set[bytes] = set()
-
-    def add_new(self, keys: pa.Array) -> pa.Array:
-        """Add keys; a boolean array says which were not there before (the first of equal ones counts as new)."""
-        packed = packed_keys(keys)
-        if len(self._sorted):
-            places = np.minimum(np.searchsorted(self._sorted, packed), len(self._sorted) - 1)
-            known = self._sorted[places] == packed
-        else:
-            known = np.zeros(len(packed), dtype=bool)
-        new = np.zeros(len(packed), dtype=bool)
-        for row in np.flatnonzero(~known):
-            key = bytes(packed[row])
-            if key not in self._recent:
-                self._recent.add(key)
-                new[row] = True
-        if len(self._recent) >= MERGE_AT:
-            self._sorted = np.sort(np.concatenate([self._sorted, np.array(list(self._recent), dtype="S16")]))
-            self._recent.clear()
-        return pa.array(new)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from tuwen.corpus.columns import ColumnFile, ColumnWriter, TableState
-from tuwen.corpus.corpus import Corpus, KeyIndex, scan_dataset
+from tuwen.corpus.corpus import Corpus, scan_dataset
+from tuwen.corpus.keys import KeyIndex
 from tuwen.corpus.tables import TABLES
 from tuwen.engine.plan import Read, columns_read, written_schema
 from tuwen.engine.state import read_state
