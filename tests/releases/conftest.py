@@ -47,6 +47,9 @@ class Selection:
     steps: tuple[str, ...] = ()
     images: str | None = None
 
+    def others(self) -> tuple[str, ...]:
+        return (self.images,) if self.images else ()
+
     def to_mapping(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -161,7 +164,7 @@ def build(path: Path, *, reverse: bool = False) -> Corpus:
     unit = {"source": "web", "location": f"{path}/in.warc", "num_records": 9, "reader_version": 1, "num_bad_records": 0}
     units = [{**unit, "source_unit": f"unit-{part}", "num_images": 5 + reverse} for part in (0, 1)]
     append_rows(corpus, "units", [pa.RecordBatch.from_pylist(units, schema=TABLES["units"].schema)])
-    stages = [_resolve_pairs, _resolve_documents, _properties, _language]
+    stages = [_resolve_pairs, _resolve_documents, _properties, _language, _shape, _headers]
     for stage in reversed(stages) if reverse else stages:
         stage(corpus)
     return corpus
@@ -241,6 +244,25 @@ def _language(corpus: Corpus) -> None:
     add_columns(corpus, "pairs", "text.language", ["text"], make, schema)
 
 
+def _shape(corpus: Corpus) -> None:
+    """A column of a name that writers like: `document.properties` counts the images of the whole page."""
+    schema = pa.schema([("num_images", pa.int32())])
+    add_columns(
+        corpus,
+        "documents",
+        "document.properties",
+        ["nodes"],
+        lambda row: {"num_images": sum(node["kind"] == "image" for node in row["nodes"])},
+        schema,
+    )
+
+
+def _headers(corpus: Corpus) -> None:
+    """What an image was served with differs between its references, for all that its name begins with `image_`."""
+    schema = pa.schema([("image_noai", pa.bool_())])
+    add_columns(corpus, "pairs", "pair.opt_out", ["position"], lambda row: {"image_noai": row["position"] < 5}, schema)
+
+
 def judge(corpus: Corpus, selection: Selection, path: Path, *, reverse: bool = False) -> LedgerFile:
     """Keep what two rules allow, and write down the rest."""
     table = {"pair": "pairs", "image": "images", "document": "documents"}[selection.unit]
@@ -298,6 +320,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="session")
 def make_world() -> Callable[..., World]:
     return World.make
+
+
+@pytest.fixture(scope="session", name="add_columns")
+def add_columns_fixture() -> Callable[..., None]:
+    return add_columns
 
 
 if __name__ == "__main__":  # `python conftest.py FOLDER OUT reverse|forward`: a release of each format from a new world

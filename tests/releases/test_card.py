@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tuwen.releases.card import fenced, hub_languages, hub_license, inline, size_category, table
+from tuwen.releases.card import counted, fenced, hub_languages, hub_license, inline, size_category, table
 from tuwen.releases.release import write_release
 
 
@@ -44,6 +44,11 @@ def test_values_of_the_web_cannot_break_a_table():
     assert "<img" not in lines[2].replace("\\<", "") and "\x00" not in lines[2] and "\u202e" not in lines[2]
     assert lines[2].replace("\\|", "").count("|") == 3
     assert len(inline("x" * 1000)) == 120
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 hosts"), (1, "1 host"), (1326, "1,326 hosts")])
+def test_singular_and_plural(count, words):
+    assert counted(count, "host") == words
 
 
 def test_a_fence_is_longer_than_any_inside():

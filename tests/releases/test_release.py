@@ -152,6 +152,36 @@ def test_the_recipe_names_stages_and_units_but_no_counts_that_depend_on_order(wo
     assert "num_images" not in recipe["units"][0] and "location" not in recipe["units"][0]
 
 
+def test_a_sample_of_a_webdataset_is_an_image_with_all_its_texts(world, tmp_path):
+    manifest = write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "webdataset")
+    counts = manifest.counts
+    assert counts["samples"] == counts["images"] == manifest.files["data/00000.tar"].num_samples < counts["texts"]
+    assert counts["kept"] == counts["texts"] + counts["left_out"]["not decodable"]
+    card = (tmp_path / "out/README.md").read_text()
+    assert f": {counts['samples']} samples, {counts['images']} images, {counts['texts']} texts, " in card
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "unit", "format", "name"),
+    [
+        ("documents", "texts", "document", "documents", "texts"),
+        ("documents", "Title", "document", "documents", "title"),
+        ("documents", "kept_images", "document", "documents", "kept_images"),
+        ("images", "noai", "pair", "webdataset", "image_noai"),
+        ("images", "noai", "pair", "index", "image_noai"),
+        ("pairs", "image", "pair", "parquet", "image"),
+    ],
+)
+def test_columns_that_collide_are_refused(make_world, add_columns, tmp_path, table, column, unit, format, name):
+    world = make_world(tmp_path)
+    key = {"documents": "document_id", "images": "image_id", "pairs": "pair_id"}[table]
+    schema = pa.schema([(column, pa.string())])
+    add_columns(world.corpus, table, "stage.of_mine", [key], lambda row: {column: "x"}, schema)
+    with pytest.raises(UsageError, match=f"two columns named '{name}'"):
+        write_release(world.corpus, world.ledgers[unit], tmp_path / "out", format)
+    assert not (tmp_path / "out").exists()
+
+
 def test_totals_add_up(world, tmp_path):
     manifest = write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "parquet")
     rows = pq.read_table(tmp_path / "out/data").to_pylist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import tarfile
 from collections.abc import Callable
@@ -191,6 +192,20 @@ def test_rows_lost_from_a_parquet_shard(copy):
     pq.write_table(pq.read_table(path).slice(1), path)
     reseal(release)
     assert "number of rows" in whats(release)
+
+
+def test_a_column_twice(copy):
+    release = copy("documents")
+    path = release / "data/00000.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("num_images", table["num_images"]), path)
+    described = json.loads((release / "croissant.json").read_text())
+    described["recordSet"][0]["field"].append(described["recordSet"][0]["field"][0])
+    (release / "croissant.json").write_text(json.dumps(described))
+    reseal(release)
+    found = whats(release)
+    assert "data/00000.parquet: column 'num_images' occurs more than once" in found
+    assert "croissant.json: field 'default/document_id' occurs more than once" in found
 
 
 def test_documents_without_their_images(copy):

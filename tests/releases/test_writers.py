@@ -92,8 +92,12 @@ def test_the_hub_loads_what_the_card_says(case, releases, tmp_path):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_croissant_is_valid_and_gives_every_record(case, releases):
+def test_croissant_is_valid_and_gives_every_record(case, releases, tmp_path, monkeypatch):
     mlcroissant = pytest.importorskip("mlcroissant")
+    from etils import epath  # comes with mlcroissant
+
+    # Its cache goes by the path in the Croissant file alone: data/00000.tar of any release before would be taken.
+    monkeypatch.setattr("mlcroissant._src.operation_graph.operations.extract.EXTRACT_PATH", epath.Path(tmp_path))
     dataset = mlcroissant.Dataset(str(releases[case] / "croissant.json"))
     assert not dataset.metadata.ctx.issues.errors
     manifest = read_manifest(releases[case])
@@ -119,6 +123,7 @@ def test_webdataset_reads_back_the_bytes_and_the_texts(world, releases):
         assert described["image_width"] == Image.open(io.BytesIO(sample["jpg"])).width
         for text in described["texts"]:
             assert text["text"] == pairs[text["pair_id"]]["text"]
+            assert text["image_noai"] == (pairs[text["pair_id"]]["position"] < 5)
             seen.add(text["pair_id"])
         best = [text["text_source"] for text in described["texts"]]
         assert best == sorted(best, key=["caption", "alt"].index)
@@ -128,7 +133,7 @@ def test_webdataset_reads_back_the_bytes_and_the_texts(world, releases):
 def test_every_image_of_a_webdataset_decodes(releases):
     shards = sorted(str(path) for path in (releases["webdataset", "pair"] / "data").glob("*.tar"))
     images = [
-        image for image, _ in webdataset.WebDataset(shards, shardshuffle=False).decode("pil").to_tuple("jpg", "txt")
+        image for image, _ in webdataset.WebDataset(shards, shardshuffle=False).decode("pilrgba").to_tuple("jpg", "txt")
     ]
     assert len(images) == read_manifest(releases["webdataset", "pair"]).counts["images"]
     assert all(isinstance(image, Image.Image) for image in images)
@@ -204,16 +209,20 @@ def test_documents_keep_the_order_of_the_page(world, releases):
                 shown.append((node.get("text"), image))
         assert list(zip(row["texts"], row["images"], strict=True)) == shown
         assert row["num_removed_images"] == removed >= 1
-        assert (row["num_texts"], row["num_images"]) == (len(shown) - row["num_images"], sum(bool(i) for _, i in shown))
+        assert row["num_written_images"] == sum(bool(image) for _, image in shown)
+        assert row["num_written_texts"] == len(shown) - row["num_written_images"]
+        assert row["num_images"] == sum(node["kind"] == "image" for node in document["nodes"])
 
 
 def test_documents_take_other_regions_on_request(world, releases, tmp_path):
     regions = {"regions": ["main", "footer"]}
     write_release(world.corpus, world.ledgers["document"], tmp_path / "out", "documents", regions)
     assert verify(tmp_path / "out") == []
-    more = pq.read_table(tmp_path / "out/data", columns=["num_images"])["num_images"].to_pylist()
-    fewer = pq.read_table(releases["documents", "document"] / "data", columns=["num_images"])["num_images"].to_pylist()
-    assert [a - b for a, b in zip(more, fewer, strict=True)] == [1] * len(more)
+    counts = [
+        pq.read_table(folder / "data")["num_written_images"].to_pylist()
+        for folder in (tmp_path / "out", releases["documents", "document"])
+    ]
+    assert [a - b for a, b in zip(*counts, strict=True)] == [1] * len(counts[0])
 
 
 def test_a_selection_of_images_decides_what_stays_in_documents(world, tmp_path):
@@ -229,7 +238,7 @@ def test_a_selection_of_images_decides_what_stays_in_documents(world, tmp_path):
     with pytest.raises(UsageError, match="pictures"):
         write_release(world.corpus, documents, tmp_path / "out", "documents")
     images = ledger(world.ledgers["image"].selection, tmp_path / "one.parquet")
-    write_release(world.corpus, documents, tmp_path / "out", "documents", image_ledger=images)
+    write_release(world.corpus, documents, tmp_path / "out", "documents", inner={"pictures": images})
     assert verify(tmp_path / "out") == []
     assert pq.read_table(tmp_path / "out/images")["image_id"].to_pylist() == [first]
 

@@ -6,16 +6,20 @@ Every figure is measured on the rows of the release; what the data does not say 
 from __future__ import annotations
 
 import fnmatch
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tuwen.releases.anatomy import Anatomy, Column
 from tuwen.releases.manifest import Manifest
 from tuwen.releases.measure import Counts, Measures
 from tuwen.selections.ledger import FunnelStep
 
 CARD = "README.md"
+MAX_CELL = 120  # characters
+LONG_TABLE = 12  # rows; longer lists of columns are folded away
 MIN_LANGUAGE_SHARE = 0.005  # rarer ones are in the table, but mostly mistakes of detection on short texts
 TASKS = {
     "pair": ["image-to-text", "text-to-image", "zero-shot-image-classification"],
@@ -99,55 +103,58 @@ def title_of(manifest: Manifest) -> str:
 def card(
     manifest: Manifest,
     measures: Measures,
-    funnel: Sequence[FunnelStep],
+    funnels: Mapping[str, Sequence[FunnelStep]],
     loading: Loading,
     lineage: Mapping[str, Any],
+    shown: Anatomy,
 ) -> bytes:
-    """The whole card. `manifest.files` must list the shards."""
+    """The whole card. `manifest.files` must list the shards; `funnels` are by selection, the released one first."""
     import yaml
 
     matter = yaml.safe_dump(
         front_matter(manifest, measures, loading), sort_keys=False, allow_unicode=True, width=1_000_000
     )
-    selection = yaml.safe_dump(manifest.selection, sort_keys=True, allow_unicode=True, width=110)
     stages = yaml.safe_dump({"stages": lineage["stages"]}, sort_keys=True, allow_unicode=True, width=110)
     parts = [
         f"---\n{matter}---",
         f"# {inline(title_of(manifest))}",
-        f"{inline(str(lineage['description']))}\n" if lineage.get("description") else "",
+        inline(lineage["description"], limit=None) if lineage.get("description") else "",
         f"An image-text dataset made with tuwen {manifest.tuwen_version}: {numbers(measures)}. "
         f"Format `{manifest.writer['name']}`. `tuwen verify` checks every file against its SHA-256 in `manifest.json`.",
         "## Load it",
         loading.usage.strip(),
         "## What is in it",
-        *_tables(measures, manifest.selection["unit"]),
+        *_tables(measures),
+        *_columns(shown),
         "## How it was selected",
         "Steps run in order, each over the rows that the one before left. `decisions.parquet` counts the refusals of "
         "each rule and lists those that may be published.",
-        funnel_table(funnel),
-        _left_out(measures),
-        fenced(selection, "yaml"),
+        *_selections(manifest, measures, funnels),
         "## How it was made",
-        f"Read from {len(lineage['units'])} source unit(s), listed with every stage and column in `recipe.json`.",
+        f"Read from {counted(len(lineage['units']), 'source unit')}. `recipe.json` lists sources, stages and columns.",
         fenced(stages, "yaml"),
         "## Rights",
         "Images and texts belong to their authors. The licence list above is what pages said of themselves "
-        f"({measures.num_licensed} of {measures.num_documents} documents said anything), not a legal opinion; whether "
-        "a page's licence covers its images is not known. `datasheet.md` lists the opt-out evidence.",
+        f"({measures.num_licensed:,} of {counted(measures.num_documents, 'document')} said anything), not a legal "
+        "opinion; whether a page's licence covers its images is not known. `datasheet.md` lists the opt-out evidence.",
     ]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
 
 
 def numbers(measures: Measures) -> str:
     """One line of totals."""
-    counted = [("rows", measures.num_samples), ("images", measures.num_images), ("texts", measures.num_texts)]
-    counted += [("documents", measures.num_documents), ("hosts", measures.num_hosts)]
-    return ", ".join(f"{count:,} {name}" for name, count in counted if count)
+    found = [("sample", measures.num_samples), ("image", measures.num_images), ("text", measures.num_texts)]
+    found += [("document", measures.num_documents), ("host", measures.num_hosts)]
+    return ", ".join(counted(count, name) for name, count in found if count)
 
 
-def _tables(measures: Measures, unit: str) -> Iterable[str]:
-    of = "texts" if unit == "pair" else "documents, as declared"
-    yield table(("language", of), measures.languages)
+def counted(count: int, name: str) -> str:
+    """`1 host`, `1,326 hosts`."""
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+
+
+def _tables(measures: Measures) -> Iterable[str]:
+    yield table(("language", measures.languages_of), measures.languages)
     if measures.text_sources:
         yield table(("text source", "texts"), measures.text_sources)
     if measures.image_formats:
@@ -167,11 +174,47 @@ def funnel_table(funnel: Sequence[FunnelStep]) -> str:
     )
 
 
-def _left_out(measures: Measures) -> str:
-    if not measures.left_out:
-        return f"All {measures.kept:,} rows that the selection kept are released."
-    reasons = ", ".join(f"{reason}: {rows:,}" for reason, rows in sorted(measures.left_out.items()))
-    return f"Of {measures.kept:,} rows that the selection kept, some are left out of the release ({reasons})."
+def _columns(shown: Anatomy) -> Iterable[str]:
+    """The first sample, and every column."""
+    if shown.example:
+        yield "## Example"
+        yield "The first sample, without nulls and without what stages computed; long values are cut."
+        yield fenced(json.dumps(shown.example, ensure_ascii=False, indent=2), "json")
+    if shown.columns:
+        yield "## Columns"
+        yield "Written by a stage (its parameters are in `recipe.json`), read from the source, or made by the release."
+    for folder, columns in shown.columns.items():
+        text = table(("column", "type", "written by", "first value"), [_cells(column) for column in columns])
+        title = f"<code>{folder}/</code>: {counted(len(columns), 'column')}"
+        yield f"<details><summary>{title}</summary>\n\n{text}\n\n</details>" if len(columns) > LONG_TABLE else text
+
+
+def _cells(column: Column) -> tuple[str, ...]:
+    value = column.value if isinstance(column.value, str) else json.dumps(column.value, ensure_ascii=False)
+    return column.name, column.type, column.origin, value if value else '""'
+
+
+def _selections(manifest: Manifest, measures: Measures, funnels: Mapping[str, Sequence[FunnelStep]]) -> Iterable[str]:
+    """Funnel and definition of the selection, then of each that it builds on."""
+    import yaml
+
+    definition = dict(manifest.selection)
+    inner = definition.pop("builds_on", {})
+    for name, funnel in funnels.items():
+        released = name == definition["name"]
+        described = definition if released else inner[name]
+        if not released:
+            yield f"### {inline(name)}: a selection of {described['unit']}s"
+            yield f"What a step `within {name}`, or `images: {name}`, refers to."
+        yield funnel_table(funnel)
+        if released:
+            yield f"Kept: {counted(measures.kept, definition['unit'])}. Left out of the release: {left_out(measures)}."
+        yield fenced(yaml.safe_dump(described, sort_keys=True, allow_unicode=True, width=110), "yaml")
+
+
+def left_out(measures: Measures) -> str:
+    """Why rows that the selection kept are not released, with their number."""
+    return ", ".join(f"{reason} ({rows:,})" for reason, rows in sorted(measures.left_out.items())) or "nothing"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -181,14 +224,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)
 
 
-def inline(value: object) -> str:
-    """`value` as Markdown that shows itself: one line, at most 120 characters, no markup."""
+def inline(value: object, limit: int | None = MAX_CELL) -> str:
+    """`value` as Markdown that shows itself: one line, at most `limit` characters, no markup."""
     if isinstance(value, int):
         return f"{value:,}"
     text = " ".join("".join(c if c.isprintable() else " " for c in str(value)).split())
     if not text:
         return "not known"
-    text = text if len(text) <= 120 else text[:119] + "…"
+    text = text if limit is None or len(text) <= limit else text[: limit - 1] + "…"
     return re.sub(r"([\\`*_{}\[\]<>|#~$])", r"\\\1", text)
 
 

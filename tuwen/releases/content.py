@@ -13,12 +13,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
+from tuwen.releases.shards import refuse_duplicates
 from tuwen.selections.ledger import Ledger
 from tuwen.selections.takedowns import Takedowns
 
@@ -37,6 +39,22 @@ _PRIVATE = frozenset({"source", "source_unit", "bytes", "nodes", "image_ids", "i
 HOST = "regexp_extract(lower({}), '^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)"
 
 
+@dataclass(frozen=True)
+class Exported:
+    """A column of a release: its name there, SQL, type, the table it comes from and the stage that wrote it, if any."""
+
+    name: str
+    sql: str
+    type: pa.DataType
+    table: str
+    stage: str | None
+
+    @property
+    def selected(self) -> str:
+        """For a SELECT."""
+        return f'{self.sql} AS "{self.name}"'
+
+
 class Content:
     """The rows that one release holds. Made by `open_content`; reads only."""
 
@@ -46,11 +64,13 @@ class Content:
         self.unit = unit
         self.columns = {name: list(corpus.columns(name)) for name in TABLES}
         self.exported = _exported(corpus, unit)
+        refuse_duplicates(column.name for column in self.exported)
+        self.image_columns = _image_columns(corpus)
 
     @property
     def schema(self) -> pa.Schema:
         """Names and types of the columns of `rows()`."""
-        return pa.schema([pa.field(name, kind) for name, _, kind in self.exported])
+        return pa.schema([pa.field(column.name, column.type) for column in self.exported])
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         """Released rows: pairs by (image_id, pair_id), images by image_id, documents by document_id."""
@@ -61,21 +81,18 @@ class Content:
             "image": "images USING (image_id)",
             "document": "documents USING (document_id)",
         }[self.unit]
-        selected = ", ".join(f'{expression} AS "{name}"' for name, expression, _ in self.exported)
+        selected = ", ".join(column.selected for column in self.exported)
         yield from self._stream(f"SELECT {selected} FROM released r JOIN {joins} ORDER BY {key}", self.schema)
 
     @property
     def image_schema(self) -> pa.Schema:
         """Names and types of the columns of `image_rows()`."""
-        columns = _image_columns(self.corpus, "image_")
-        return pa.schema([pa.field("image_id", pa.string()), *(pa.field(name, kind) for name, _, kind in columns)])
+        columns = [pa.field(column.name, column.type) for column in self.image_columns]
+        return pa.schema([pa.field("image_id", pa.string()), *columns])
 
     def image_rows(self) -> Iterator[pa.RecordBatch]:
         """For documents, after `document_rows`: one row per image that stays in any of them, by image_id."""
-        columns = [
-            "r.image_id",
-            *(f'{sql} AS "{name}"' for name, sql, _ in _image_columns(self.corpus, "image_")),
-        ]
+        columns = ["r.image_id", *(column.selected for column in self.image_columns)]
         yield from self._stream(
             f"SELECT {', '.join(columns)} FROM (SELECT DISTINCT image_id FROM kept_images) r "
             "JOIN images USING (image_id) ORDER BY r.image_id",
@@ -93,7 +110,8 @@ class Content:
         documents = self.corpus.schema("documents")
         extra = [("nodes", documents.field("nodes").type), ("image_ids", documents.field("image_ids").type)]
         schema = pa.schema([*self.schema, *extra, ("kept_images", pa.list_(pa.string()))])
-        selected = ", ".join(f'{expression} AS "{name}"' for name, expression, _ in self.exported)
+        refuse_duplicates(schema.names)
+        selected = ", ".join(column.selected for column in self.exported)
         yield from self._stream(
             f"SELECT {selected}, documents.nodes, documents.image_ids, k.ids AS kept_images FROM released r "
             "JOIN documents USING (document_id) LEFT JOIN (SELECT document_id, list(image_id) AS ids FROM kept_images "
@@ -240,40 +258,49 @@ def _reasons(connection: duckdb.DuckDBPyConnection, corpus: Corpus) -> tuple[str
     return of_image, f"{of_document} {gone.format('image_ref', 'gone_urls')}", of_document
 
 
-def _exported(corpus: Corpus, unit: str) -> list[tuple[str, str, pa.DataType]]:
-    """(name in the release, SQL expression, type) of every exported column, keys and base columns first."""
+def _exported(corpus: Corpus, unit: str) -> list[Exported]:
+    """Every exported column, keys and base columns first."""
+    if unit == "document":
+        return _table_columns(corpus, "documents", "")
+    resolved_by = corpus.columns("pairs").get("image_id")
     if unit == "image":
         url = "(SELECT min(image_ref) FROM pairs p WHERE p.image_id = r.image_id AND image_ref NOT LIKE 'data:%')"
         known = "image_id" in corpus.columns("pairs")
-        columns = [
-            ("image_id", "r.image_id", pa.string()),
-            ("image_url", url if known else "NULL", pa.string()),
+        return [
+            Exported("image_id", "r.image_id", pa.string(), "images", None),
+            Exported("image_url", url if known else "NULL", pa.string(), "pairs", resolved_by),
+            *_image_columns(corpus),
         ]
-        return columns + _image_columns(corpus, "image_")
-    if unit == "document":
-        return _table_columns(corpus, "documents", "")
     url = "CASE WHEN pairs.image_ref NOT LIKE 'data:%' THEN pairs.image_ref END"
-    columns = [("image_id", "r.image_id", pa.string()), ("image_url", url, pa.string())]
-    columns += [column for column in _table_columns(corpus, "pairs", "") if column[0] != "image_id"]
-    taken = {name for name, _, _ in columns}
-    joined = _image_columns(corpus, "image_") + _table_columns(corpus, "documents", "document_")
-    return columns + [column for column in joined if column[0] not in taken]
+    return [
+        Exported("image_id", "r.image_id", pa.string(), "images", resolved_by),
+        Exported("image_url", url, pa.string(), "pairs", None),
+        *_without(_table_columns(corpus, "pairs", ""), "image_id"),
+        *_image_columns(corpus),
+        *_without(_table_columns(corpus, "documents", "document_"), "document_id"),
+    ]
 
 
-def _image_columns(corpus: Corpus, prefix: str) -> list[tuple[str, str, pa.DataType]]:
-    return [column for column in _table_columns(corpus, "images", prefix) if column[0] != "image_id"]
+def _image_columns(corpus: Corpus) -> list[Exported]:
+    return _without(_table_columns(corpus, "images", "image_"), "image_id")
 
 
-def _table_columns(corpus: Corpus, table: str, prefix: str) -> list[tuple[str, str, pa.DataType]]:
+def _without(columns: list[Exported], key: str) -> list[Exported]:
+    return [column for column in columns if column.name != key]
+
+
+def _table_columns(corpus: Corpus, table: str, prefix: str) -> list[Exported]:
     """Base columns in their own order, then stage columns by name: the order in which stages ran must not show."""
     schema, written = corpus.schema(table), corpus.columns(table)
     names = [name for name, stage in written.items() if stage is None]
     names += sorted(name for name, stage in written.items() if stage is not None and not name.endswith("_error"))
     return [
-        (
+        Exported(
             name if name.startswith(prefix) else prefix + name,
             f'{table}."{name}"',
             _plain_type(schema.field(name).type),
+            table,
+            written[name],
         )
         for name in names
         if name not in _PRIVATE

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tuwen.releases.card import funnel_table, inline, numbers, table, title_of
+from tuwen.releases.card import counted, funnel_table, inline, left_out, numbers, table, title_of
 from tuwen.releases.decisions import DECISIONS
 from tuwen.releases.manifest import Manifest
 from tuwen.releases.measure import Measures
@@ -19,14 +19,17 @@ UNKNOWN = "Not known to tuwen."
 
 
 def datasheet(
-    manifest: Manifest, measures: Measures, funnel: Sequence[FunnelStep], lineage: Mapping[str, Any]
+    manifest: Manifest,
+    measures: Measures,
+    funnels: Mapping[str, Sequence[FunnelStep]],
+    lineage: Mapping[str, Any],
 ) -> bytes:
-    """The file's bytes."""
+    """The file's bytes. `funnels` are by selection, the released one first."""
     sections = (
         ("Motivation", _motivation(lineage)),
         ("Composition", _composition(manifest, measures)),
         ("Collection", _collection(measures, lineage)),
-        ("Preprocessing", _preprocessing(manifest, measures, funnel, lineage)),
+        ("Preprocessing", _preprocessing(manifest, measures, funnels, lineage)),
         ("Uses", _uses()),
         ("Distribution", _distribution(measures)),
         ("Maintenance", _maintenance(manifest)),
@@ -43,28 +46,31 @@ Answers = Iterable[tuple[str, str]]
 
 
 def _motivation(lineage: Mapping[str, Any]) -> Answers:
-    yield "Why was it made?", inline(lineage["description"]) if lineage.get("description") else UNKNOWN
+    yield "Why was it made?", inline(lineage["description"], limit=None) if lineage.get("description") else UNKNOWN
     yield "Who made it, and who paid?", UNKNOWN
 
 
 def _composition(manifest: Manifest, measures: Measures) -> Answers:
     unit = manifest.selection["unit"]
+    with_texts = unit == "pair" and measures.sample == "image"
     yield (
-        "What is a row?",
+        "What is a sample?",
         {
             "pair": "An image of a web page and a text that the page gives for it.",
             "image": "A distinct image.",
             "document": "A captured page: its texts and images in reading order.",
-        }[unit],
+        }[unit]
+        if not with_texts
+        else "A distinct image with every kept text that a web page gives for it.",
     )
     yield "How much is there?", f"{numbers(measures)}."
     yield (
         "Is it everything, or a sample?",
-        f"The rows that the selection kept ({measures.kept:,}) of the corpus, whose tables had "
+        f"What the selection kept ({counted(measures.kept, unit)}) of the corpus, whose tables had "
         + ", ".join(f"{entry['rows']:,} {name}" for name, entry in sorted(manifest.corpus.items()))
         + ". Whether those represent the web, or anything else, is not known to tuwen.",
     )
-    yield "Which languages?", _table(("language", "rows"), measures.languages)
+    yield "Which languages?", _table(("language", measures.languages_of), measures.languages)
     if measures.text_sources:
         yield "Where did the texts stand?", _table(("text source", "texts"), measures.text_sources)
     yield (
@@ -73,13 +79,13 @@ def _composition(manifest: Manifest, measures: Measures) -> Answers:
     )
     yield (
         "What is missing?",
-        (f"Left out at release: {_reasons(measures)}. Columns that a stage did not compute are null."),
+        (f"Left out at release: {left_out(measures)}. Columns that a stage did not compute are null."),
     )
     yield (
         "Are there errors, noise or redundancies?",
         (
-            f"Texts are as found, never corrected. {measures.num_samples:,} rows share {measures.num_images:,} "
-            "distinct images; near-duplicates are not merged unless a rule above says so."
+            f"Texts are as found, never corrected. Distinct images: {measures.num_images:,} in "
+            f"{counted(measures.num_samples, 'sample')}; near-duplicates are not merged unless a rule below says so."
         ),
     )
     yield (
@@ -94,7 +100,7 @@ def _composition(manifest: Manifest, measures: Measures) -> Answers:
 def _collection(measures: Measures, lineage: Mapping[str, Any]) -> Answers:
     yield (
         "How was it acquired?",
-        f"From {len(lineage['units'])} unit(s) of recorded data; `recipe.json` names each.",
+        f"From {counted(len(lineage['units']), 'unit')} of recorded data; `recipe.json` names each.",
     )
     yield (
         "When?",
@@ -116,16 +122,20 @@ def _collection(measures: Measures, lineage: Mapping[str, Any]) -> Answers:
 
 
 def _preprocessing(
-    manifest: Manifest, measures: Measures, funnel: Sequence[FunnelStep], lineage: Mapping[str, Any]
+    manifest: Manifest,
+    measures: Measures,
+    funnels: Mapping[str, Sequence[FunnelStep]],
+    lineage: Mapping[str, Any],
 ) -> Answers:
+    removed = [f"By `{name}`:\n\n{funnel_table(funnel)}" for name, funnel in funnels.items()]
     yield (
         "What was done to it?",
         (
             "Image bytes and texts are those of the source. Scores and properties were computed by "
-            f"{len(lineage['stages'])} stage(s), listed with their parameters in `recipe.json`."
+            f"{counted(len(lineage['stages']), 'stage')}, listed with their parameters in `recipe.json`."
         ),
     )
-    yield "What was removed?", f"{funnel_table(funnel)}\n\nLeft out at release: {_reasons(measures)}."
+    yield "What was removed?", "\n\n".join([*removed, f"Left out at release: {left_out(measures)}."])
     yield "Is the raw data still there?", "In the corpus, from which other selections can be released."
     yield (
         "Is the software available?",
@@ -146,7 +156,7 @@ def _distribution(measures: Measures) -> Answers:
     yield (
         "Under which licence?",
         (
-            f"{measures.num_licensed:,} of {measures.num_documents:,} documents name one:\n\n"
+            f"Of {counted(measures.num_documents, 'document')}, {measures.num_licensed:,} with one:\n\n"
             + _table(("licence found", "documents"), measures.licenses)
         ),
     )
@@ -159,14 +169,10 @@ def _maintenance(manifest: Manifest) -> Answers:
         "Can it be checked?",
         (
             "`tuwen verify` compares every byte with `manifest.json` and decodes every image. "
-            f"`{DECISIONS}` holds {manifest.decisions['num_rows']:,} rows on what was refused and why."
+            f"`{DECISIONS}` holds {counted(manifest.decisions['num_rows'], 'row')} on what was refused and why."
         ),
     )
     yield "Will it change?", "No. A release is frozen; another selection or corpus makes another release."
-
-
-def _reasons(measures: Measures) -> str:
-    return ", ".join(f"{reason}: {rows:,}" for reason, rows in sorted(measures.left_out.items())) or "nothing"
 
 
 def _table(header: tuple[str, ...], rows: Sequence[Sequence[object]]) -> str:

@@ -37,8 +37,10 @@ class Manifest:
 
     tuwen_version: str
     writer: dict[str, Any]  # name, version, parameters
-    selection: dict[str, Any]  # the definition, as in the recipe
-    counts: dict[str, Any]  # kept by the selection, left out at release and why, samples, images, texts, documents
+    selection: dict[str, Any]  # the definition, as in the recipe; `builds_on`: those of selections that it refers to
+    counts: dict[
+        str, Any
+    ]  # rows kept by the selection, left out at release and why; samples in data/, images, texts, …
     corpus: dict[str, Any]  # fingerprint of the content: rows and a digest of the ids of each table
     decisions: dict[str, Any]  # what decisions.parquet holds: num_rows, salt, full ledger or not
     files: dict[str, ReleaseFile] = field(default_factory=dict)

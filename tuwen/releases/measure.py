@@ -18,6 +18,7 @@ Counts = list[tuple[str, int]]
 class Measures:
     """Counts are (value, rows), most frequent first, equal ones by value. "" stands for "not known"."""
 
+    sample: str  # what a sample is: image (with all its texts) or row
     num_samples: int
     num_images: int
     num_texts: int
@@ -25,7 +26,8 @@ class Measures:
     num_hosts: int
     kept: int  # by the selection
     left_out: dict[str, int]  # reason → rows that the selection kept and the release leaves out
-    languages: Counts  # of texts (pairs), of documents for documents; empty: not measured
+    languages: Counts
+    languages_of: str  # what was counted there
     text_sources: Counts
     hosts: Counts  # of the documents, the TOP most frequent
     licenses: Counts  # of the documents
@@ -40,20 +42,26 @@ class Measures:
         return sum(rows for value, rows in self.licenses if value)
 
 
-def measure(content: Content) -> Measures:
-    """Count what `content` releases. For documents, run it after the shards are written (they settle the images)."""
+def measure(content: Content, sample: str, num_samples: int) -> Measures:
+    """Count what `content` releases, as `num_samples` samples in all shards.
+
+    For documents, run it after the shards are written (they settle the images).
+    """
     content.connection.execute(f"CREATE OR REPLACE TEMP TABLE source_documents AS {_documents(content)}")
     images = {"pair": "released", "image": "released", "document": "kept_images"}[content.unit]
     documents = "(SELECT d.* FROM source_documents s JOIN documents d USING (document_id))"
+    languages_of, languages = _languages(content)
     return Measures(
-        num_samples=_number(content, "SELECT count(*) FROM released"),
+        sample=sample,
+        num_samples=num_samples,
         num_images=_number(content, f"SELECT count(DISTINCT image_id) FROM {images}"),
         num_texts=_number(content, "SELECT count(*) FROM released") if content.unit == "pair" else 0,
         num_documents=_number(content, "SELECT count(*) FROM source_documents"),
         num_hosts=_number(content, f"SELECT count(DISTINCT {HOST.format('url')}) FROM {documents}"),
         kept=_number(content, "SELECT count(*) FROM kept"),
         left_out=dict(_counts(content, "candidates WHERE reason IS NOT NULL", "reason")),
-        languages=_languages(content),
+        languages=languages,
+        languages_of=languages_of,
         text_sources=_counts(content, "released JOIN pairs USING (pair_id)", "text_source")
         if content.unit == "pair"
         else [],
@@ -88,13 +96,16 @@ def _has_image(content: Content, column: str) -> bool:
     return column in content.columns["images"]
 
 
-def _languages(content: Content) -> Counts:
+def _languages(content: Content) -> tuple[str, Counts]:
+    """What was counted, and the languages: detected ones of the texts, else of the documents, else as pages declare."""
     if content.unit == "pair" and "language" in content.columns["pairs"]:
-        return _counts(content, "released JOIN pairs USING (pair_id)", "language")
-    column = "language" if "language" in content.columns["documents"] else "declared_language"
-    return _counts(
+        return "texts", _counts(content, "released JOIN pairs USING (pair_id)", "language")
+    detected = "language" in content.columns["documents"]
+    column = "language" if detected else "declared_language"
+    counts = _counts(
         content, "source_documents JOIN documents USING (document_id)", f"lower(split_part({column}, '-', 1))"
     )
+    return "documents" if detected else "documents, as declared", counts
 
 
 def _sides(content: Content, images: str) -> list[tuple[str, list[int]]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import tuwen
 from tuwen import parts
 from tuwen.errors import UsageError
+from tuwen.releases.anatomy import anatomy
 from tuwen.releases.card import CARD, Loading, card, numbers, title_of
 from tuwen.releases.content import Content, open_content
 from tuwen.releases.croissant import CROISSANT, croissant
@@ -47,18 +48,29 @@ def release(
     """
     selections = selections_of(corpus, allow_code=allow_code)
     ledger = Ledger.open_or_judge(corpus, selection, selections)
-    images = ledger.selection.images
     return write_release(
         corpus,
         ledger,
         to,
         format,
         parameters,
-        image_ledger=Ledger.open_or_judge(corpus, images, selections) if images else None,
+        inner=inner_ledgers(corpus, ledger.selection, selections),
         full_ledger=full_ledger,
         overwrite=overwrite,
         allow_code=allow_code,
     )
+
+
+def inner_ledgers(corpus: Corpus, selection: Selection, selections: Mapping[str, Selection]) -> dict[str, Ledger]:
+    """Ledgers of the selections that one builds on (`within`, `images`), directly or not, by name."""
+    found: dict[str, Ledger] = {}
+    waiting = list(selection.others())
+    while waiting:
+        name = waiting.pop(0)
+        if name not in found:
+            found[name] = Ledger.open_or_judge(corpus, name, selections)
+            waiting.extend(found[name].selection.others())
+    return found
 
 
 def write_release(
@@ -68,32 +80,34 @@ def write_release(
     format: str = "webdataset",
     parameters: Mapping[str, Any] | None = None,
     *,
-    image_ledger: Ledger | None = None,
+    inner: Mapping[str, Ledger] | None = None,
     full_ledger: bool = False,
     overwrite: bool = False,
     allow_code: bool = False,
 ) -> Manifest:
     """Release the kept rows of `ledger` into the folder `to`, which appears only when it is complete.
 
-    `format` is the name of a writer, `parameters` its fields. `image_ledger` says which images stay inside documents;
-    default: the ledger of the selection of images that the selection names. `full_ledger` writes every decision with
-    plain ids, for home use only. `overwrite` replaces a release at `to`, and nothing but a release.
+    `format` is the name of a writer, `parameters` its fields. `inner` holds the ledgers of all selections that this one
+    builds on, among them the one that says which images stay inside documents; default: those of the corpus' recipe.
+    `full_ledger` writes every decision with plain ids, for home use only. `overwrite` replaces a release at `to`, and
+    nothing but a release.
 
     Raises `UsageError` for an unknown format, a unit that the format cannot hold, a folder that is taken, or a
     selection that keeps nothing.
     """
     writer: Writer = parts.load(PACKAGE, format, parameters, allow_code=allow_code)
     _check_unit(writer, format, ledger)
-    if ledger.selection.images and image_ledger is None:
-        image_ledger = Ledger.open_or_judge(corpus, ledger.selection.images)
+    if inner is None:
+        inner = inner_ledgers(corpus, ledger.selection, selections_of(corpus, allow_code=allow_code))
+    images = inner[ledger.selection.images] if ledger.selection.images else None
     target = Path(to)
     _check_target(target, overwrite)
     partial = target.with_name(target.name + PARTIAL)
     shutil.rmtree(partial, ignore_errors=True)  # what a killed release left
     partial.mkdir(parents=True)
     try:
-        with open_content(corpus, ledger, image_ledger) as content:
-            manifest = _write(content, ledger, writer, partial, full_ledger)
+        with open_content(corpus, ledger, images) as content:
+            manifest = _write(content, ledger, inner, writer, partial, full_ledger)
         _sync(partial)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -102,15 +116,19 @@ def write_release(
     return manifest
 
 
-def _write(content: Content, ledger: Ledger, writer: Writer, folder: Path, full_ledger: bool) -> Manifest:
-    selection = plain(ledger.selection.to_mapping() | {"name": ledger.selection.name, "unit": content.unit})
+def _write(
+    content: Content, ledger: Ledger, inner: Mapping[str, Ledger], writer: Writer, folder: Path, full_ledger: bool
+) -> Manifest:
+    selection = _definition(ledger.selection, inner)
     if content.query("SELECT count(*) FROM released")[0][0] == 0:
         raise UsageError(
             f"selection {selection['name']!r} keeps nothing to release; `tuwen funnel {content.corpus.path} "
             f"--selection {selection['name']}` shows where the rows went"
         )
     shards = {name: file_entry(folder / name, count) for name, count in writer.write(content, folder).items()}
-    measures, fingerprint, made = measure(content), corpus_fingerprint(content), lineage(content.corpus)
+    num_samples = sum(entry.num_samples or 0 for name, entry in shards.items() if name.startswith("data/"))
+    measures = measure(content, writer.sample, num_samples)
+    fingerprint, made = corpus_fingerprint(content), lineage(content.corpus)
     salt = salt_of(selection, fingerprint)
     num_decisions = write_decisions(folder / DECISIONS, content, ledger, salt, full=full_ledger)
     manifest = Manifest(
@@ -132,10 +150,11 @@ def _write(content: Content, ledger: Ledger, writer: Writer, folder: Path, full_
     )
     sets, records = writer.record_sets(folder, sorted(shards))
     loading = Loading(writer.configs(), writer.features(content), writer.usage())
+    funnels = {each.selection.name: each.funnel() for each in (ledger, *inner.values())}
     described = {
         RECIPE: canonical_json(made, indent=1),
-        CARD: card(manifest, measures, ledger.funnel(), loading, made),
-        DATASHEET: datasheet(manifest, measures, ledger.funnel(), made),
+        CARD: card(manifest, measures, funnels, loading, made, anatomy(content, folder, sorted(shards))),
+        DATASHEET: datasheet(manifest, measures, funnels, made),
         CROISSANT: croissant(
             manifest,
             shards,
@@ -152,6 +171,13 @@ def _write(content: Content, ledger: Ledger, writer: Writer, folder: Path, full_
         manifest.files[name] = file_entry(folder / name)
     (folder / MANIFEST).write_bytes(manifest.to_bytes())  # last: it vouches for all the others
     return manifest
+
+
+def _definition(selection: Selection, inner: Mapping[str, Ledger]) -> dict[str, Any]:
+    """As in a recipe, with every selection that it builds on: nobody else has that recipe."""
+    definition = selection.to_mapping() | {"name": selection.name, "unit": selection.unit}
+    others = {name: ledger.selection.to_mapping() for name, ledger in inner.items()}
+    return dict(plain(definition | ({"builds_on": others} if others else {})))
 
 
 def _counts(measures: Measures) -> dict[str, Any]:

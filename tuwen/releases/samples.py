@@ -29,18 +29,18 @@ _ROWS = 256
 def samples(content: Content) -> Iterator[tuple[dict[str, Any], bytes]]:
     """One sample per image, by image_id, with its bytes: the image's columns and, for pairs, `texts`, best first.
 
-    The columns of the image (`image_…`) stand at the top, everything that belongs to one text inside its text.
+    The columns of the image stand at the top, everything that belongs to one text inside its text.
     """
     if content.unit == "image":
         yield from _rows_with_bytes(content)
         return
+    top = _of_image(content)
     for _, group in itertools.groupby(_rows_with_bytes(content), key=lambda pair: pair[0]["image_id"]):
         rows = list(group)
         first, data = rows[0]
         texts = sorted((row for row, _ in rows), key=text_order)
-        shared = [name for name in first if _is_shared(name)]
-        sample = {name: first[name] for name in shared}
-        sample["texts"] = [{name: value for name, value in text.items() if name not in shared} for text in texts]
+        sample = {name: value for name, value in first.items() if name in top}
+        sample["texts"] = [{name: value for name, value in text.items() if name not in top} for text in texts]
         yield sample, data
 
 
@@ -51,14 +51,15 @@ def features(content: Content) -> list[dict[str, Any]]:
     """
     if content.unit == "image":
         return [_feature(field.name, field.type) for field in content.schema]
-    shared = [_feature(field.name, field.type) for field in content.schema if _is_shared(field.name)]
-    of_text = [_feature(field.name, field.type) for field in content.schema if not _is_shared(field.name)]
-    return [*shared, {"name": "texts", "list": of_text}]
+    top = _of_image(content)
+    of_image = [_feature(field.name, field.type) for field in content.schema if field.name in top]
+    of_text = [_feature(field.name, field.type) for field in content.schema if field.name not in top]
+    return [*of_image, {"name": "texts", "list": of_text}]
 
 
-def _is_shared(name: str) -> bool:
-    """Whether all texts of an image have the same value in this column."""
-    return name.startswith("image_") and name != "image_url"
+def _of_image(content: Content) -> frozenset[str]:
+    """Columns in which all texts of an image have the same value. Not every `image_…` is one: a reference has some."""
+    return frozenset(column.name for column in content.exported if column.table == "images")
 
 
 def _feature(name: str, kind: pa.DataType) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def _feature(name: str, kind: pa.DataType) -> dict[str, Any]:
     if pa.types.is_boolean(kind):
         return {"name": name, "dtype": "bool"}
     if pa.types.is_integer(kind):
-        return {"name": name, "dtype": "uint64" if pa.types.is_uint64(kind) else "int64"}
+        return {"name": name, "dtype": "string" if pa.types.is_uint64(kind) else "int64"}
     return {"name": name, "dtype": "float64" if pa.types.is_floating(kind) else "string"}
 
 
@@ -91,14 +92,20 @@ def text_order(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def plain_rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any]]:
-    """Rows as dictionaries. A 32-bit float becomes the shortest decimal that reads back as the same 32-bit float."""
+    """Rows as dictionaries that survive JSON.
+
+    A 32-bit float becomes the shortest decimal that reads back as the same 32-bit float; an unsigned 64-bit integer
+    becomes a string of digits, because readers of JSON round it or refuse it (`datasets` does).
+    """
     for start in range(0, batch.num_rows, _ROWS):
         piece = batch.slice(start, _ROWS)
-        columns = [_shortest(column) for column in piece.columns]
+        columns = [_exact(column) for column in piece.columns]
         yield from pa.RecordBatch.from_arrays(columns, names=piece.schema.names).to_pylist()
 
 
-def _shortest(column: pa.Array) -> pa.Array:
+def _exact(column: pa.Array) -> pa.Array:
     if pa.types.is_float32(column.type):
         return column.cast(pa.string()).cast(pa.float64())
+    if pa.types.is_uint64(column.type):
+        return column.cast(pa.string())
     return column

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,20 @@ WRITE_BATCH_ROWS = 64  # Parquet pages are cut only between such batches, so the
 def shard_name(index: int, extension: str) -> str:
     """`00000.tar`, `00001.tar`, …"""
     return f"{index:0{SHARD_DIGITS}d}.{extension}"
+
+
+def duplicates(names: Iterable[str]) -> list[str]:
+    """Names that occur more than once, sorted. Case does not count: DuckDB and others ignore it."""
+    return sorted(name for name, times in Counter(name.casefold() for name in names).items() if times > 1)
+
+
+def refuse_duplicates(names: Iterable[str]) -> None:
+    """`UsageError` where two columns of a shard would have one name: hardly a reader opens such a file."""
+    if twice := duplicates(names):
+        raise UsageError(
+            f"the release would have two columns named {twice[0]!r}: a stage writes one of that name (perhaps once the "
+            "prefix image_ or document_ is before it); rename that stage's column"
+        )
 
 
 class TarShards:
@@ -80,6 +95,7 @@ class ParquetShards:
     """
 
     def __init__(self, folder: Path, schema: pa.Schema, limits: Limits, image: str | None = None) -> None:
+        refuse_duplicates(schema.names)
         self.counts: dict[str, int] = {}
         self._folder, self._limits = folder, limits
         self._schema = schema.with_metadata(_image_feature(image)) if image else schema

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from tuwen import parts
@@ -21,7 +22,7 @@ from tuwen.releases.decisions import DECISIONS, SCHEMA
 from tuwen.releases.lineage import RECIPE
 from tuwen.releases.manifest import MANIFEST, Manifest, file_entry, read_manifest
 from tuwen.releases.problem import Problem
-from tuwen.releases.shards import SHARD_DIGITS, read_parquet, shard_name
+from tuwen.releases.shards import SHARD_DIGITS, duplicates, read_parquet, shard_name
 from tuwen.releases.writers import PACKAGE, Writer
 
 REQUIRED = (CARD, CROISSANT, DATASHEET, DECISIONS, RECIPE)
@@ -53,6 +54,8 @@ def _checks(
     folder: Path, manifest: Manifest, allow_code: bool
 ) -> Iterator[tuple[str, Callable[[], Iterator[Problem]]]]:
     yield MANIFEST, lambda: _check_shards(manifest)
+    for name in sorted(name for name in manifest.files if name.endswith(".parquet")):
+        yield name, partial(_check_columns, folder, name)
     yield MANIFEST, lambda: _check_writer(folder, manifest, allow_code)
     yield DECISIONS, lambda: _check_decisions(folder, manifest)
     yield CROISSANT, lambda: _check_croissant(folder, manifest)
@@ -115,6 +118,14 @@ def _check_shards(manifest: Manifest) -> Iterator[Problem]:
                 break
 
 
+def _check_columns(folder: Path, name: str) -> Iterator[Problem]:
+    """No column twice: most readers then refuse the whole file."""
+    import pyarrow.parquet as pq
+
+    for column in duplicates(pq.read_schema(folder / name).names):
+        yield Problem(name, f"column {column!r} occurs more than once")
+
+
 def _check_writer(folder: Path, manifest: Manifest, allow_code: bool) -> Iterator[Problem]:
     """What the format itself promises, shard by shard, and the totals."""
     writer: Writer = parts.load(PACKAGE, manifest.writer["name"], manifest.writer["parameters"], allow_code=allow_code)
@@ -126,11 +137,13 @@ def _check_writer(folder: Path, manifest: Manifest, allow_code: bool) -> Iterato
     yield from _check_each(writer, folder, shards)
     counts = manifest.counts
     in_data = sum(count for name, count in shards.items() if name.startswith("data/"))
-    expected = counts["images"] if writer.sample == "image" else counts["samples"]
-    if in_data != expected:
-        yield Problem(MANIFEST, "samples in all shards", str(expected), str(in_data))
-    if counts["samples"] + sum(counts["left_out"].values()) != counts["kept"]:
-        yield Problem(MANIFEST, "released and left out", f"{counts['kept']} kept", f"{counts['samples']} released")
+    if in_data != counts["samples"]:
+        yield Problem(MANIFEST, "samples in all shards", str(counts["samples"]), str(in_data))
+    if writer.sample == "image" and counts["images"] != counts["samples"]:
+        yield Problem(MANIFEST, "one sample for each image", str(counts["images"]), str(counts["samples"]))
+    released = counts.get("texts", counts["samples"])
+    if released + sum(counts["left_out"].values()) != counts["kept"]:
+        yield Problem(MANIFEST, "released and left out", f"{counts['kept']} kept", f"{released} released")
 
 
 def _check_each(writer: Writer, folder: Path, shards: dict[str, int]) -> Iterator[Problem]:
@@ -172,6 +185,10 @@ def _check_croissant(folder: Path, manifest: Manifest) -> Iterator[Problem]:
     for name in sorted(digests.keys() | expected.keys()):
         if digests.get(name) != expected.get(name):
             yield Problem(CROISSANT, f"SHA-256 of {name}", str(expected.get(name)), str(digests.get(name)))
+
+    for record_set in described["recordSet"]:
+        for field in duplicates(entry["@id"] for entry in record_set["field"]):
+            yield Problem(CROISSANT, f"field {field!r} occurs more than once")
 
 
 def _check_json(path: Path) -> Iterator[Problem]:

@@ -61,8 +61,9 @@ class Relation:
 class Life:
     """Everything that a corpus knows of one image, pair or document.
 
-    `origin`: `source`, `source_unit`, `location` of that unit, and by kind: of an image `texts`, `pages` and `fetches`; of a
-    pair `document`, `image` and `other_texts` of the same image; of a document `images`. Lists hold at most 20 rows.
+    `origin`: `source`, `source_unit`, `location` of that unit, and by kind: of an image `texts`, `pages` and
+    `fetches`; of a pair `document`, `image` and `other_texts` of the same image; of a document `images`. Lists hold at
+    most 20 rows.
     """
 
     kind: str

@@ -43,8 +43,8 @@ INTERLEAVED = pa.schema(
         pa.field("images", _STRINGS),
         pa.field("image_urls", _STRINGS),
         pa.field("kinds", _STRINGS),
-        pa.field("num_texts", pa.int32()),
-        pa.field("num_images", pa.int32()),
+        pa.field("num_written_texts", pa.int32()),
+        pa.field("num_written_images", pa.int32()),
         pa.field("num_removed_images", pa.int32()),
     ]
 )
@@ -60,7 +60,7 @@ class Documents:
     a corpus and is left out uncounted.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     units: ClassVar[tuple[str, ...]] = ("document",)
     sample: ClassVar[str] = "row"
 
@@ -124,8 +124,8 @@ class Documents:
             "images": images,
             "image_urls": urls,
             "kinds": kinds,
-            "num_texts": len(pieces) - num_images,
-            "num_images": num_images,
+            "num_written_texts": len(pieces) - num_images,
+            "num_written_images": num_images,
             "num_removed_images": removed,
         }
 
@@ -194,7 +194,8 @@ for text, image_id in zip(documents[0]["texts"], documents[0]["images"]):
 
 `texts` and `images` have the same length: position by position one of them is null. Field names follow OBELICS, with
 image ids in place of URLs (those are in `image_urls`). `num_removed_images` counts images that the selection of images
-left out of the document.
+left out of the document; `num_written_texts` and `num_written_images` count what is there. Other columns (`num_images`,
+…) describe the whole page.
 """
 
 
@@ -223,7 +224,7 @@ def _check_document(name: str, row: dict[str, Any], present: set[str]) -> Iterat
         sum(text is not None for text in row["texts"]),
         sum(image is not None for image in row["images"]),
     )
-    if found != (row["num_texts"], row["num_images"]):
+    if found != (row["num_written_texts"], row["num_written_images"]):
         yield Problem(name, f"counts of document {document}", f"{row['num_texts']}, {row['num_images']}", str(found))
     for image_id in row["images"]:
         if image_id is not None and image_id not in present:

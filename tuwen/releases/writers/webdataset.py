@@ -37,7 +37,7 @@ class Webdataset:
     no `.avif`). Decoders look at the bytes. `extension="format"` writes the extension of the real format instead.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     units: ClassVar[tuple[str, ...]] = ("pair", "image")
     sample: ClassVar[str] = "image"
 
@@ -151,13 +151,14 @@ import glob
 import webdataset as wds
 
 shards = sorted(glob.glob("data/*.tar"))
-for image, sample in wds.WebDataset(shards, shardshuffle=False).decode("pil").to_tuple("{image}", "json"):
+for image, sample in wds.WebDataset(shards, shardshuffle=False).decode("pilrgba").to_tuple("{image}", "json"):
     ...
 ```
 
 Each sample holds the original bytes of one image, `json` with its columns and all its kept texts (`texts`, the best
 one first) and `txt`, the best text alone. The key is `image_id`, the first 32 hexadecimal digits of the SHA-256 of the
-bytes. {_EXTENSION_NOTE[self.extension]}
+bytes. `pilrgba` keeps transparency; `pil` makes RGB of everything, and of what is transparent whatever colour lies
+under it. In `json`, unsigned 64-bit integers (hashes) are strings of digits. {_EXTENSION_NOTE[self.extension]}
 """
 
 
