@@ -188,3 +188,18 @@ def test_units_read_in_another_way_are_told(folder: Path, monkeypatch: pytest.Mo
     assert status(folder / "corpus", allow_code=True)["outdated_units"] == []
     monkeypatch.setattr(Pages, "version", 2)
     assert len(status(folder / "corpus", allow_code=True)["outdated_units"]) == 2
+
+
+def test_columns_of_a_stage_that_left_the_recipe_are_used_no_more(folder: Path) -> None:
+    mapping: dict[str, Any] = {
+        "sources": [{"tiny:Pages": {"folder": str(folder / "pages")}}],
+        "stages": ["tiny:Length"],
+        "selections": {"long": {"unit": "pair", "steps": [{"rule": "length > 8"}]}},
+    }
+    build(Recipe.from_mapping(mapping, allow_code=True), folder / "corpus", quiet=True, allow_code=True)
+    corpus = Corpus.open(folder / "corpus")
+    assert "length" in corpus.current_columns("pairs")
+    with pytest.raises(UsageError, match="no column 'length'"):  # before anything runs
+        build(Recipe.from_mapping({**mapping, "stages": []}, allow_code=True), folder / "corpus", quiet=True)
+    build(Recipe.from_mapping({"sources": mapping["sources"], "stages": []}, allow_code=True), corpus.path, quiet=True)
+    assert "length" in corpus.columns("pairs") and "length" not in corpus.current_columns("pairs")

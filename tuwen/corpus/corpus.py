@@ -141,6 +141,14 @@ class Corpus:
             written[field.name] = stage.decode() if stage else None
         return written
 
+    def current_columns(self, table: str) -> dict[str, str | None]:
+        """As `columns`, without those of stages that the recipe no longer names: nobody keeps them up to date."""
+        stages = self.recipe().get("stages")
+        if stages is None:
+            return self.columns(table)
+        named = {name for entry in stages for name in ([entry] if isinstance(entry, str) else entry)}
+        return {name: stage for name, stage in self.columns(table).items() if stage is None or stage in named}
+
     def count(self, table: str) -> int:
         """Number of rows."""
         return int(self.dataset(table).count_rows())

@@ -291,7 +291,7 @@ def _without(columns: list[Exported], key: str) -> list[Exported]:
 
 def _table_columns(corpus: Corpus, table: str, prefix: str) -> list[Exported]:
     """Base columns in their own order, then stage columns by name: the order in which stages ran must not show."""
-    schema, written = corpus.schema(table), corpus.columns(table)
+    schema, written = corpus.schema(table), corpus.current_columns(table)
     names = [name for name, stage in written.items() if stage is None]
     names += sorted(name for name, stage in written.items() if stage is not None and not name.endswith("_error"))
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Mapping
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import tuwen
 from tuwen import parts
-from tuwen.errors import UsageError
+from tuwen.corpus.versions import tag_version
+from tuwen.errors import TuwenError, UsageError
 from tuwen.releases.anatomy import anatomy
 from tuwen.releases.card import CARD, Loading, card, numbers, title_of
 from tuwen.releases.content import Content, open_content
@@ -44,8 +46,12 @@ def release(
 ) -> Manifest:
     """Judge a selection (by name: one of the corpus' recipe) where it is out of date, and release what it keeps.
 
-    See `write_release` for the rest.
+    A build that commits meanwhile changes nothing: the release sees one version of the corpus, which it tags. See
+    `write_release` for the rest.
     """
+    corpus = corpus.pinned()
+    with contextlib.suppress(TuwenError, OSError), corpus.writing():  # a running build tags its own version
+        tag_version(corpus, "release")
     selections = selections_of(corpus, allow_code=allow_code)
     ledger = Ledger.open_or_judge(corpus, selection, selections)
     return write_release(

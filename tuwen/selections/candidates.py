@@ -136,7 +136,7 @@ class _Query:
             return self._within(name.removeprefix(WITHIN))
         if own == "document" and name == NUM_KEPT_IMAGES and self._selection.images:
             return self._num_kept_images(self._selection.images)
-        unit, column = resolved(self._selection, name, self._corpus.columns)
+        unit, column = resolved(self._selection, name, self._corpus.current_columns)
         alias = own if unit == own else self._join(unit)
         self._use(UNITS[unit], column)
         return f"{alias}.{quoted(column)}"
