@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import append_rows
 from tuwen.errors import TuwenError, UsageError
 from tuwen.releases.manifest import read_manifest
-from tuwen.releases.release import write_release
+from tuwen.releases.release import MARKER, write_release
 from tuwen.releases.verify import verify
 
 CONFTEST = Path(__file__).with_name("conftest.py")
@@ -101,12 +102,34 @@ def test_a_failed_release_leaves_nothing(world, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_killed_release_is_cleaned_up_by_the_next(world, tmp_path):
-    (tmp_path / "out.partial/data").mkdir(parents=True)
-    (tmp_path / "out.partial/data/00007.tar").write_bytes(b"half")
-    write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "webdataset")
+def test_a_killed_release_is_cleaned_up_by_the_next_and_nothing_else(world, tmp_path):
+    for name, marker in ((".out.killed1", b"out"), (".out.v2.other", b"out.v2"), (".out.running", b"out")):
+        (tmp_path / name / "new/data").mkdir(parents=True)
+        (tmp_path / name / "new/data/00007.tar").write_bytes(b"half")
+        (tmp_path / name / MARKER).write_bytes(marker)
+    mine = ["out.partial", "out.replaced", ".out.backup"]  # no marker: the user's
+    for name in mine:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "thesis.txt").write_text("years of work")
+    with (tmp_path / ".out.running" / MARKER).open("rb") as running:
+        fcntl.flock(running, fcntl.LOCK_EX)
+        write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "index")
+        write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "webdataset", overwrite=True)
     assert verify(tmp_path / "out") == []
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == sorted(["out", ".out.running", ".out.v2.other", *mine])
+    assert all((tmp_path / name / "thesis.txt").exists() for name in mine)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_is_refused(world, tmp_path, there):
+    if there:
+        (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "real")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UsageError, match="out is a symbolic link"):
+        write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "index", overwrite=True)
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_only_a_release_is_overwritten(world, tmp_path):

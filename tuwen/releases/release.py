@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,8 +33,7 @@ from tuwen.selections.selection import Selection, selections_of
 if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
 
-PARTIAL = ".partial"
-REPLACED = ".replaced"
+MARKER = ".tuwen-release-in-progress"  # in the hidden folder that a release is cut in; holds the name of its target
 
 
 def release(
@@ -108,17 +111,13 @@ def write_release(
     images = inner[ledger.selection.images] if ledger.selection.images else None
     target = Path(to)
     _check_target(target, overwrite)
-    partial = target.with_name(target.name + PARTIAL)
-    shutil.rmtree(partial, ignore_errors=True)  # what a killed release left
-    partial.mkdir(parents=True)
-    try:
+    with _workplace(target) as workplace:
+        partial = workplace / "new"
+        partial.mkdir()
         with open_content(corpus, ledger, images) as content:
             manifest = _write(content, ledger, inner, writer, partial, full_ledger)
         _sync(partial)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    _replace(partial, target)
+        _replace(partial, target, workplace / "old")
     return manifest
 
 
@@ -215,8 +214,10 @@ def _check_unit(writer: Writer, format: str, ledger: Ledger) -> None:
 
 
 def _check_target(target: Path, overwrite: bool) -> None:
-    if not target.name:
+    if target.name in ("", ".."):
         raise UsageError(f"{target} cannot be a release; name a new folder")
+    if target.is_symlink():
+        raise UsageError(f"{target} is a symbolic link, which a release would replace; name a new folder")
     if not target.exists():
         return
     if not target.is_dir():
@@ -226,6 +227,40 @@ def _check_target(target: Path, overwrite: bool) -> None:
             raise UsageError(f"{target} is not empty; name a new folder, or pass --overwrite to replace a release")
         if not (target / MANIFEST).is_file():
             raise UsageError(f"{target} is no release (no {MANIFEST}), so it is not overwritten; name a new folder")
+
+
+@contextmanager
+def _workplace(target: Path) -> Iterator[Path]:
+    """A new hidden folder beside `target`, gone afterwards, and with it what killed releases to `target` left.
+
+    The lock on its marker says that a release still works there; it ends with the process, however that ends.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        with (folder / MARKER).open("wb") as marker:
+            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            marker.write(os.fsencode(target.name))
+            marker.flush()
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    for left in target.parent.glob(f".{escape(target.name)}.*"):  # last: until now it may hold the only whole release
+        if _is_abandoned(left, target):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_abandoned(folder: Path, target: Path) -> bool:
+    """Whether `folder` is the workplace of a release to `target` that was killed; anything else is the user's."""
+    path = folder / MARKER
+    if folder.is_symlink() or path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as marker:
+        try:
+            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return marker.read() == os.fsencode(target.name)
 
 
 def _sync(folder: Path) -> None:
@@ -238,13 +273,10 @@ def _sync(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _replace(partial: Path, target: Path) -> None:
-    replaced = target.with_name(target.name + REPLACED)
-    shutil.rmtree(replaced, ignore_errors=True)
+def _replace(partial: Path, target: Path, replaced: Path) -> None:
     if target.exists():
         target.rename(replaced)
     partial.rename(target)
-    shutil.rmtree(replaced, ignore_errors=True)
     descriptor = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(descriptor)
