@@ -63,7 +63,7 @@ def load_class(package: str, name: str, *, allow_code: bool = False) -> type:
         except AttributeError:
             pass
     kind = package.rsplit(".", 1)[-1]
-    raise UsageError(f"unknown name {name!r} in {kind}; {_nearest(name, names_in(package))}")
+    raise UsageError(f"unknown name {name!r} in {kind}; {nearest(name, names_in(package))}")
 
 
 def load(package: str, name: str, parameters: Mapping[str, Any] | None = None, *, allow_code: bool = False) -> Any:
@@ -78,7 +78,7 @@ def configure(cls: type, name: str, parameters: Mapping[str, Any]) -> Any:
     fields = [field.name for field in dataclasses.fields(cls) if field.init]
     for key in parameters:
         if key not in fields:
-            raise UsageError(f"{name}: unknown parameter {key!r}; {_nearest(str(key), fields)}")
+            raise UsageError(f"{name}: unknown parameter {key!r}; {nearest(str(key), fields)}")
     try:
         return TypeAdapter(cls).validate_python(dict(parameters))
     except ValidationError as error:
@@ -117,7 +117,8 @@ def _class(module: Any, name: str) -> type:
     return cls
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean 'x'?` for the closest of the known names, else the list of them."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known) or 'none'}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -18,6 +22,7 @@ from hypothesis import strategies as st
 from tuwen.errors import TuwenError
 from tuwen.releases.manifest import Manifest, file_entry, read_manifest
 from tuwen.releases.release import write_release
+from tuwen.releases.shards import read_parquet
 from tuwen.releases.verify import verify
 
 
@@ -264,3 +269,124 @@ def test_a_card_without_front_matter(copy):
 def test_the_manifest_reads_back_as_written(originals):
     manifest = read_manifest(originals["parquet"])
     assert Manifest.from_bytes(manifest.to_bytes()) == manifest
+
+
+# What is made to harm whoever verifies it --------------------------------------------------------------------------
+
+
+def enter(folder: Path, name: str) -> None:
+    """Put one more name into the manifest, vouched for by the entry of another file."""
+    manifest = read_manifest(folder)
+    files = {**manifest.files, name: manifest.files["README.md"]}
+    (folder / "manifest.json").write_bytes(replace(manifest, files=files).to_bytes())
+
+
+@pytest.mark.parametrize("name", ["README.md", "manifest.json", "data/00000.parquet"])
+@pytest.mark.parametrize("kind", ["pipe", "link", "dangling link"])
+def test_nothing_but_files_is_opened(copy, tmp_path, name, kind):
+    path = copy("parquet") / name
+    path.rename(tmp_path / "outside")
+    if kind == "pipe":
+        os.mkfifo(path)  # whoever opens it waits for ever
+    else:
+        path.symlink_to(tmp_path / ("outside" if kind == "link" else "nowhere"))
+    assert (name, "is neither a file nor a folder") in {(each.file, each.what) for each in verify(tmp_path / "parquet")}
+
+
+def test_a_folder_that_is_a_link_is_not_followed(copy, tmp_path):
+    release = copy("parquet")
+    (release / "data").rename(tmp_path / "outside")
+    (release / "data").symlink_to(tmp_path / "outside")
+    found = {(problem.file, problem.what) for problem in verify(release)}
+    assert {("data", "is neither a file nor a folder"), ("data/00000.parquet", "is missing")} <= found
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"GNU.sparse.size": str(200 << 30), "GNU.sparse.map": "0,1"}, {"size": "-512"}]
+)
+def test_a_member_larger_than_its_shard(copy, headers):
+    """Sparse as old GNU tar has it, sparse as an extended header has it, and a size that leads back."""
+    release = copy("webdataset")
+    member = tarfile.TarInfo("0" * 32 + ".jpg")
+    if headers:
+        member.pax_headers = headers
+        data = member.tobuf(tarfile.PAX_FORMAT)
+    else:
+        member.type = tarfile.GNUTYPE_SPARSE
+        header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+        header[386:410] = b"%011o\0%011o\0" % (0, 0)
+        header[483:495] = b"\x80" + (200 << 30).to_bytes(11, "big")  # the real size
+        header[148:156] = b" " * 8
+        header[148:156] = b"%06o\0 " % sum(header[:512])
+        data = bytes(header)
+    (release / "data/00000.tar").write_bytes(data.ljust(tarfile.RECORDSIZE, b"\0"))
+    reseal(release)
+    assert "data/00000.tar: cannot be read: ValueError: unexpected member" in whats(release)
+
+
+def test_small_parquet_files_that_hold_too_much(copy):
+    release = copy("parquet")
+    path = release / "decisions.parquet"
+    schema = pq.read_schema(path)
+    rows = 40_000_000
+    columns = [pa.nulls(rows, field.type) for field in schema]
+    pq.write_table(pa.Table.from_arrays(columns, schema=schema), path, compression="zstd", row_group_size=rows)
+    assert path.stat().st_size < 100_000
+    reseal(release)
+    assert "decisions.parquet: cannot be read: ValueError: row group 0 has a column" in whats(release)
+
+
+def test_a_long_run_of_one_long_value_is_read_in_small_batches(tmp_path):
+    value = pa.DictionaryArray.from_arrays(pa.array(np.zeros(20_000, np.int32)), pa.array(["x" * 1_000_000]))
+    pq.write_table(pa.table({"rule": value}), tmp_path / "bomb.parquet", store_schema=False, compression="zstd")
+    assert (tmp_path / "bomb.parquet").stat().st_size < 10_000  # and 20 GB in memory
+    sizes = {batch.nbytes for batch, _ in zip(read_parquet(tmp_path / "bomb.parquet"), range(3), strict=False)}
+    assert max(sizes) <= 65 << 20
+
+
+@pytest.mark.parametrize("name", ["a" * 5000, "data/" + "a" * 5000 + ".parquet", "a\0b"])
+def test_names_that_no_file_can_have(copy, name):
+    release = copy("parquet")
+    enter(release, name)
+    assert (name, "is missing") in {(problem.file, problem.what) for problem in verify(release)}
+
+
+def test_names_that_would_steer_a_terminal(copy):
+    release = copy("parquet")
+    enter(release, "\x1b]0;owned\x07\x1b[2J\u202efine")
+    found = whats(release)
+    assert "\\x1b]0;owned\\x07\\x1b[2J\\u202efine: is missing" in found
+    assert found.replace("\n", "").isprintable()
+
+
+def drop_from_decisions(folder: Path, dropped: Callable[[dict[str, Any]], bool]) -> int:
+    """Take rows out of decisions.parquet and make the whole manifest agree."""
+    path = folder / "decisions.parquet"
+    table = pq.read_table(path)
+    rows = [row for row in table.to_pylist() if not dropped(row)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=table.schema), path)
+    manifest = read_manifest(folder)
+    decisions = manifest.decisions | {"num_rows": len(rows)}
+    (folder / "manifest.json").write_bytes(replace(manifest, decisions=decisions).to_bytes())
+    reseal(folder)
+    return table.num_rows - len(rows)
+
+
+def test_decisions_that_do_not_add_up(copy):
+    release = copy("parquet")
+    listed = [row for row in pq.read_table(release / "decisions.parquet").to_pylist() if row["kind"] == "decision"]
+    assert len(listed) > 1
+    for gone in (listed[:1], [row for row in listed if row["rule"] == listed[0]["rule"]]):
+        shutil.rmtree(release)
+        copy("parquet")
+        assert drop_from_decisions(release, lambda row, gone=gone: row in gone) == len(gone)
+        assert f"decisions of rule '{listed[0]['rule']}'" in whats(release)
+    for rule, what in ((None, "rows kept"), ("release: not decodable", "rows release: not decodable")):
+        shutil.rmtree(release)
+        copy("parquet")
+        gone_rows = drop_from_decisions(release, lambda row, rule=rule: row["kind"] == "count" and row["rule"] == rule)
+        assert gone_rows == 1 and what in whats(release)
+    shutil.rmtree(release)
+    copy("parquet")
+    assert drop_from_decisions(release, lambda row: row["rule"] == listed[0]["rule"])
+    assert "rows kept and refused" in whats(release)

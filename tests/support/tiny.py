@@ -12,8 +12,7 @@ from typing import ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tuwen.corpus.tables import TABLES, digest
-from tuwen.engine.ingest import spool_schema
+from tuwen.corpus.tables import digest, source_schema
 from tuwen.sources import Report, Unit, file_unit
 
 
@@ -50,7 +49,7 @@ class Pages:
 
 
 def _batch(table: str, rows: list[dict[str, object]]) -> pa.RecordBatch:
-    return pa.RecordBatch.from_pylist(rows, schema=spool_schema(table))
+    return pa.RecordBatch.from_pylist(rows, schema=source_schema(table))
 
 
 def write_pages(folder: Path, name: str, pages: range, texts: int = 3) -> Path:
@@ -171,6 +170,3 @@ class Mean:
     def __call__(self, batch: pa.RecordBatch, state: pa.Table) -> pa.RecordBatch:
         mean = state["mean"][0].as_py()
         return pa.RecordBatch.from_arrays([pc.subtract(batch["length"].cast(pa.float64()), mean)], schema=self.writes)
-
-
-assert set(TABLES) >= {"images", "pairs", "documents"}

@@ -127,6 +127,16 @@ TABLES: dict[str, Table] = {
 }
 
 
+def source_schema(table: str) -> pa.Schema:
+    """Base columns as a source yields them: without `source` and `source_unit`, which the engine adds."""
+    return pa.schema([column for column in TABLES[table].schema if column not in _SOURCE])
+
+
+def host_sql(url: str) -> str:
+    """DuckDB expression for the lower-case host of the URL that the expression `url` gives; empty if there is none."""
+    return f"regexp_extract(lower({url}), '^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)"
+
+
 def digest(*parts: str | bytes | int | None) -> str:
     """Content hash of a sequence: SHA-256 over the parts, first 32 hexadecimal digits.
 

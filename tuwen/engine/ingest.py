@@ -13,7 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.tables import TABLES
+from tuwen.corpus.tables import source_schema
 from tuwen.corpus.units import SealedUnit, UnitAppender, sealed_units
 from tuwen.engine.local import Workers
 from tuwen.engine.progress import Progress, RunLog
@@ -152,7 +152,7 @@ def _spool(job: tuple[NewUnit, Path]) -> _Spooled:
         for table, batch in new.source.read(new.unit, report):
             if table not in writers:
                 sink = pa.OSFile(str(folder / f"{table}.arrow"), "wb")
-                writers[table] = (sink, pa.ipc.new_stream(sink, spool_schema(table)))
+                writers[table] = (sink, pa.ipc.new_stream(sink, source_schema(table)))
             for start in range(0, batch.num_rows, SPOOL_ROWS):
                 writers[table][1].write_batch(batch.slice(start, SPOOL_ROWS))
     finally:
@@ -160,8 +160,3 @@ def _spool(job: tuple[NewUnit, Path]) -> _Spooled:
             writer.close()
             sink.close()
     return _Spooled(new, folder, report, time.process_time() - started)
-
-
-def spool_schema(table: str) -> pa.Schema:
-    """Base schema of a table as sources yield it: without `source` and `source_unit`."""
-    return pa.schema([column for column in TABLES[table].schema if column.name not in ("source", "source_unit")])

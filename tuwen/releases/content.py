@@ -22,6 +22,7 @@ from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
 from tuwen.releases.shards import refuse_duplicates
 from tuwen.selections.ledger import Ledger
+from tuwen.selections.selection import UNITS
 from tuwen.selections.takedowns import Takedowns
 
 if TYPE_CHECKING:
@@ -29,14 +30,12 @@ if TYPE_CHECKING:
 
     from tuwen.corpus.corpus import Corpus
 
-UNITS = {"pair": "pairs", "image": "images", "document": "documents"}
 BATCH_ROWS = 1_024
 NARROW_MEMORY = "300MB"
 FETCH_IMAGES = 1_000  # at most this many images are in memory at a time,
 FETCH_BYTES = 32 << 20  # and about this many bytes of them
 
 _PRIVATE = frozenset({"source", "source_unit", "bytes", "nodes", "image_ids", "image_ref"})
-HOST = "regexp_extract(lower({}), '^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from tuwen.releases.content import HOST, Content
+from tuwen.corpus.tables import host_sql
+from tuwen.releases.content import Content
 
 TOP = 20
 Counts = list[tuple[str, int]]
@@ -57,7 +58,7 @@ def measure(content: Content, sample: str, num_samples: int) -> Measures:
         num_images=_number(content, f"SELECT count(DISTINCT image_id) FROM {images}"),
         num_texts=_number(content, "SELECT count(*) FROM released") if content.unit == "pair" else 0,
         num_documents=_number(content, "SELECT count(*) FROM source_documents"),
-        num_hosts=_number(content, f"SELECT count(DISTINCT {HOST.format('url')}) FROM {documents}"),
+        num_hosts=_number(content, f"SELECT count(DISTINCT {host_sql('url')}) FROM {documents}"),
         kept=_number(content, "SELECT count(*) FROM kept"),
         left_out=dict(_counts(content, "candidates WHERE reason IS NOT NULL", "reason")),
         languages=languages,
@@ -65,7 +66,7 @@ def measure(content: Content, sample: str, num_samples: int) -> Measures:
         text_sources=_counts(content, "released JOIN pairs USING (pair_id)", "text_source")
         if content.unit == "pair"
         else [],
-        hosts=_counts(content, documents, HOST.format("url"))[:TOP],
+        hosts=_counts(content, documents, host_sql("url"))[:TOP],
         licenses=_counts(content, documents, "license"),
         rights=_counts(
             content,

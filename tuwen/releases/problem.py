@@ -16,4 +16,9 @@ class Problem:
 
     def __str__(self) -> str:
         detail = f" (expected {self.expected}, found {self.found})" if self.expected or self.found else ""
-        return f"{self.file}: {self.what}{detail}"
+        return "".join(map(_printable, f"{self.file}: {self.what}{detail}"))
+
+
+def _printable(character: str) -> str:
+    """As it is, or as an escape: a release must not steer the terminal of whoever verifies it."""
+    return character if character.isprintable() else character.encode("unicode_escape").decode()

@@ -18,6 +18,9 @@ from tuwen.errors import UsageError
 
 SHARD_DIGITS = 5
 MAX_GROUP_BYTES = 64 << 20
+MAX_CHUNK_BYTES = 1 << 30  # of one column of a row group, uncompressed: when reading, where a single row may be large
+MAX_CHUNK_VALUES = 1 << 25
+MAX_BATCH_ROWS = 65_536
 WRITE_BATCH_ROWS = 64  # Parquet pages are cut only between such batches, so they stay small beside large images
 
 
@@ -208,12 +211,26 @@ def _value_bytes(column: pa.Array) -> Any:
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """Stream a shard row group by row group, page checksums verified."""
+    """Stream a shard in small batches, page checksums verified; `ValueError` where a row group is beyond all bounds.
+
+    A dictionary or a run of equal values takes a few bytes for millions of rows, so a batch has only as many rows as
+    would fit into `MAX_GROUP_BYTES` if each of them were as large as its column of the whole row group.
+    """
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path, page_checksum_verification=True) as file:
         for group in range(file.num_row_groups):
-            yield from file.read_row_group(group, columns=columns).to_batches()
+            described = file.metadata.row_group(group)
+            chunks = [described.column(index) for index in range(described.num_columns)]
+            largest = max((chunk.total_uncompressed_size for chunk in chunks), default=0)
+            values = max((chunk.num_values for chunk in chunks), default=0)
+            if largest > MAX_CHUNK_BYTES or values > MAX_CHUNK_VALUES:
+                raise ValueError(
+                    f"row group {group} has a column of {largest} bytes or {values} values, "
+                    f"at most {MAX_CHUNK_BYTES} and {MAX_CHUNK_VALUES} are read"
+                )
+            rows = min(max(MAX_GROUP_BYTES // max(largest, 1), 1), MAX_BATCH_ROWS)
+            yield from file.iter_batches(batch_size=rows, row_groups=[group], columns=columns)
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

@@ -8,8 +8,11 @@ bytes, images that do not decode, descriptions that contradict the shards.
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Callable, Iterator
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -18,14 +21,18 @@ from tuwen.errors import TuwenError
 from tuwen.releases.card import CARD
 from tuwen.releases.croissant import CROISSANT
 from tuwen.releases.datasheet import DATASHEET
-from tuwen.releases.decisions import DECISIONS, SCHEMA
+from tuwen.releases.decisions import DECISIONS, SCHEMA, is_private
 from tuwen.releases.lineage import RECIPE
 from tuwen.releases.manifest import MANIFEST, Manifest, file_entry, read_manifest
 from tuwen.releases.problem import Problem
 from tuwen.releases.shards import SHARD_DIGITS, duplicates, read_parquet, shard_name
 from tuwen.releases.writers import PACKAGE, Writer
+from tuwen.selections.selection import UNITS
 
 REQUIRED = (CARD, CROISSANT, DATASHEET, DECISIONS, RECIPE)
+_STRANGE = "is neither a file nor a folder"
+LEFT_OUT = "release: "  # before the reason, in place of a rule
+_Rule = tuple[int | None, str | None]  # step and rule
 _SHARD = re.compile(rf"(\d{{{SHARD_DIGITS}}})\.(\w+)")
 
 
@@ -38,13 +45,17 @@ def verify(folder: str | Path, *, allow_code: bool = False) -> list[Problem]:
     folder = Path(folder)
     if not folder.is_dir():
         raise TuwenError(f"{folder} is no folder; `tuwen release` makes one")
+    kinds = _kinds(folder)
+    if kinds.get(MANIFEST, stat.S_IFREG) != stat.S_IFREG:
+        return [Problem(MANIFEST, _STRANGE)]
     try:
         manifest = read_manifest(folder)
     except TuwenError as error:
         return [Problem(MANIFEST, str(error))]
-    problems = list(_check_files(folder, manifest))
-    if any(_leads_out(name) for name in manifest.files):
-        return sorted(problems)
+    problems = list(_guarded(MANIFEST, lambda: _check_files(folder, manifest, kinds)))
+    strange = any(kind not in (stat.S_IFREG, stat.S_IFDIR) for kind in kinds.values())
+    if strange or any(_leads_out(name) for name in manifest.files):
+        return sorted(problems)  # opening such a thing could hang, or read what is not in the release
     for file, check in _checks(folder, manifest, allow_code):
         problems.extend(_guarded(file, check))
     return sorted(set(problems))
@@ -71,15 +82,23 @@ def _guarded(file: str, check: Callable[[], Iterator[Problem]]) -> Iterator[Prob
         yield Problem(file, f"cannot be read: {type(error).__name__}: {error}")
 
 
-def _check_files(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+def _kinds(folder: Path) -> dict[str, int]:
+    """Everything in the release by path, and which kind of thing it is; no link is followed, nothing is opened."""
+    return {
+        (path := Path(parent, name)).relative_to(folder).as_posix(): stat.S_IFMT(path.lstat().st_mode)
+        for parent, folders, files in os.walk(folder)
+        for name in (*folders, *files)
+    }
+
+
+def _check_files(folder: Path, manifest: Manifest, kinds: Mapping[str, int]) -> Iterator[Problem]:
     """Exactly the files of the manifest, with exactly their bytes."""
     expected = {MANIFEST, *manifest.files}
     folders = {str(parent) for name in expected for parent in Path(name).parents}
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            yield Problem(name, "is neither a file nor a folder")
-        elif name not in (folders if path.is_dir() else expected):
+    for name, kind in sorted(kinds.items()):
+        if kind not in (stat.S_IFREG, stat.S_IFDIR):
+            yield Problem(name, _STRANGE)
+        elif name not in (folders if kind == stat.S_IFDIR else expected):
             yield Problem(name, "is not in the manifest")
     for name in REQUIRED:
         if name not in manifest.files:
@@ -88,8 +107,10 @@ def _check_files(folder: Path, manifest: Manifest) -> Iterator[Problem]:
         path = folder / name
         if _leads_out(name):
             yield Problem(name, "leads out of the release")
-        elif not path.is_file():
+        elif name not in kinds:
             yield Problem(name, "is missing")
+        elif kinds[name] != stat.S_IFREG:
+            yield Problem(name, "is no file")
         elif (size := path.stat().st_size) != entry.num_bytes:
             yield Problem(name, "size in bytes", str(entry.num_bytes), str(size))
         elif (found := file_entry(path).sha256) != entry.sha256:
@@ -167,15 +188,53 @@ def _readable(path: Path) -> bool:
 
 
 def _check_decisions(folder: Path, manifest: Manifest) -> Iterator[Problem]:
+    """The counts add up to what was judged, and the decisions, row by row, to the counts."""
     import pyarrow.parquet as pq
 
-    rows = 0
-    for batch in read_parquet(folder / DECISIONS):
-        rows += batch.num_rows
-    if rows != manifest.decisions["num_rows"]:
-        yield Problem(DECISIONS, "number of rows", str(manifest.decisions["num_rows"]), str(rows))
-    if not pq.read_schema(folder / DECISIONS).equals(SCHEMA):
-        yield Problem(DECISIONS, "columns", str(SCHEMA.names), str(pq.read_schema(folder / DECISIONS).names))
+    footer = pq.read_metadata(folder / DECISIONS)
+    schema = footer.schema.to_arrow_schema()
+    if footer.num_rows != manifest.decisions["num_rows"]:
+        yield Problem(DECISIONS, "number of rows", str(manifest.decisions["num_rows"]), str(footer.num_rows))
+    if not schema.equals(SCHEMA):
+        yield Problem(DECISIONS, "columns", str(SCHEMA.names), str(schema.names))
+        return
+    counts: Counter[_Rule] = Counter()
+    decisions: Counter[_Rule] = Counter()
+    for batch in read_parquet(folder / DECISIONS, ["kind", "step", "rule", "num_rows"]):
+        for kind, step, rule, rows in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            if kind == "count":
+                counts[step, rule] += rows
+            else:
+                decisions[step, rule] += 1
+    yield from _check_counts(manifest, counts)
+    for step, rule in counts.keys() | decisions.keys():
+        listed, rows = decisions[step, rule], counts[step, rule]
+        if listed != rows and (listed or not _may_be_unlisted(manifest, step, rule)):
+            yield Problem(DECISIONS, f"decisions of rule {rule!r} of step {step}", str(rows), str(listed))
+
+
+def _check_counts(manifest: Manifest, counts: Mapping[_Rule, int]) -> Iterator[Problem]:
+    """Kept, left out and judged rows, as the manifest has them. Every row of the unit's table is judged."""
+    selection = manifest.selection
+    expected = {None: manifest.counts["kept"]}
+    expected |= {f"{LEFT_OUT}{reason}": rows for reason, rows in manifest.counts["left_out"].items() if rows}
+    found = {rule: rows for (step, rule), rows in counts.items() if step is None}
+    for rule in sorted(expected.keys() | found.keys(), key=str):
+        if expected.get(rule, 0) != found.get(rule, 0):
+            yield Problem(DECISIONS, f"rows {rule or 'kept'}", str(expected.get(rule, 0)), str(found.get(rule, 0)))
+    judged = manifest.corpus[UNITS[selection["unit"]]]["rows"]
+    total = found.get(None, 0) + sum(rows for (step, _), rows in counts.items() if step is not None)
+    if total != judged:
+        yield Problem(DECISIONS, "rows kept and refused", f"{judged} judged", str(total))
+
+
+def _may_be_unlisted(manifest: Manifest, step: int | None, rule: str | None) -> bool:
+    """Whether the rows of this rule may be in the counts alone: kept, left out at release, or for rights or safety."""
+    if step is None:
+        return rule is not None or not manifest.decisions["full_ledger"]
+    steps = manifest.selection["steps"]
+    definition = json.dumps(steps[step - 1]) if 1 <= step <= len(steps) else "" if step else "taken down"
+    return not manifest.decisions["full_ledger"] and is_private(f"{definition} {rule or ''}")
 
 
 def _check_croissant(folder: Path, manifest: Manifest) -> Iterator[Problem]:

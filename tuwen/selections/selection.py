@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tuwen import parts
 from tuwen.errors import UsageError
+from tuwen.parts import nearest
 from tuwen.selections.steps import WITHIN, Step
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Selection:
             raise UsageError(f"{where} must be a mapping with {', '.join(_KEYS)}; got {mapping!r}")
         for key in mapping:
             if key not in _KEYS:
-                raise UsageError(f"{where}: unknown key {key!r}{_hint(str(key), _KEYS)}")
+                raise UsageError(f"{where}: unknown key {key!r}; {nearest(str(key), _KEYS)}")
         unit = mapping.get("unit")
         if unit not in UNITS:
             raise UsageError(f"{where}.unit must be one of {', '.join(UNITS)}; got {unit!r}")
@@ -113,7 +113,7 @@ def parse_selections(mapping: Mapping[str, Any], *, allow_code: bool = False) ->
     for selection in selections.values():
         for other in selection.others():
             if other not in selections:
-                raise UsageError(f"selections.{selection.name}: no selection {other!r}{_hint(other, selections)}")
+                raise UsageError(f"selections.{selection.name}: no selection {other!r}; {nearest(other, selections)}")
         if selection.images and selections[selection.images].unit != "image":
             raise UsageError(
                 f"selections.{selection.name}.images must name a selection of images; "
@@ -131,7 +131,7 @@ def selections_of(corpus: Corpus, *, allow_code: bool = False) -> dict[str, Sele
 def selection_named(selections: Mapping[str, Selection], name: str) -> Selection:
     """The selection of that name; `UsageError` with the nearest one if there is none."""
     if name not in selections:
-        raise UsageError(f"no selection {name!r}{_hint(name, selections)}")
+        raise UsageError(f"no selection {name!r}; {nearest(name, selections)}")
     return selections[name]
 
 
@@ -167,9 +167,3 @@ def _first_field(cls: Any, kind: str) -> str:
     if not fields:
         raise UsageError(f"{kind} takes no parameters")
     return str(fields[0])
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_HOST = r"regexp_extract(lower(url), '^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)"
+from tuwen.corpus.tables import host_sql
+
 _STONES = "SELECT value AS gone, coalesce(reason, kind) AS reason FROM tombstones WHERE kind"
 
 
@@ -19,7 +20,7 @@ class Takedowns:
         """URLs in a column that are taken down, themselves or with their whole domain."""
         self.use("tombstones", "kind", "value", "reason")
         self.use(table, column)
-        hosts = f"SELECT DISTINCT url, {_HOST} AS host FROM (SELECT {column} AS url FROM {table})"
+        hosts = f"SELECT DISTINCT url, {host_sql('url')} AS host FROM (SELECT {column} AS url FROM {table})"
         below = "(h.host = lower(t.value) OR ends_with(h.host, '.' || lower(t.value)))"
         return (
             f"SELECT gone, min(reason) AS reason FROM ({_STONES} = 'url' UNION ALL "

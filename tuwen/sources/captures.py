@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tuwen.corpus.tables import FETCHES, IMAGES, digest
+from tuwen.corpus.tables import digest, source_schema
 from tuwen.sources import Report
 from tuwen.sources.extraction.page import extract
 from tuwen.sources.extraction.rows import DocumentRows
@@ -88,9 +88,9 @@ class CaptureRows:
             return
         if self._images:
             columns = {"image_id": list(self._images), "bytes": list(self._images.values())}
-            yield "images", pa.RecordBatch.from_pydict(columns, schema=_base(IMAGES))
+            yield "images", pa.RecordBatch.from_pydict(columns, schema=source_schema("images"))
         if self._fetches:
-            yield "fetches", pa.RecordBatch.from_pylist(self._fetches, schema=_base(FETCHES))
+            yield "fetches", pa.RecordBatch.from_pylist(self._fetches, schema=source_schema("fetches"))
         self._clear()
         yield from self._documents.flush()
 
@@ -134,7 +134,3 @@ class CaptureRows:
 
 def _fetch_id(capture: Capture, error: str | None, payload: str) -> str:
     return digest(capture.url, capture.captured_at, capture.status, error, payload)
-
-
-def _base(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([column for column in schema if column.name not in ("source", "source_unit")])

@@ -22,6 +22,7 @@ from tuwen.releases.samples import features, samples
 from tuwen.releases.shards import TarShards
 
 _KEY = re.compile(r"[0-9a-f]{32}")
+MAX_MEMBER_BYTES = 1 << 30
 _END = bytes(2 * tarfile.BLOCKSIZE)
 
 
@@ -171,13 +172,16 @@ _EXTENSION_NOTE = {
 
 def read_samples(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """(key, extension → bytes) of adjacent members of a tar shard, strictly: `ValueError` for anything unusual."""
+    num_bytes = path.stat().st_size
     with tarfile.open(path, "r:") as tar:
         current: str | None = None
         members: dict[str, bytes] = {}
         for member in tar:
             key, dot, extension = member.name.partition(".")
-            if not (member.isreg() and dot and key and extension):
+            if not (_is_plain(member) and dot and key and extension):
                 raise ValueError(f"unexpected member {member.name!r}")
+            if not 0 <= member.size <= min(num_bytes - member.offset_data, MAX_MEMBER_BYTES):
+                raise ValueError(f"member {member.name!r} cannot have {member.size} bytes")
             if key != current:
                 if current is not None:
                     yield current, members
@@ -191,6 +195,11 @@ def read_samples(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
             members[extension] = data
         if current is not None:
             yield current, members
+
+
+def _is_plain(member: tarfile.TarInfo) -> bool:
+    """Just a header and its bytes: a sparse member is as large as it likes, an extended header rewrites sizes."""
+    return member.type in (tarfile.REGTYPE, tarfile.AREGTYPE) and member.sparse is None and not member.pax_headers
 
 
 def _check_ending(folder: Path, name: str) -> Iterable[Problem]:

@@ -8,12 +8,11 @@ from hashlib import sha256
 import numpy as np
 import pyarrow as pa
 
-from tuwen.corpus.tables import DOCUMENTS, EVIDENCE, ID_CHARACTERS, NODE, PAIRS, digest
+from tuwen.corpus.tables import EVIDENCE, ID_CHARACTERS, NODE, digest, source_schema
 from tuwen.sources.extraction.content import Nodes, Page, Pairs
 
-_SOURCE = ("source", "source_unit")
-_DOCUMENTS = pa.schema([field for field in DOCUMENTS if field.name not in _SOURCE])
-_PAIRS = pa.schema([field for field in PAIRS if field.name not in _SOURCE])
+_DOCUMENTS = source_schema("documents")
+_PAIRS = source_schema("pairs")
 _ID_BYTES = ID_CHARACTERS // 2
 _ROW_BYTES = 64  # what a node or pair takes beside its text
 

@@ -9,19 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tuwen.corpus.tables import host_sql
 from tuwen.stages.lookup import find
 
 if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
 
 # Captures of one page count once: pages are distinct URLs without their fragment.
-_COUNTS = """
+_COUNTS = f"""
 with shown as (
     select distinct unnest(image_ids) as image_id, regexp_replace(url, '#.*', '') as page
     from documents
 ),
 pages as (
-    select distinct page, lower(regexp_extract(page, '^[^:/]+://(?:[^/?]*@)?([^/?:]*)', 1)) as host
+    select distinct page, {host_sql("page")} as host
     from (select regexp_replace(url, '#.*', '') as page from documents)
 ),
 sizes as (select host, count(*) as num_pages from pages group by host),
