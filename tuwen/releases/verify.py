@@ -46,7 +46,7 @@ def verify(folder: str | Path, *, allow_code: bool = False) -> list[Problem]:
     if not folder.is_dir():
         raise TuwenError(f"{folder} is no folder; `tuwen release` makes one")
     kinds = _kinds(folder)
-    if kinds.get(MANIFEST, stat.S_IFREG) != stat.S_IFREG:
+    if kinds.get(MANIFEST, stat.S_IFREG) not in (stat.S_IFREG, stat.S_IFDIR):
         return [Problem(MANIFEST, _STRANGE)]
     try:
         manifest = read_manifest(folder)
@@ -216,7 +216,7 @@ def _check_decisions(folder: Path, manifest: Manifest) -> Iterator[Problem]:
 def _check_counts(manifest: Manifest, counts: Mapping[_Rule, int]) -> Iterator[Problem]:
     """Kept, left out and judged rows, as the manifest has them. Every row of the unit's table is judged."""
     selection = manifest.selection
-    expected = {None: manifest.counts["kept"]}
+    expected: dict[str | None, int] = {None: manifest.counts["kept"]}
     expected |= {f"{LEFT_OUT}{reason}": rows for reason, rows in manifest.counts["left_out"].items() if rows}
     found = {rule: rows for (step, rule), rows in counts.items() if step is None}
     for rule in sorted(expected.keys() | found.keys(), key=str):
