@@ -203,3 +203,23 @@ def test_columns_of_a_stage_that_left_the_recipe_are_used_no_more(folder: Path) 
         build(Recipe.from_mapping({**mapping, "stages": []}, allow_code=True), folder / "corpus", quiet=True)
     build(Recipe.from_mapping({"sources": mapping["sources"], "stages": []}, allow_code=True), corpus.path, quiet=True)
     assert "length" in corpus.columns("pairs") and "length" not in corpus.current_columns("pairs")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), MemoryError(), ImportError("libx")])
+def test_an_error_of_the_machine_marks_no_row(folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def broken(self: Length, batch: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Length, "__call__", broken)
+        with pytest.raises(TuwenError, match="tiny:Length"):
+            run(folder, Length())
+    assert run(folder, Length()).stage_rows == {"tiny:Length": 90}
+
+
+def test_an_error_about_data_is_the_row_s(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: Length, batch: object) -> None:
+        raise OSError("image file is truncated")
+
+    monkeypatch.setattr(Length, "__call__", broken)
+    assert run(folder, Length()).errors == {"tiny:Length": {"OSError": 90}}

@@ -225,9 +225,9 @@ class _StageRun:
             result = self.stage(batch, **extras)
         except TuwenError:
             raise  # not the row's fault: an extra is missing, a file cannot be read
-        except (MemoryError, ImportError) as error:
-            raise TuwenError(f"{name_of(self.stage)}: {type(error).__name__}: {error}") from error
         except Exception as error:
+            if _is_of_the_machine(error):  # would be a permanent mark on rows that are fine
+                raise TuwenError(f"{name_of(self.stage)}: {type(error).__name__}: {error}") from error
             if batch.num_rows > 1:
                 half = batch.num_rows // 2
                 halves = (slice(0, half), slice(half, batch.num_rows))
@@ -254,6 +254,14 @@ class _StageRun:
                 f"{name_of(self.stage)} returned {result.num_rows} rows of {result.schema.names} for {batch.num_rows} "
                 f"rows; it has to return the same rows with exactly {self.stage.writes.names}"
             )
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether an error speaks of this machine (memory, disk, files, a missing library) and not of a row.
+
+    Pillow and others raise OSError for bad data; those have no error number.
+    """
+    return isinstance(error, MemoryError | ImportError) or (isinstance(error, OSError) and error.errno is not None)
 
 
 def _followed_contents(task: Task, stage: Stage, bases: dict[str, set[str]]) -> dict[str, Any]:

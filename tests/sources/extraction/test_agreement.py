@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import urldefrag, urljoin
 
-import pytest
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 import tuwen
@@ -100,7 +99,6 @@ def rows_of(page: Page) -> list[Row]:
     return [row for row in rows if row[1] in ("alt", "caption")]
 
 
-@pytest.mark.skipif(not CRAWL.exists(), reason="the demo crawl is not in this checkout")
 def test_agrees_with_a_second_parser() -> None:
     num_rows = 0
     for url, body in pages():
