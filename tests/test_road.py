@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from warc_records import split_crawl
@@ -126,3 +127,19 @@ def test_the_demo_works_from_anywhere(tmp_path: Path) -> None:
             [sys.executable, "-c", "import sys; from tuwen.cli import main; sys.exit(main(sys.argv[1:]))", *words],
             cwd=tmp_path, capture_output=True, text=True,
         ).returncode == 0, command  # fmt: skip
+
+
+def test_a_hostile_crawl_goes_the_whole_road(hostile_warc: Any, hostile_folder: Path, tmp_path: Path) -> None:
+    sources = [{"warc": {"paths": hostile_warc.paths}}, {"html": {"folder": str(hostile_folder)}}]
+    words = ("build", RECIPE, "--corpus", tmp_path / "corpus", "--set", f"sources={json.dumps(sources)}")
+    built = json.loads(run(*words, "--json").stdout)
+    assert built["errors"] == {}  # stages know these images and texts: an error code of their own, not an exception
+    assert any("hostile-3" in location for location, _ in built["ingested"]["damaged"])
+    for selection, form in (("weak", "webdataset"), ("weak", "parquet"), ("interleaved", "documents")):
+        out = tmp_path / f"{selection}-{form}"
+        run("release", tmp_path / "corpus", "--selection", selection, "--to", out, "--format", form)
+        assert json.loads(run("verify", out, "--json").stdout) == []
+    run("export", tmp_path / "corpus", "--out", tmp_path / "out")
+    run("import", tmp_path / "out", "--corpus", tmp_path / "again")
+    funnels = [run("funnel", tmp_path / name, "--json").stdout for name in ("corpus", "again")]
+    assert funnels[0] == funnels[1]
