@@ -9,10 +9,3 @@ class TuwenError(Exception):
 
 class UsageError(TuwenError):
     """The request itself is wrong: a recipe, a rule, an option. The command line exits with 2."""
-
-
-class MissingExtra(TuwenError):
-    """An optional dependency is not installed; the message holds the exact command that installs it."""
-
-    def __init__(self, purpose: str, extra: str) -> None:
-        super().__init__(f"{purpose} needs an optional dependency: pip install 'tuwen[{extra}]'")

@@ -99,14 +99,10 @@ def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = Fa
     units = new_units(corpus, recipe.sources)
     steps: list[Step] = []
     if corpus is not None:
-        freshness, ahead = Freshness(corpus, order), dict[str, set[int]]()
-        for part in order.passes:
-            for stage in part.stages:
-                work = freshness.pending(stage, ahead)
-                ahead[name_of(stage)] = {item.fragment.id for item in work}
-                steps += _step(stage, work)
+        for stage, work in Freshness(corpus, order).work(order.stages_in_order()):
+            steps += _step(stage, work)
     listed = [PlannedUnit(new.source_name, new.unit.name, new.unit.location, new.unit.num_bytes) for new in units]
-    return Plan(listed, steps, [name_of(stage) for part in order.passes for stage in part.stages])
+    return Plan(listed, steps, [name_of(stage) for stage in order.stages_in_order()])
 
 
 def _title(part: Pass, pending: list[Stage]) -> str:
@@ -203,17 +199,17 @@ class _Runner:
 
     def run(self, part: Pass) -> None:
         """Run one pass: prepare states, run tasks, commit as they finish."""
-        freshness, ahead = Freshness(self.corpus, self.order), dict[str, set[int]]()
+        freshness = Freshness(self.corpus, self.order)
         work: dict[int, list[Work]] = {}
-        for stage in part.stages:
-            for item in freshness.pending(stage, ahead):
-                ahead.setdefault(name_of(stage), set()).add(item.fragment.id)
+        for _, items in freshness.work(part.stages):
+            for item in items:
                 work.setdefault(item.fragment.id, []).append(item)
         for stage in part.stages:  # of an empty table too: others may follow keys into it
             declare_columns(self.corpus, part.table, name_of(stage), written_schema(stage))
         if not work:
             return
-        pending = [stage for stage in part.stages if name_of(stage) in ahead]
+        busy = {name_of(item.stage) for items in work.values() for item in items}
+        pending = [stage for stage in part.stages if name_of(stage) in busy]
         states: dict[str, Path] = {}
         for stage in pending:
             if kind_of(stage) != "local":

@@ -1,8 +1,8 @@
 """Giving freed memory back to the system.
 
 Arrow's default pool and glibc's per-thread arenas keep what other threads free: while Lance writes what Python read,
-the driver's memory grew with the rows (122k → 969k pairs in one unit: 348 → 633 MB). With Arrow on malloc, two arenas
-and eager trimming the same run went from 300 to 329 MB, at no measurable cost in CPU.
+the driver's memory grew with the rows (one unit of 122k pairs: 348 MB, of 969k: 633 MB). With Arrow on malloc, two
+arenas and eager trimming, the larger one took 329 MB. `benchmarks/build.py` measures the whole build.
 """
 
 from __future__ import annotations

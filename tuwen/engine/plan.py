@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,10 @@ from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES
 from tuwen.engine.state import fitted_digest
 from tuwen.errors import UsageError
-from tuwen.parts import load_class, name_of, names_in, parameters_of
-from tuwen.stages import Stage, error_column, kind_of, option
+from tuwen.parts import name_of, parameters_of
+from tuwen.stages import Stage, error_column, kind_of, option, stage_that_writes
 
 FOLLOWS = {"image": ("images", "image_id"), "document": ("documents", "document_id")}
-VIRTUAL = frozenset({"pixels"})
 BYTES_OF_TEXT = 16  # a guess at what a short string costs on disk, for the estimate that --dry-run prints
 
 
@@ -88,6 +87,10 @@ class Order:
         order.passes = [Pass(table, grouped) for (_, table), grouped in sorted(groups.items(), key=lambda g: g[0])]
         return order
 
+    def stages_in_order(self) -> list[Stage]:
+        """All stages, writers before their readers."""
+        return [stage for part in self.passes for stage in part.stages]
+
     def inputs(self, stage: Stage) -> list[tuple[str, str]]:
         """(table, column) of everything the stage reads, in its calls and in `prepare`."""
         return [*columns_read(stage), *surveyed(stage)]
@@ -157,15 +160,6 @@ def surveyed(stage: Stage) -> list[tuple[str, str]]:
     return [(table, column) for table, _, column in (name.partition(".") for name in option(stage, "surveys", ()))]
 
 
-def stage_that_writes(table: str, column: str) -> str | None:
-    """Name of the shipped stage that writes a column, to say in an error what is missing."""
-    for name in names_in("tuwen.stages"):
-        cls: Any = load_class("tuwen.stages", name)
-        if cls.table == table and column in cls.writes.names:
-            return name
-    return None
-
-
 def written_schema(stage: Stage) -> pa.Schema:
     """The columns of a stage's file: what it writes and its error column."""
     return stage.writes.append(pa.field(error_column(stage), pa.string()))
@@ -202,6 +196,14 @@ class Freshness:
             record["fitted"] = fitted_digest(self._corpus, stage)
         return record
 
+    def work(self, stages: Iterable[Stage]) -> Iterator[tuple[Stage, list[Work]]]:
+        """For each stage, in an order that writers lead, the fragments on which it has to run."""
+        ahead: dict[str, set[int]] = {}
+        for stage in stages:
+            work = self.pending(stage, ahead)
+            ahead[name_of(stage)] = {item.fragment.id for item in work}
+            yield stage, work
+
     def pending(self, stage: Stage, ahead: Mapping[str, set[int]]) -> list[Work]:
         """Fragments on which the stage has to run, given those on which stages before it will run (`ahead`)."""
         everywhere, here = self._upstream(stage, ahead)
@@ -234,19 +236,6 @@ class Freshness:
         """Content of the fragment's own columns that the stage reads."""
         return {name: fragment.content(name) for table, name in columns_read(stage) if table == stage.table}
 
-    def followed(self, stage: Stage, bases: Mapping[str, Sequence[str]]) -> dict[str, list[list[str | None]]]:
-        """Content of followed columns in the fragments, given by digest of their keys, that the rows lead to."""
-        found: dict[str, list[list[str | None]]] = {}
-        for read in (Read.parse(stage, name) for name in stage.reads):
-            if read.key is None:
-                continue
-            fragments = {fragment.base_content: fragment for fragment in self.state(read.table).fragments}
-            found[read.name] = [
-                [base, fragments[base].content(read.column) if base in fragments else "gone"]
-                for base in sorted(bases.get(read.table, ()))
-            ]
-        return found
-
     def _staleness(
         self, stage: Stage, fragment: FragmentState, origin: Origin | None, identity: dict[str, Any]
     ) -> str | None:
@@ -260,10 +249,26 @@ class Freshness:
                 Read.parse(stage, name).table: [base for base, _ in entries]
                 for name, entries in old.get("followed", {}).items()
             }
-            record["followed"] = self.followed(stage, bases)
+            record["followed"] = followed_contents(stage, bases, self.state)
         if freshness_of(record) == origin.freshness:
             return None
         return difference(old or read_record(self._corpus, stage.table, origin.file), record)
+
+
+def followed_contents(
+    stage: Stage, bases: Mapping[str, Collection[str]], state: Callable[[str], TableState]
+) -> dict[str, list[list[str | None]]]:
+    """Content of followed columns in the fragments, given by digest of their keys, that rows lead to."""
+    found: dict[str, list[list[str | None]]] = {}
+    for read in (Read.parse(stage, name) for name in stage.reads):
+        if read.key is None:
+            continue
+        fragments = {fragment.base_content: fragment for fragment in state(read.table).fragments}
+        found[read.name] = [
+            [base, fragments[base].content(read.column) if base in fragments else "gone"]
+            for base in sorted(bases.get(read.table, ()))
+        ]
+    return found
 
 
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:

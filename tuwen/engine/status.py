@@ -10,7 +10,7 @@ from tuwen.corpus.corpus import FORMAT, Corpus
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.versions import version_numbers
 from tuwen.engine.ingest import outdated_units
-from tuwen.engine.plan import Freshness, Order, Work
+from tuwen.engine.plan import Freshness, Order
 from tuwen.engine.recipe import Recipe
 from tuwen.parts import name_of
 from tuwen.stages import error_column
@@ -45,23 +45,19 @@ def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
 
 def _stages(corpus: Corpus, recipe: Recipe, tables: dict[str, Any]) -> list[dict[str, Any]]:
     order = Order.of(recipe.stages)
-    freshness, ahead = Freshness(corpus, order), dict[str, set[int]]()
     found = []
-    for part in order.passes:
-        for stage in part.stages:
-            work: list[Work] = freshness.pending(stage, ahead)
-            ahead[name_of(stage)] = {item.fragment.id for item in work}
-            total = tables[stage.table]["num_rows"]
-            found.append(
-                {
-                    "stage": name_of(stage),
-                    "table": stage.table,
-                    "num_rows": total,
-                    "num_fresh": total - sum(item.fragment.num_rows for item in work),
-                    "reasons": sorted({item.reason for item in work}),
-                    "errors": _errors(corpus, stage.table, error_column(stage)),
-                }
-            )
+    for stage, work in Freshness(corpus, order).work(order.stages_in_order()):
+        total = tables[stage.table]["num_rows"]
+        found.append(
+            {
+                "stage": name_of(stage),
+                "table": stage.table,
+                "num_rows": total,
+                "num_fresh": total - sum(item.fragment.num_rows for item in work),
+                "reasons": sorted({item.reason for item in work}),
+                "errors": _errors(corpus, stage.table, error_column(stage)),
+            }
+        )
     return found
 
 

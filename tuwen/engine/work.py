@@ -16,7 +16,7 @@ from tuwen.corpus.columns import ColumnFile, ColumnWriter, TableState
 from tuwen.corpus.corpus import Corpus, scan_dataset
 from tuwen.corpus.keys import KeyIndex
 from tuwen.corpus.tables import TABLES
-from tuwen.engine.plan import Read, columns_read, written_schema
+from tuwen.engine.plan import Read, columns_read, followed_contents, written_schema
 from tuwen.engine.state import read_state
 from tuwen.errors import TuwenError
 from tuwen.parts import name_of
@@ -189,7 +189,7 @@ class _StageRun:
 
     def __init__(self, corpus: Corpus, part: StageTask, outcome: Outcome) -> None:
         self.stage: Any = part.stage
-        self._part, self._outcome = part, outcome
+        self._corpus, self._part, self._outcome = corpus, part, outcome
         self._state = read_state(part.state) if part.state else None
         self._schema = written_schema(part.stage)
         self._bases: dict[str, set[str]] = {}
@@ -212,7 +212,7 @@ class _StageRun:
         """Close the file with its full record; `contents` collects what this task wrote, column by column."""
         record = {**self._part.record}
         record["reads"] = {**record["reads"], **{name: contents[name] for name in record["reads"] if name in contents}}
-        followed = _followed_contents(task, self.stage, self._bases)
+        followed = followed_contents(self.stage, self._bases, lambda table: TableState.read(self._corpus, table))
         if followed:
             record["followed"] = followed
         contents.update(dict.fromkeys(self._schema.names, self.writer.content()))
@@ -224,7 +224,7 @@ class _StageRun:
         try:
             result = self.stage(batch, **extras)
         except TuwenError:
-            raise  # not the row's fault: an extra is missing, a file cannot be read
+            raise  # not the row's fault: says what is wrong and what to do
         except Exception as error:
             if _is_of_the_machine(error):  # would be a permanent mark on rows that are fine
                 raise TuwenError(f"{name_of(self.stage)}: {type(error).__name__}: {error}") from error
@@ -262,19 +262,6 @@ def _is_of_the_machine(error: Exception) -> bool:
     Pillow and others raise OSError for bad data; those have no error number.
     """
     return isinstance(error, MemoryError | ImportError) or (isinstance(error, OSError) and error.errno is not None)
-
-
-def _followed_contents(task: Task, stage: Stage, bases: dict[str, set[str]]) -> dict[str, Any]:
-    reads = [read for read in (Read.parse(stage, name) for name in stage.reads) if read.key is not None]
-    if not reads:
-        return {}
-    corpus = Corpus.open(task.corpus)
-    states = {table: TableState.read(corpus, table) for table in {read.table for read in reads}}
-    found: dict[str, Any] = {}
-    for read in reads:
-        fragments = {fragment.base_content: fragment for fragment in states[read.table].fragments}
-        found[read.name] = [[base, fragments[base].content(read.column)] for base in sorted(bases.get(read.table, ()))]
-    return found
 
 
 def _part(batch: pa.RecordBatch, extras: dict[str, Any], rows: slice) -> tuple[pa.RecordBatch, dict[str, Any]]:

@@ -12,15 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from tuwen import parts
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import UsageError
 from tuwen.selections.selection import NUM_KEPT_IMAGES, UNITS, Selection
 from tuwen.selections.steps import ID, WITHIN
 from tuwen.selections.takedowns import Takedowns
 from tuwen.selections.tree import literal, quoted
+from tuwen.stages import stage_that_writes
 
 if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
@@ -203,11 +201,8 @@ class _Query:
 
 
 def _unknown(table: str, name: str, column: str, known: Collection[str]) -> str:
-    for stage in parts.names_in("tuwen.stages"):
-        cls = parts.load_class("tuwen.stages", stage)
-        writes = getattr(cls, "writes", None)
-        if getattr(cls, "table", None) == table and isinstance(writes, pa.Schema) and column in writes.names:
-            return f"no column {name!r} yet; add the stage {stage} to the recipe and run tuwen build"
+    if stage := stage_that_writes(table, column):
+        return f"no column {name!r} yet; add the stage {stage} to the recipe and run tuwen build"
     close = difflib.get_close_matches(column, list(known), n=1)
     prefix = name[: len(name) - len(column)]
     return f"{table} have no column {column!r}; " + (

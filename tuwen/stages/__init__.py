@@ -39,7 +39,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
-from tuwen.parts import name_of
+from tuwen.parts import load_class, name_of, names_in
 
 
 @runtime_checkable
@@ -56,6 +56,15 @@ class Stage(Protocol):
 def error_column(stage: Stage) -> str:
     """Name of the column that holds the error of the rows that this stage failed on; null elsewhere."""
     return f"{name_of(stage).replace('.', '_').replace(':', '_')}_error"
+
+
+def stage_that_writes(table: str, column: str) -> str | None:
+    """Name of the shipped stage that writes a column, to say in an error what is missing."""
+    for name in names_in(__name__):
+        cls: Any = load_class(__name__, name)
+        if cls.table == table and column in cls.writes.names:
+            return name
+    return None
 
 
 def kind_of(stage: Stage) -> str:
