@@ -100,7 +100,7 @@ def test_page_evidence_reaches_the_document(hostile_warc: Any) -> None:
     assert charsets == {"gb18030": "gb18030", "big5": "big5", "windows-1251": "windows-1251"}
     assert any("noimageai" in item["value"] for item in documents["/noai.html"]["rights"])
     fetch = next(row for row in rows["fetches"] if row["url"] == f"{HOST}/noai.html")
-    assert fetch["x_robots_tag"] == "noai, noimageai"
+    assert {"kind": "x_robots_tag", "value": "noai, noimageai"} in fetch["rights"]
     pairs = {(row["document_id"], row["image_ref"]) for row in rows["pairs"] if row["text"] == "deep inside"}
     assert pairs == {(documents["/nested.html"]["document_id"], f"{HOST}/photo.jpg")}
 

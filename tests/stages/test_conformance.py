@@ -86,8 +86,11 @@ def base_tables() -> dict[str, pa.Table]:
     documents, pairs, fetches = [], [], []
     for number, (url, image) in enumerate(zip(urls, images, strict=True)):
         fetch = {"fetch_id": digest(url), "url": url, "captured_at": NOW, "image_id": image["image_id"]}
-        fetches.append({**fetch, "x_robots_tag": "noai" if number == 1 else None})
-    fetches.append({"fetch_id": "r", "url": "http://a.test/old", "captured_at": NOW, "redirect_url": urls[0]})
+        rights = [{"kind": "x_robots_tag", "value": "noai"}] if number == 1 else None
+        fetches.append({**fetch, "rights": rights})
+    fetches.append(
+        {"fetch_id": "r", "url": "http://a.test/old", "captured_at": NOW, "redirect_url": urls[0], "error": "redirect"}
+    )
     fetches.append({"fetch_id": "e", "url": "http://a.test/gone", "captured_at": NOW, "error": "http_404"})
     refs = [*urls, "http://a.test/old", "http://a.test/gone", "http://a.test/never", None]
     refs.append(f"data:sha256,{images[1]['image_id']}")

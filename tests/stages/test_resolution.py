@@ -130,12 +130,22 @@ def test_redirects_are_followed() -> None:
     assert outcome([*chain[:2], failed("http_410", url="http://c.test/")]) == (None, "http_410")
 
 
-def test_the_robots_tag_is_that_of_the_last_response() -> None:
+def test_the_rights_are_those_of_the_last_response() -> None:
+    noai = [{"kind": "x_robots_tag", "value": "noai"}]
     fetches = [
-        {**redirect("http://b.test/"), "x_robots_tag": "all"},
-        image("B", url="http://b.test/", x_robots_tag="noai"),
+        {**redirect("http://b.test/"), "rights": [{"kind": "x_robots_tag", "value": "all"}]},
+        image("B", url="http://b.test/", rights=noai),
     ]
-    assert resolved(fetches)["image_x_robots_tag"] == "noai"
+    assert resolved(fetches)["image_rights"] == noai
+
+
+def test_errors_of_the_fetcher_stand_although_it_says_where_redirects_led() -> None:
+    fetches = [
+        {"url": URL, "captured_at": NOON, "error": "hash_mismatch", "redirect_url": "http://b.test/"},
+        image("B", url="http://b.test/"),
+    ]
+    assert outcome(fetches) == (None, "hash_mismatch")
+    assert outcome([{**redirect("http://b.test/"), "error": "truncated_body"}]) == (None, "truncated_body")
 
 
 def test_each_redirect_leads_to_the_target_of_its_time() -> None:

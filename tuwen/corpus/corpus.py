@@ -23,7 +23,7 @@ from tuwen.errors import TuwenError, UsageError
 if TYPE_CHECKING:
     import duckdb
 
-FORMAT = 1
+FORMAT = 2
 STORAGE_VERSION: Final = "2.2"
 STAGE_KEY = b"tuwen:stage"
 DEFAULT_MEMORY = "2GB"

@@ -40,6 +40,7 @@ DOCUMENTS = pa.schema(
         pa.field("license", pa.string()),  # first licence URL or name found
         pa.field("rights", pa.list_(EVIDENCE)),  # all rights evidence, as found
         pa.field("nodes", pa.list_(NODE)),  # in reading order
+        pa.field("given", pa.string()),  # JSON object: what a data set said besides; null for pages
         *_SOURCE,
     ]
 )
@@ -53,14 +54,16 @@ IMAGES = pa.schema(
 PAIRS = pa.schema(
     [
         pa.field("pair_id", pa.string()),  # digest(document_id, position, text_source, image_ref, text)
-        pa.field("document_id", pa.string()),
-        pa.field("image_ref", pa.string()),
-        pa.field("position", pa.int32()),  # index of the image in the document's nodes
+        pa.field("document_id", pa.string()),  # null: a row of a list, whose page nobody has read
+        pa.field("image_ref", pa.string()),  # URL, or `data:sha256,ID` for embedded bytes
+        pa.field("position", pa.int32()),  # index of the image in the document's nodes; null without a document
         pa.field("text", pa.string()),
-        pa.field("text_source", pa.string()),  # alt caption title aria_label link heading before after page_title
+        pa.field("text_source", pa.string()),  # alt caption title aria_label link heading before after page_title given
         pa.field("text_position", pa.int32()),  # index of the node that holds the text; null for attributes
         pa.field("region", pa.string()),  # region of the image, as in nodes
         pa.field("derived_from", pa.list_(pa.string())),  # pair ids that a rewritten text came from; null: original
+        pa.field("expected_hash", pa.string()),  # `sha256:HEX` (32 digits or more) or `md5:HEX` of the image's bytes
+        pa.field("given", pa.string()),  # JSON object: what a list or data set said besides; null: nothing
         *_SOURCE,
     ]
 )
@@ -72,9 +75,11 @@ FETCHES = pa.schema(
         pa.field("status", pa.int16()),  # HTTP status; null where there was none
         pa.field("error", pa.string()),  # null: fine. http_404, redirect, not_an_image, truncated_body, …
         pa.field("content_type", pa.string()),  # as served
-        pa.field("x_robots_tag", pa.string()),
-        pa.field("redirect_url", pa.string()),  # absolute; where a redirect or a revisit record points
+        pa.field("rights", pa.list_(EVIDENCE)),  # of headers and site files, as found; null: nothing was checked
+        pa.field("redirect_url", pa.string()),  # absolute; where a redirect or a revisit record points, or it ended
         pa.field("num_bytes", pa.int64()),  # of the decoded body
+        pa.field("sha256", pa.string()),  # of the decoded body as it came, 64 hexadecimal digits; null: there was none
+        pa.field("elapsed_ms", pa.float32()),  # from the first request to the last byte; null in archives
         pa.field("image_id", pa.string()),  # null unless the body is an image
         *_SOURCE,
     ]

@@ -44,15 +44,14 @@ class UnitAppender:
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
         recover(corpus)
-        self._known = {
-            name: KeySet(scan_dataset(corpus.dataset(name), [TABLES[name].key]))
-            for name in ("images", "documents", "fetches")
-        }
+        self._known = {name: self._keys(name) for name in ("images", "documents", "fetches")}
 
-    def append(self, unit: SealedUnit, rows: Mapping[str, Path]) -> dict[str, int]:
+    def append(self, unit: SealedUnit, rows: Mapping[str, Path], *, whole_documents: bool = True) -> dict[str, int]:
         """Append a unit from one Arrow IPC file per table (base columns without source and source_unit).
 
-        Rows whose key is in the corpus already are left out, pairs with their document. Returns rows added per table.
+        Rows whose key is in the corpus already are left out. Where a unit brings `whole_documents`, pairs stay or go
+        with their document, which saves knowing every pair of the corpus; else, and without a document, by their own
+        key. Returns rows added per table.
         """
         corpus = self._corpus
         write_json(
@@ -63,7 +62,7 @@ class UnitAppender:
         new = {
             "images": lambda batch: self._known["images"].add_new(batch["image_id"]),
             "fetches": lambda batch: self._known["fetches"].add_new(batch["fetch_id"]),
-            "pairs": _pairs_of(new_documents),
+            "pairs": self._new_pairs(new_documents, whole_documents),
             "documents": _first_of(new_documents),
         }
         counts = {}
@@ -73,6 +72,27 @@ class UnitAppender:
         self._seal(unit, counts)
         _journal(corpus.path).unlink()
         return counts
+
+    def _keys(self, table: str) -> KeySet:
+        return KeySet(scan_dataset(self._corpus.dataset(table), [TABLES[table].key]))
+
+    def _new_pairs(self, documents: pa.Array, whole_documents: bool) -> Any:
+        seen = KeySet()  # of this unit
+
+        def mask(batch: pa.RecordBatch) -> pa.Array:
+            if whole_documents and not batch["document_id"].null_count:
+                if "pairs" in self._known:  # asked for by an earlier unit: must stay complete
+                    self._known["pairs"].add_new(batch["pair_id"])
+                return pc.and_(pc.is_in(batch["document_id"], documents), seen.add_new(batch["pair_id"]))
+            if "pairs" not in self._known:
+                self._known["pairs"] = self._keys("pairs")
+            new = self._known["pairs"].add_new(batch["pair_id"])
+            if not whole_documents:
+                return new
+            listed = pc.is_null(batch["document_id"])
+            return pc.and_(new, pc.or_(listed, pc.is_in(batch["document_id"], documents)))
+
+        return mask
 
     def _seal(self, unit: SealedUnit, counts: dict[str, int]) -> None:
         row = {
@@ -167,15 +187,6 @@ def _new_keys(rows: Mapping[str, Path], table: str, known: KeySet) -> pa.Array:
     key = TABLES[table].key
     pieces = [batch[key].filter(known.add_new(batch[key])) for batch in _read(rows.get(table))]
     return pa.concat_arrays([pa.array([], pa.string()), *pieces])
-
-
-def _pairs_of(documents: pa.Array) -> Any:
-    seen = KeySet()
-
-    def mask(batch: pa.RecordBatch) -> pa.Array:
-        return pc.and_(pc.is_in(batch["document_id"], documents), seen.add_new(batch["pair_id"]))
-
-    return mask
 
 
 def _first_of(documents: pa.Array) -> Any:

@@ -116,7 +116,8 @@ def _append(appender: UnitAppender, spooled: _Spooled) -> dict[str, int]:
         report.error,
         "; ".join(report.messages) or None,
     )
-    counts = appender.append(sealed, {path.stem: path for path in spooled.folder.glob("*.arrow")})
+    rows = {path.stem: path for path in spooled.folder.glob("*.arrow")}
+    counts = appender.append(sealed, rows, whole_documents=getattr(new.source, "whole_documents", True))
     shutil.rmtree(spooled.folder)
     return counts
 

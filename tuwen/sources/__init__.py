@@ -44,7 +44,8 @@ class Report:
 class Source(Protocol):
     """One way in. `version` is raised when the rows made from the same bytes change.
 
-    `places` (optional) names the parameters that say where to read; all others say how, and are kept with each unit.
+    Optional: `places` names the parameters that say where to read; all others say how, and are kept with each unit.
+    `whole_documents = False`: the pairs of one document are spread over units (a shuffled data set).
     """
 
     version: ClassVar[int]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
 
-from tuwen.corpus.tables import digest, source_schema
+from tuwen.corpus.tables import ID_CHARACTERS, digest, source_schema
 from tuwen.sources import Report
 from tuwen.sources.extraction.page import extract
+from tuwen.sources.extraction.rights import header_evidence
 from tuwen.sources.extraction.rows import DocumentRows
 from tuwen.sources.http import charset_of, media_type
 from tuwen.sources.sniffing import image_format, looks_binary, looks_like_html, looks_like_svg
@@ -54,7 +56,8 @@ class CaptureRows:
 
     def add(self, capture: Capture) -> None:
         """Add the rows of one capture, unless it is an exact repetition: same URL, time, outcome and bytes."""
-        payload = digest(capture.body)
+        sha256 = hashlib.sha256(capture.body).hexdigest()
+        payload = sha256[:ID_CHARACTERS]
         kind, error = ("other", capture.error) if capture.error else self._judge(capture)
         fetch_id = _fetch_id(capture, error, payload)
         if fetch_id in self._seen:
@@ -74,9 +77,11 @@ class CaptureRows:
                 "status": capture.status,
                 "error": error,
                 "content_type": capture.headers.get("content-type"),
-                "x_robots_tag": capture.headers.get("x-robots-tag"),
+                "rights": _evidence(capture.headers) if capture.status is not None else None,
                 "redirect_url": capture.redirect_url,
                 "num_bytes": None if error == "too_large" else len(capture.body),
+                "sha256": sha256 if capture.body else None,
+                "elapsed_ms": None,
                 "image_id": image_id,
             }
         )
@@ -130,6 +135,10 @@ class CaptureRows:
                 self._add_image(data, digest(data))
         self._documents.add(page, url=capture.url, captured_at=capture.captured_at, payload=payload)
         return True
+
+
+def _evidence(headers: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"kind": kind, "value": value} for kind, value in header_evidence(headers)]
 
 
 def _fetch_id(capture: Capture, error: str | None, payload: str) -> str:

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
 
 SURVEYS = tuple(
-    f"fetches.{column}"
-    for column in ("fetch_id", "url", "captured_at", "error", "x_robots_tag", "redirect_url", "image_id")
+    f"fetches.{column}" for column in ("fetch_id", "url", "captured_at", "error", "rights", "redirect_url", "image_id")
 )
 EMBEDDED = "data:sha256,"
 MAX_REDIRECTS = 10  # as many as RFC-minded crawlers follow; a loop ends here too
 NOT_FETCHED = "not_fetched"
+# What an archive says of an answer that only points elsewhere. The fetcher follows redirects itself: its errors stand,
+# although it also tells where they led.
+_PASSED_ON = "'redirect', 'revisit', 'truncated_body', 'damaged_body'"
 
 # 1. `ranked`: 0 an image, 1 an image with something wrong about its transfer, 2 a redirect, 3 an error.
 # 2. `hop`: each redirecting attempt leads to the best attempt at its target, then the nearest in time.
@@ -39,10 +41,10 @@ NOT_FETCHED = "not_fetched"
 # 4. Of one URL only the attempts of the best rank stay, each moment once, in the order in which they are preferred.
 _ATTEMPTS = f"""
 with recursive ranked as (
-    select fetch_id, url, epoch_us(captured_at) as at_us, image_id, error, x_robots_tag, redirect_url,
+    select fetch_id, url, epoch_us(captured_at) as at_us, image_id, error, rights, redirect_url,
         case
             when image_id is not null then case when error is null then 0 else 1 end
-            when redirect_url is not null then 2
+            when redirect_url is not null and error in ({_PASSED_ON}) then 2
             else 3
         end as rank
     from fetches
@@ -72,9 +74,10 @@ ends as (
 ended as (
     select start.url, start.at_us,
         if(start.rank = 2, final.image_id, start.image_id) as image_id,
-        if(start.rank = 2, final.x_robots_tag, start.x_robots_tag) as x_robots_tag,
+        if(start.rank = 2, final.rights, start.rights) as rights,
         case
-            when start.rank = 2 and final.fetch_id is null then '{NOT_FETCHED}'
+            when start.rank = 2 and final.fetch_id is null
+                then if(start.error in ('redirect', 'revisit'), '{NOT_FETCHED}', start.error)
             when start.rank = 2 and final.rank = 2 then 'too_many_redirects'
             else coalesce(if(start.rank = 2, final.error, start.error), 'not_an_image')
         end as error,
@@ -84,24 +87,24 @@ ended as (
         left join ranked final on final.fetch_id = ends.next_id
 ),
 best as (
-    select url, at_us, image_id, if(image_id is null, error, null) as error, x_robots_tag
+    select url, at_us, image_id, if(image_id is null, error, null) as error, rights
     from ended
     qualify least(rank, 2) = min(least(rank, 2)) over (partition by url)
 )
 select distinct on (key, at_us)
-    md5_number_lower(url) as key, at_us, image_id, error, x_robots_tag
+    md5_number_lower(url) as key, at_us, image_id, error, rights
 from best
-order by key, at_us nulls last, image_id, error, x_robots_tag
+order by key, at_us nulls last, image_id, error, rights
 """
 
 
 def attempts(corpus: Corpus) -> pa.RecordBatchReader:
-    """The state: key of the URL, at_us, image_id, error, x_robots_tag; one row per attempt that may be chosen."""
+    """The state: key of the URL, at_us, image_id, error, rights; one row per attempt that may be chosen."""
     return corpus.sql(_ATTEMPTS, {"fetches": [name.partition(".")[2] for name in SURVEYS]})
 
 
 def resolve(state: pa.Table, refs: pa.Array, captured_at: pa.Array, same_capture_h: float) -> pa.Table:
-    """`image_id`, `error` and `x_robots_tag` for each reference on a page captured then; all null for a null one."""
+    """`image_id`, `error` and `rights` for each reference on a page captured then; all null for a null one."""
     positions, found = find(state, refs)
     captured_us = captured_at.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
     distance = np.abs(_numbers(found["at_us"].combine_chunks()) - _numbers(captured_us)[positions])
@@ -110,14 +113,14 @@ def resolve(state: pa.Table, refs: pa.Array, captured_at: pa.Array, same_capture
     _, first = np.unique(positions[order], return_index=True)
     places = np.full(len(refs), -1, dtype=np.int64)
     places[positions[order[first]]] = order[first]
-    chosen = found.select(["image_id", "error", "x_robots_tag"]).take(pa.array(places, mask=places < 0))
+    chosen = found.select(["image_id", "error", "rights"]).take(pa.array(places, mask=places < 0))
 
     embedded = pc.fill_null(pc.starts_with(refs, EMBEDDED), False)
     unknown = pa.array(places < 0)
     image_id = pc.if_else(embedded, pc.utf8_slice_codeunits(refs, len(EMBEDDED)), chosen["image_id"])
     missing = pc.and_(pc.and_(unknown, pc.is_valid(refs)), pc.invert(embedded))
     error = pc.if_else(missing, NOT_FETCHED, chosen["error"])
-    return pa.table({"image_id": image_id, "error": error, "x_robots_tag": chosen["x_robots_tag"]})
+    return pa.table({"image_id": image_id, "error": error, "rights": chosen["rights"]})
 
 
 def _numbers(values: pa.Array) -> NDArray[np.float64]:

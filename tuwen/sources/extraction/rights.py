@@ -69,11 +69,15 @@ _JSON_KINDS = {
 }
 
 
+def header_evidence(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Reservations that a response states: (kind, value), as served. Header names are in lower case."""
+    return [(kind, clean) for name, kind in _HEADERS.items() if (clean := _clean(headers.get(name) or ""))]
+
+
 def read_headers(page: Page, headers: Mapping[str, str]) -> None:
     """HTTP headers, with lower-case names."""
-    for name, kind in _HEADERS.items():
-        if value := headers.get(name):
-            _add(page, kind, value)
+    for kind, value in header_evidence(headers):
+        _add(page, kind, value)
     for match in _LINK_LICENSE.finditer((headers.get("link") or "")[:_LONGEST_JSON]):
         _add(page, "link_header_license", match[1])
 
@@ -154,6 +158,10 @@ def _json_texts(value: object) -> list[str]:
 
 
 def _add(page: Page, kind: str, value: str) -> None:
-    value = " ".join(value[:_LONGEST_VALUE].encode("utf-8", "replace").decode().split())
+    value = _clean(value)
     if value and len(page.rights) < _MOST_ENTRIES and (kind, value) not in page.rights:
         page.rights.append((kind, value))
+
+
+def _clean(value: str) -> str:
+    return " ".join(value[:_LONGEST_VALUE].encode("utf-8", "replace").decode().split())

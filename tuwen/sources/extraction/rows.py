@@ -16,6 +16,8 @@ _PAIRS = source_schema("pairs")
 _ID_BYTES = ID_CHARACTERS // 2
 _ROW_BYTES = 64  # what a node or pair takes beside its text
 
+_NOT_OF_PAGES = ("derived_from", "expected_hash", "given")
+
 
 class DocumentRows:
     """Collects pages until `flush` hands them over as rows, without the columns that the engine adds."""
@@ -26,7 +28,7 @@ class DocumentRows:
     def _clear(self) -> None:
         self.num_bytes = 0
         """Rough size of what was collected; callers flush at about 8 MB."""
-        self._documents: dict[str, list[object]] = {name: [] for name in _DOCUMENTS.names[:-2]}
+        self._documents: dict[str, list[object]] = {name: [] for name in _DOCUMENTS.names[:-3]}
         self._rights: list[tuple[str, str]] = []
         self._rights_ends = [0]
         self._nodes = Nodes()
@@ -86,7 +88,7 @@ class DocumentRows:
             "text_source": pairs.text_source,
             "text_position": pairs.text_position,
             "region": pairs.region,
-            "derived_from": pa.nulls(len(pairs), _PAIRS.field("derived_from").type),
+            **{name: pa.nulls(len(pairs), _PAIRS.field(name).type) for name in _NOT_OF_PAGES},
         }
         return _batch(columns, _PAIRS)
 
@@ -104,6 +106,7 @@ class DocumentRows:
                 **self._documents,
                 "rights": _lists(rights, self._rights_ends),
                 "nodes": _lists(pa.StructArray.from_arrays(list(columns.values()), fields=list(NODE)), self._node_ends),
+                "given": pa.nulls(len(self._rights_ends) - 1, pa.string()),
             },
             _DOCUMENTS,
         )

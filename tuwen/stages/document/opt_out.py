@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tuwen.stages.robots import Directives, parse
-
-Evidence = list[tuple[str, str]]
-ROBOTS = frozenset({"meta_robots", "x_robots_tag"})
-_NO_TRAINING = re.compile(r"\btrain-(?:gen)?ai\s*=\s*n\b")
-_TRAINING = re.compile(r"\btrain-(?:gen)?ai\s*=")
+from tuwen.stages.reservations import Reserved
 
 
 @dataclass(frozen=True)
@@ -43,23 +37,6 @@ class OptOut:
     )
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        rows = [_reservations(_evidence(found)) for found in batch["rights"].to_pylist()]
-        return pa.RecordBatch.from_pylist(rows, schema=self.writes)
-
-
-def _evidence(found: list[dict[str, str | None] | None] | None) -> Evidence:
-    return [((entry["kind"] or ""), (entry["value"] or "").lower()) for entry in found or [] if entry]
-
-
-def _reservations(evidence: Evidence) -> dict[str, object]:
-    robots = Directives.union(parse(value) for kind, value in evidence if kind in ROBOTS)
-    tdm = [value.strip() == "1" for kind, value in evidence if kind == "tdm_reservation"]
-    usage = [value for kind, value in evidence if kind == "content_usage" and _TRAINING.search(value)]
-    return {
-        "noindex": robots and robots.noindex,
-        "noai": robots and robots.noai,
-        "noimageai": robots and robots.noimageai,
-        "refused_agents": robots and sorted(robots.refused_agents),
-        "tdm_reserved": any(tdm) if tdm else None,
-        "train_ai_refused": any(map(_NO_TRAINING.search, usage)) if usage else None,
-    }
+        found = [Reserved.of(rights) for rights in batch["rights"].to_pylist()]
+        columns = [pa.array([getattr(one, part.name) for one in found], part.type) for part in self.writes]
+        return pa.RecordBatch.from_arrays(columns, schema=self.writes)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from tuwen.corpus.tables import EVIDENCE
 from tuwen.stages.resolution import SURVEYS, attempts, resolve
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ class Resolve:
 
     The fetch nearest to the page's capture if within `same_capture_h` hours, else the earliest that gave an image;
     redirects and revisits followed. `fetch_error` is null when found, else `not_fetched`, `too_many_redirects`, or
-    the error of the attempt (`http_404`, `not_an_image`, …). `image_x_robots_tag` is the header that the image came
-    with: rights evidence, null when there was none. The rule stands in `tuwen.stages.resolution`; redirects are
+    the error of the attempt (`http_404`, `not_an_image`, …). `image_rights` is what the image's server
+    said about its use, null where nobody looked. The rule stands in `tuwen.stages.resolution`; redirects are
     followed as in RFC 9110, section 15.4. https://www.rfc-editor.org/rfc/rfc9110#section-15.4
     """
 
@@ -30,7 +31,7 @@ class Resolve:
     kind = "corpus"
     reads = ("image_ref", "document.captured_at")
     surveys = SURVEYS
-    writes = pa.schema([("image_id", pa.string()), ("fetch_error", pa.string()), ("image_x_robots_tag", pa.string())])
+    writes = pa.schema([("image_id", pa.string()), ("fetch_error", pa.string()), ("image_rights", pa.list_(EVIDENCE))])
 
     def prepare(self, corpus: Corpus) -> pa.RecordBatchReader:
         return attempts(corpus)

@@ -1,0 +1,110 @@
+"""How to fetch: the section `fetch` of a recipe."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Literal
+
+from tuwen.errors import UsageError
+
+Reservation = Literal["robots_txt", "noindex", "noai", "agents", "tdm", "content_usage", "ai_txt"]
+OBEYED: tuple[Reservation, ...] = ("robots_txt", "noindex", "noai", "agents", "tdm", "content_usage", "ai_txt")
+
+
+@dataclass(frozen=True)
+class Reencode:
+    """Images made smaller as they arrive, instead of their original bytes. The original's SHA-256 stays on record."""
+
+    short_side: int = 256
+    """Pixels of the shorter side; smaller images are not enlarged."""
+    quality: int = 95
+    format: Literal["jpeg", "webp", "png"] = "jpeg"
+
+    def __post_init__(self) -> None:
+        if self.short_side < 1 or not 1 <= self.quality <= 100:
+            raise UsageError(f"reencode: short_side is at least 1 and quality 1 to 100, got {self}")
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """Manners and limits. Times are in seconds, sizes in bytes; everything a host may see has a polite default."""
+
+    contact: str
+    """A URL or e-mail address where hosts can complain; part of the user agent."""
+    product: str = "tuwen"
+    """First word of the user agent, and the name looked for in robots.txt."""
+    obey: tuple[Reservation, ...] = OBEYED
+    """Reservations that are obeyed; all that is checked is recorded either way."""
+    site_files: tuple[Literal["tdmrep", "ai_txt"], ...] = ("tdmrep", "ai_txt")
+    """Asked for once per host beside robots.txt."""
+
+    concurrency: int = 256
+    """Most requests in flight; adapts below it."""
+    host_concurrency: int = 4
+    host_requests_per_s: float = 10.0
+    """Per host; a crawl-delay in robots.txt or a Retry-After goes before it."""
+
+    timeout_s: float = 30.0
+    """For one URL with its redirects, however the bytes drip."""
+    connect_timeout_s: float = 10.0
+    read_timeout_s: float = 10.0
+    """Without a byte."""
+    max_bytes: int = 32 << 20
+    max_pixels: int = 100_000_000
+    max_redirects: int = 5
+    retries: int = 2
+    """Further attempts within the run after a transient failure."""
+    backoff_s: float = 1.0
+    """Before the first retry; doubles, with jitter."""
+    max_wait_s: float = 120.0
+    """Longest Retry-After or backoff that is waited for; what asks for more is left to the next run."""
+    host_failures: int = 8
+    """Failed connections in a row after which a host is left alone for this run."""
+    deadline_s: float | None = None
+    """For the whole run; what is not done by then stays pending."""
+
+    nameservers: tuple[str, ...] = ()
+    """`ADDRESS` or `ADDRESS:PORT`; empty: those of the system."""
+    dns_concurrency: int = 32
+    dns_timeout_s: float = 5.0
+    allow_addresses: tuple[str, ...] = ()
+    """Networks (CIDR) that may be asked although they are private: for tests and intranets."""
+
+    blocklists: tuple[str, ...] = ()
+    """Files with one MD5, SHA-256 or 64-bit perceptual hash (hexadecimal) a line."""
+    blocklist_distance: int = 4
+    """Most differing bits of a perceptual hash that still counts as the same picture."""
+    reencode: Reencode | None = None
+    retry: tuple[str, ...] = ()
+    """Permanent classes to try once more."""
+    select: str | None = None
+    """A selection of pairs (by columns that need no image): only what it keeps is fetched."""
+    fallback: tuple[str, ...] = ()
+    """WARC files that are searched for URLs which failed for good."""
+
+    def __post_init__(self) -> None:
+        if not self.contact.strip() or not self.contact.isprintable():
+            raise UsageError("fetch.contact is empty: give a URL or an e-mail address where hosts can reach you")
+        if not self.product.isidentifier():
+            raise UsageError(f"fetch.product must be one word, got {self.product!r}")
+        for name in ("concurrency", "host_concurrency", "dns_concurrency", "max_bytes", "max_pixels", "host_failures"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"fetch.{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("host_requests_per_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "dns_timeout_s"):
+            if not getattr(self, name) > 0:
+                raise UsageError(f"fetch.{name} must be positive, got {getattr(self, name)}")
+        if min(self.retries, self.max_redirects, self.backoff_s, self.max_wait_s, self.blocklist_distance) < 0:
+            raise UsageError("fetch: retries, max_redirects, backoff_s, max_wait_s, blocklist_distance: none below 0")
+        for network in self.allow_addresses:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise UsageError(f"fetch.allow_addresses: {error}; write 127.0.0.0/8, for instance") from error
+
+    @property
+    def user_agent(self) -> str:
+        """What hosts see."""
+        from tuwen import __version__
+
+        return f"{self.product}/{__version__} (+{self.contact.strip()})"
