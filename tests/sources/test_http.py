@@ -58,6 +58,21 @@ def test_bombs_are_defused(encoding: str) -> None:
     assert decode_body(twice, {"content-encoding": f"{encoding}, {encoding}"}, LIMIT).error == "too_large"
 
 
+@given(st.lists(st.binary(max_size=9000), min_size=1, max_size=4), st.sampled_from([b"", b"junk", b"\0" * 9000]))
+def test_gzip_members_follow_each_other(members: list[bytes], rest: bytes) -> None:
+    whole = b"".join(members)
+    body = b"".join(gzip.compress(member, mtime=0) for member in members)
+    assert decode_body(body, {"content-encoding": "gzip"}, len(whole)) == (whole, None)
+    if whole:
+        assert decode_body(body + rest, {"content-encoding": "gzip"}, len(whole)) == (whole, None)
+
+
+def test_a_body_of_tiny_gzip_members_takes_no_time() -> None:
+    started = time.process_time()
+    assert decode_body(gzip.compress(b"", mtime=0) * 1_000_000, {"content-encoding": "gzip"}, 1 << 25)[1] is not None
+    assert time.process_time() - started < 2
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
 def test_cut_bodies_are_noticed(encoding: str) -> None:
     body = bytes(range(256)) * 40

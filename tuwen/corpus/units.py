@@ -7,7 +7,7 @@ tables back and reads the unit again. So a table never holds half a unit once a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, read_json, scan_dataset
 from tuwen.corpus.keys import KeySet
 from tuwen.corpus.tables import TABLES
 
+Rows = Mapping[str, Path | Callable[[], Iterator[pa.RecordBatch]]]
 APPEND_ORDER = ("images", "fetches", "pairs", "documents")
 
 
@@ -46,8 +47,10 @@ class UnitAppender:
         recover(corpus)
         self._known = {name: self._keys(name) for name in ("images", "documents", "fetches")}
 
-    def append(self, unit: SealedUnit, rows: Mapping[str, Path], *, whole_documents: bool = True) -> dict[str, int]:
-        """Append a unit from one Arrow IPC file per table (base columns without source and source_unit).
+    def append(self, unit: SealedUnit, rows: Rows, *, whole_documents: bool = True) -> dict[str, int]:
+        """Append a unit: per table an Arrow IPC file, or a function that yields its batches, as often as it is called.
+
+        Batches hold the base columns without source and source_unit.
 
         Rows whose key is in the corpus already are left out. Where a unit brings `whole_documents`, pairs stay or go
         with their document, which saves knowing every pair of the corpus; else, and without a document, by their own
@@ -176,14 +179,17 @@ def _blobs(values: pa.Array) -> pa.Array:
     return pa.ExtensionArray.from_storage(field.type, storage)
 
 
-def _read(path: Path | None) -> Iterator[pa.RecordBatch]:
-    if path is None:
+def _read(rows: Path | Callable[[], Iterator[pa.RecordBatch]] | None) -> Iterator[pa.RecordBatch]:
+    if rows is None:
         return
-    with pa.OSFile(str(path)) as source:  # not memory-mapped: mapped pages would count as this process' memory
+    if not isinstance(rows, Path):
+        yield from rows()
+        return
+    with pa.OSFile(str(rows)) as source:  # not memory-mapped: mapped pages would count as this process' memory
         yield from pa.ipc.open_stream(source)
 
 
-def _new_keys(rows: Mapping[str, Path], table: str, known: KeySet) -> pa.Array:
+def _new_keys(rows: Rows, table: str, known: KeySet) -> pa.Array:
     key = TABLES[table].key
     pieces = [batch[key].filter(known.add_new(batch[key])) for batch in _read(rows.get(table))]
     return pa.concat_arrays([pa.array([], pa.string()), *pieces])

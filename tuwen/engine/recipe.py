@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,14 @@ import yaml
 
 from tuwen import parts
 from tuwen.errors import UsageError
+from tuwen.fetching.outcomes import OUTCOMES
+from tuwen.fetching.settings import Fetch
+from tuwen.selections.selection import Selection, parse_selections, selection_named
 from tuwen.sources import Source
 from tuwen.stages import Stage
 
-KEYS = {"name", "description", "sources", "stages", "selections"}
+KEYS = {"name", "description", "sources", "fetch", "stages", "selections"}
+FETCHED = "fetch"  # what the column `source` says of rows that the fetcher brought
 SECRET = re.compile(r"(^|_)(password|passwd|secret|token|api_?key|credentials?)$", re.IGNORECASE)
 
 
@@ -36,6 +40,8 @@ class Recipe:
     sources: tuple[NamedSource, ...]
     stages: tuple[Stage, ...]
     mapping: Mapping[str, Any] = field(default_factory=dict)
+    fetch: Fetch | None = None
+    """How to fetch the images that are referenced and not there; None: not at all."""
 
     @classmethod
     def load(cls, path: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False) -> Recipe:
@@ -55,8 +61,6 @@ class Recipe:
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any], *, allow_code: bool = False) -> Recipe:
         """Validate a recipe given as plain values; `UsageError` names the key and the rule it breaks."""
-        from tuwen.selections.selection import parse_selections
-
         for key in mapping:
             if key not in KEYS:
                 raise UsageError(f"recipe: unknown key {key!r}; a recipe has {', '.join(sorted(KEYS))}")
@@ -73,8 +77,21 @@ class Recipe:
         for name in names:
             if names.count(name) > 1:
                 raise UsageError(f"stages: {name} is listed twice")
-        parse_selections(mapping.get("selections") or {}, allow_code=allow_code)
-        return cls(str(mapping.get("name") or "unnamed"), sources, stages, mapping)
+        selections = parse_selections(mapping.get("selections") or {}, allow_code=allow_code)
+        fetch = _fetch(mapping["fetch"], selections) if mapping.get("fetch") is not None else None
+        return cls(str(mapping.get("name") or "unnamed"), sources, stages, mapping, fetch)
+
+    def retrying(self, outcomes: Iterable[str]) -> Recipe:
+        """This recipe, for one build in which URLs that ended in these classes are asked for once more."""
+        again = tuple(outcomes)
+        if not again:
+            return self
+        if self.fetch is None:
+            raise UsageError("--retry: the recipe has no section `fetch`, so nothing is fetched")
+        for name in again:
+            if name not in OUTCOMES and not name.startswith("http_"):
+                raise UsageError(f"--retry: no class {name!r}; {parts.nearest(name, OUTCOMES)}")
+        return replace(self, fetch=replace(self.fetch, retry=(*self.fetch.retry, *again)))
 
 
 def _sources(entries: object, allow_code: bool) -> tuple[NamedSource, ...]:
@@ -85,10 +102,19 @@ def _sources(entries: object, allow_code: bool) -> tuple[NamedSource, ...]:
             raise UsageError(f"sources: {name} lacks version, units or read")
         sources.append(NamedSource(label or name, source))
     labels = [source.name for source in sources]
+    if FETCHED in labels:
+        raise UsageError(f"sources: {FETCHED!r} is the name of what the fetcher brings; give another with `as: NAME`")
     for label in labels:
         if labels.count(label) > 1:
             raise UsageError(f"sources: two are called {label!r}; give one a name of its own with `as: NAME`")
     return tuple(sources)
+
+
+def _fetch(parameters: Mapping[str, Any], selections: Mapping[str, Selection]) -> Fetch:
+    settings: Fetch = parts.configure(Fetch, "fetch", parameters)
+    if settings.select is not None and selection_named(selections, settings.select).unit != "pair":
+        raise UsageError(f"fetch.select: {settings.select!r} is no selection of pairs")
+    return settings
 
 
 def _entries(entries: object, where: str) -> list[tuple[str, Mapping[str, Any], str | None]]:

@@ -7,8 +7,10 @@ until `--retry CLASS` asks for it. HTTP statuses not listed here are `http_STATU
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 Family = Literal["ok", "rot", "blocked", "server", "network", "resolver", "content", "rights", "safety"]
 OK = "ok"
@@ -58,6 +60,7 @@ OUTCOMES: dict[str, Outcome] = {
     "placeholder": Outcome(False, "rot", "The same bytes came for many URLs: a stand-in for what is gone."),
     "hash_mismatch": Outcome(False, "rot", "Not the bytes that the list promised."),
     # Rights and safety
+    "taken_down": Outcome(False, "rights", "A takedown names the URL or its domain: it was not asked for."),
     "robots_disallowed": Outcome(False, "rights", "robots.txt forbids it."),
     "robots_unreachable": Outcome(True, "rights", "robots.txt could not be had, which counts as forbidden (RFC 9309)."),
     "opted_out": Outcome(False, "rights", "Training, indexing or mining is refused by header, page or site file."),
@@ -82,3 +85,12 @@ def outcome_of(error: str | None) -> Outcome:
 def is_transient(error: str | None) -> bool:
     """Whether a later attempt may do better."""
     return outcome_of(error).transient
+
+
+def shares(classes: Mapping[str, int]) -> list[str]:
+    """`71 % ok`, `18 % rot`, …: counts by class as shares of families, without those below half a percent."""
+    families: Counter[str] = Counter()
+    for name, count in classes.items():
+        families[outcome_of(name).family] += count
+    percents = {family: round(100 * families[family] / max(1, families.total())) for family in get_args(Family)}
+    return [f"{percent} % {family}" for family, percent in percents.items() if percent]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from tuwen.errors import UsageError
 
@@ -20,6 +20,8 @@ class Reencode:
     """Pixels of the shorter side; smaller images are not enlarged."""
     quality: int = 95
     format: Literal["jpeg", "webp", "png"] = "jpeg"
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}  # a misspelt option must not go unseen
 
     def __post_init__(self) -> None:
         if self.short_side < 1 or not 1 <= self.quality <= 100:

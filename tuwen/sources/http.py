@@ -26,6 +26,8 @@ _SINGLE = ("content-type", "content-length", "location")  # the first one counts
 _MOST_ENCODINGS = 5
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _BLOCK = 1 << 20
+_SHORT_MEMBER = 1 << 12
+_MOST_MEMBERS = 10_000
 
 
 class Response(NamedTuple):
@@ -148,20 +150,25 @@ def _unchunk(body: bytes, limit: int) -> tuple[bytes, bool]:
 def _gunzip(body: bytes, limit: int) -> tuple[bytes, bool]:
     """One gzip member after the other; what follows the last one is ignored, as browsers do."""
     output = bytearray()
-    while body[:2] == b"\x1f\x8b" or not output:
+    rest = memoryview(body)
+    for _ in range(_MOST_MEMBERS):
         inflater = zlib.decompressobj(wbits=31)
+        window = _SHORT_MEMBER  # zlib copies all that follows a member: in a body of tiny ones, again and again
         try:
-            output += inflater.decompress(body, limit + 1 - len(output))
+            while not inflater.eof and rest and len(output) <= limit:
+                piece = rest[:window]
+                output += inflater.decompress(piece, limit + 1 - len(output))
+                rest = rest[len(piece) - len(inflater.unused_data) :]
+                window = _BLOCK
         except zlib.error:
             if not output:
                 raise
             return bytes(output), False
         if not inflater.eof:
             return bytes(output), False
-        body = inflater.unused_data
-        if not body or len(output) > limit:
-            break
-    return bytes(output), True
+        if len(output) > limit or (output and bytes(rest[:2]) != b"\x1f\x8b") or not rest:
+            return bytes(output), True
+    return bytes(output), False
 
 
 def _inflate(body: bytes, limit: int) -> tuple[bytes, bool]:

@@ -39,7 +39,7 @@ _PASSED_ON = "'redirect', 'revisit', 'truncated_body', 'damaged_body'"
 # 2. `hop`: each redirecting attempt leads to the best attempt at its target, then the nearest in time.
 # 3. `walk`: hops are followed; `ends` keeps where each attempt stops.
 # 4. Of one URL only the attempts of the best rank stay, each moment once, in the order in which they are preferred.
-_ATTEMPTS = f"""
+ATTEMPTS = f"""
 with recursive ranked as (
     select fetch_id, url, epoch_us(captured_at) as at_us, image_id, error, rights, redirect_url,
         case
@@ -100,7 +100,7 @@ order by key, at_us nulls last, image_id, error, rights
 
 def attempts(corpus: Corpus) -> pa.RecordBatchReader:
     """The state: key of the URL, at_us, image_id, error, rights; one row per attempt that may be chosen."""
-    return corpus.sql(_ATTEMPTS, {"fetches": [name.partition(".")[2] for name in SURVEYS]})
+    return corpus.sql(ATTEMPTS, {"fetches": [name.partition(".")[2] for name in SURVEYS]})
 
 
 def resolve(state: pa.Table, refs: pa.Array, captured_at: pa.Array, same_capture_h: float) -> pa.Table:

@@ -8,7 +8,7 @@ prefixes) and https://www.deviantart.com/team/journal/UPDATE-All-Deviations-Are-
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -57,17 +57,22 @@ def parse(value: str) -> Directives:
     agents that are neither everybody nor in `AI_AGENTS` (googlebot, bingbot, …) say nothing about this use and are
     left out.
     """
-    scope = ""
     general: set[str] = set()
     refused: set[str] = set()
-    for part in re.split(r"[,;]", value.lower()):
-        prefix = _AGENT.match(part)
-        if prefix and prefix[1] not in _WITH_VALUE:
-            scope, part = prefix[1], part[prefix.end() :]
-        word = part.strip()
+    for scope, word in directives(value):
         words = {"noindex"} if word == "none" else {word}
         if scope in EVERYBODY:
             general |= words
         elif scope in AI_AGENTS and words & {"noindex", "noai", "noimageai"}:
             refused.add(scope)
     return Directives("noindex" in general, "noai" in general, "noimageai" in general, frozenset(refused))
+
+
+def directives(value: str) -> Iterator[tuple[str, str]]:
+    """Agent (empty before any prefix) and directive, each in lower case, in the order in which they are written."""
+    scope = ""
+    for part in re.split(r"[,;]", value.lower()):
+        prefix = _AGENT.match(part)
+        if prefix and prefix[1] not in _WITH_VALUE:
+            scope, part = prefix[1], part[prefix.end() :]
+        yield scope, part.strip()
