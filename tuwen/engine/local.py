@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
@@ -40,7 +40,7 @@ def _start_worker() -> None:
 
 
 class Workers:
-    """A pool of worker processes; with one worker, everything runs in this process."""
+    """A pool of worker processes; with one worker, or one task, everything runs in this process."""
 
     def __init__(self, number: int) -> None:
         self.number = max(1, number)
@@ -59,7 +59,7 @@ class Workers:
 
     def unordered(self, work: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
         """Results as they finish."""
-        if self.number == 1:
+        if self._alone(arguments):
             yield from map(work, arguments)
             return
         running: set[Future[Result]] = set()
@@ -74,7 +74,7 @@ class Workers:
 
     def ordered(self, work: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
         """Results in the order of the arguments, a few tasks ahead of the reader."""
-        if self.number == 1:
+        if self._alone(arguments):
             yield from map(work, arguments)
             return
         running: deque[Future[Result]] = deque()
@@ -84,6 +84,10 @@ class Workers:
                 yield self._result(running.popleft())
         while running:
             yield self._result(running.popleft())
+
+    def _alone(self, arguments: Iterable[object]) -> bool:
+        """Whether this process does the work itself: one worker, or one task, which another process would only delay."""
+        return self.number == 1 or (isinstance(arguments, Sequence) and len(arguments) == 1)
 
     def _submit(self, work: Callable[[Argument], Result], argument: Argument) -> Future[Result]:
         if self._pool is None:
