@@ -1,4 +1,7 @@
-"""Run as a script: join FOLDER/s.csv to FOLDER/corpus as `s` and die (SIGKILL) at the n-th step that changes the disk."""
+"""Run as a script: join FOLDER/s.csv to FOLDER/corpus as `s` and die (SIGKILL) at the n-th step.
+
+Steps are counted before and after whatever changes the disk.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,12 @@
-"""What goes into the fetcher and what comes out: a target, and the one attempt that it ends in."""
+"""What goes into the fetcher and what comes out: targets, the one attempt that each ends in, and a summary."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tuwen.fetching.pace import Change
 
 Evidence = tuple[tuple[str, str], ...]
 
@@ -49,3 +53,46 @@ class Attempt:
     image_id: str | None = None
     image: bytes | None = None
     """What is to be stored: the original bytes, or the re-encoded ones if the settings ask for that."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A target on its way: the URL to ask next, and what this try and earlier ones have seen."""
+
+    target: Target
+    url: str
+    visited: tuple[str, ...] = ()
+    evidence: Evidence = ()
+    spent_s: float = 0.0
+    tries: int = 0
+    last: Attempt | None = None
+    """How the last try ended, if there will be another one."""
+
+
+@dataclass
+class Summary:
+    """What became of a run. `num_pending` targets were taken up and have no attempt yet."""
+
+    num_attempts: int = 0
+    num_pending: int = 0
+    exhausted: bool = False
+    """Whether all targets were taken up: if not, there are more pending ones than `num_pending`."""
+    num_images: int = 0
+    num_requests: int = 0
+    """Sent or tried, site files and retries included."""
+    num_bytes: int = 0
+    """Of decoded bodies of images and what was served as such."""
+    elapsed_s: float = 0.0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """Attempts by class."""
+    closed: dict[str, str] = field(default_factory=dict)
+    """Origins that were given up: the class of their remaining URLs, or `left` for the next run."""
+    changes: list[Change] = field(default_factory=list)
+    """When concurrency was lowered, and why."""
+    concurrency: int = 0
+    """The limit at the end."""
+
+
+def joined(evidence: Evidence, more: Iterable[tuple[str, str]]) -> Evidence:
+    """Each piece once, in the order in which it was found."""
+    return (*evidence, *(pair for pair in dict.fromkeys(more) if pair not in evidence))

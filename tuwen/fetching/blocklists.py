@@ -34,9 +34,11 @@ class Blocklists:
         for path in paths:
             _read(Path(path), found)
         # Fixed-width byte strings compare as if padded with zeros, so that equal means equal digests.
-        self._md5 = np.unique(np.frombuffer(found["md5"], dtype="S16"))
-        self._sha256 = np.unique(np.frombuffer(found["sha256"], dtype="S32"))
-        self._perceptual = np.unique(np.frombuffer(found["perceptual"], dtype=">u8").astype(np.uint64))
+        self._md5 = np.frombuffer(found["md5"], dtype="S16")
+        self._sha256 = np.frombuffer(found["sha256"], dtype="S32")
+        for digests in (self._md5, self._sha256):
+            digests.sort()  # in place, without a second copy
+        self._perceptual = np.frombuffer(found["perceptual"], dtype=">u8").astype(np.uint64)
         self._distance = distance
         self.has_md5, self.has_perceptual = bool(len(self._md5)), bool(len(self._perceptual))
 

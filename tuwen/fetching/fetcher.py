@@ -11,21 +11,19 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tuwen.corpus.tables import ID_CHARACTERS, digest
 from tuwen.fetching.answer import Answer
-from tuwen.fetching.attempt import Attempt, Target
+from tuwen.fetching.attempt import Attempt, Job, Summary, Target, joined
 from tuwen.fetching.guard import checked_url, origin_of
 from tuwen.fetching.hosts import LEFT, Host, Hosts
 from tuwen.fetching.inspection import Inspector
 from tuwen.fetching.network import Network
 from tuwen.fetching.outcomes import OK, is_transient
-from tuwen.fetching.pace import Change, Pace
+from tuwen.fetching.pace import Pace
 from tuwen.fetching.reservations import headers_evidence, refusal
 from tuwen.fetching.settings import Fetch
 from tuwen.fetching.sites import Sites
@@ -40,44 +38,6 @@ _TICK_S = 0.1
 _SITE_REDIRECTS = 5  # RFC 9309, 2.3.1.2
 _LARGE_BODY = 1 << 20
 _REDIRECTS = (301, 302, 303, 307, 308)
-
-
-@dataclass(slots=True)
-class _Job:
-    """A target on its way: the URL to ask next, and what this try and earlier ones have seen."""
-
-    target: Target
-    url: str
-    visited: tuple[str, ...] = ()
-    evidence: tuple[tuple[str, str], ...] = ()
-    spent_s: float = 0.0
-    tries: int = 0
-    last: Attempt | None = None
-    """How the last try ended, if there will be another one."""
-
-
-@dataclass
-class Summary:
-    """What became of a run. `num_pending` targets were taken up and have no attempt yet."""
-
-    num_attempts: int = 0
-    num_pending: int = 0
-    exhausted: bool = False
-    """Whether all targets were taken up: if not, there are more pending ones than `num_pending`."""
-    num_images: int = 0
-    num_requests: int = 0
-    """Sent or tried, site files and retries included."""
-    num_bytes: int = 0
-    """Of decoded bodies of images and what was served as such."""
-    elapsed_s: float = 0.0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    """Attempts by class."""
-    closed: dict[str, str] = field(default_factory=dict)
-    """Origins that were given up: the class of their remaining URLs, or `left` for the next run."""
-    changes: list[Change] = field(default_factory=list)
-    """When concurrency was lowered, and why."""
-    concurrency: int = 0
-    """The limit at the end."""
 
 
 async def fetch(
@@ -112,20 +72,20 @@ class _Run:
         on_attempt: Callable[[Attempt], None] | None,
     ) -> None:
         self._settings = settings
-        self._sites = Sites(settings, self._get_site_file, cache)
         self._inspect = Inspector(settings)
+        self._sites = Sites(settings, self._get_site_file, cache)
         self._spool = spool
         self._network = network
         self._stop = stop
         self._on_attempt = on_attempt
         self._woken = asyncio.Event()
         self._room = asyncio.Event()
-        self._hosts: Hosts[_Job] = Hosts(settings, spool.folder, on_change=self._woken.set)
+        self._hosts: Hosts[Job] = Hosts(settings, spool.folder, on_change=self._woken.set)
         self._pace = Pace(settings.concurrency)
         self._summary = Summary()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
-        self._num_taken = 0
+        self._num_taken = self._num_asleep = 0
         self._idle = self._stopping = False
         self._ends_at = float("inf")
 
@@ -180,15 +140,15 @@ class _Run:
         self._num_taken += 1
         url = checked_url(target.url)
         if target.refused is not None or url is None:
-            job = _Job(target, target.url)
+            job = Job(target, target.url)
             self._end(job, self._attempt(job, None, target.refused or "bad_url"))
         elif self._hosts.num_queued < _QUEUED:
-            self._hosts.put(origin_of(url), _Job(target, url))
+            self._hosts.put(origin_of(url), Job(target, url))
         else:  # many slow hosts fill the queue: look for others, and keep little of these in memory
-            self._hosts.put(origin_of(url), _Job(target, url), _QUEUED_WHEN_IDLE)
+            self._hosts.put(origin_of(url), Job(target, url), _QUEUED_WHEN_IDLE)
 
     async def _dispatch(self, reader: asyncio.Task[None]) -> None:
-        while not self._stopping:
+        while not self._stopping and time.monotonic() < self._ends_at:
             self._woken.clear()
             self._hosts.advance()
             self._start_jobs()
@@ -206,7 +166,7 @@ class _Run:
 
     def _start_jobs(self) -> None:
         for _ in range(_BURST):
-            if len(self._tasks) >= self._pace.limit or self._stopping:
+            if self._num_in_flight >= self._pace.limit or self._stopping:
                 self._idle = False
                 return
             granted = self._hosts.grant()
@@ -221,6 +181,10 @@ class _Run:
             else:
                 self._end_unasked(host, job)
         self._woken.set()
+
+    @property
+    def _num_in_flight(self) -> int:
+        return len(self._tasks) - self._num_asleep
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -239,32 +203,32 @@ class _Run:
         while True:
             await asyncio.sleep(max(0.0, expected - time.monotonic()))
             now = time.monotonic()
-            self._pace.tick(now, len(self._tasks), now - expected)
+            self._pace.tick(now, self._num_in_flight, now - expected)
             self._spool.seal_if_due()
-            if now >= self._ends_at or self._stop():
-                self._stopping = True
+            self._stopping |= self._stop()
             self._woken.set()
             expected = now + _TICK_S
 
     async def _finish_flights(self) -> None:
         """The run ends early: what is in flight may still come in."""
+        self._stopping = True
         self._hosts.halt()
         if self._tasks and self._failure is None:
             await asyncio.wait(self._tasks, timeout=min(_LAST_S, self._settings.timeout_s))
 
     # One request
 
-    async def _prepare(self, host: Host[_Job]) -> None:
+    async def _prepare(self, host: Host[Job]) -> None:
         """Have the site files looked at before the first URL of an origin is asked for."""
         policy = await self._sites.of(host.origin + "/")
         self._hosts.slow_down(host, policy.crawl_delay_s)
         self._hosts.prepared(host)
 
-    async def _ask(self, host: Host[_Job], job: _Job, taken_at: float) -> None:
+    async def _ask(self, host: Host[Job], job: Job, taken_at: float) -> None:
         """Use a turn: one request for one job, and what follows from it."""
         try:
             policy = await self._sites.of(job.url)
-            job.evidence = _joined(job.evidence, policy.evidence)
+            job.evidence = joined(job.evidence, policy.evidence)
             if policy.error is not None:
                 self._hosts.unused(host, taken_at)
                 return self._end(job, self._attempt(job, None, policy.error))
@@ -273,14 +237,14 @@ class _Run:
         finally:
             self._hosts.release(host)
         job.spent_s += answer.elapsed_ms / 1000
-        job.evidence = _joined(job.evidence, headers_evidence(answer.headers))
+        job.evidence = joined(job.evidence, headers_evidence(answer.headers))
         if answer.status in _REDIRECTS and answer.error is None:
             self._follow(job, answer)
         else:
-            self._settle(host, job, await self._judged(job, answer), answer)
+            self._settle(host, job, await self._judged(job, answer))
 
     async def _request(
-        self, host: Host[_Job], url: str, max_bytes: int, timeout_s: float, *, is_site_file: bool = False
+        self, host: Host[Job], url: str, max_bytes: int, timeout_s: float, *, is_site_file: bool = False
     ) -> Answer:
         """Every request of the run goes through here, with a turn taken."""
         self._hosts.asking(host)
@@ -302,11 +266,20 @@ class _Run:
         answer = Answer(url, error="bad_url")
         for number in range(min(1, self._settings.retries) + 1):
             if number:
-                await asyncio.sleep(self._backoff_s(url, number))
+                await self._sleep(self._backoff_s(url, number))
             answer = await self._get_through_redirects(url, max_bytes)
             if answer.status is not None or not is_transient(answer.error) or answer.error == "host_down":
                 break
         return answer
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait without taking up a place among the requests in flight."""
+        self._num_asleep += 1
+        self._woken.set()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._num_asleep -= 1
 
     async def _get_through_redirects(self, url: str, max_bytes: int) -> Answer:
         answer = Answer(url, error="bad_url")
@@ -337,7 +310,7 @@ class _Run:
 
     # What follows from an answer
 
-    def _follow(self, job: _Job, answer: Answer) -> None:
+    def _follow(self, job: Job, answer: Answer) -> None:
         visited = (*job.visited, job.url)
         if answer.location is None:
             self._end(job, self._attempt(job, answer, "bad_redirect"))
@@ -347,7 +320,7 @@ class _Run:
             job.visited, job.url = visited, answer.location
             self._hosts.put(origin_of(job.url), job)
 
-    async def _judged(self, job: _Job, answer: Answer) -> Attempt:
+    async def _judged(self, job: Job, answer: Answer) -> Attempt:
         """The attempt if this answer is the last word."""
         status = answer.status
         if status is not None and status >= 400:
@@ -368,12 +341,12 @@ class _Run:
             attempt.image_id = inspected.sha256[:ID_CHARACTERS] if stored is body else digest(stored)
         return attempt
 
-    def _settle(self, host: Host[_Job], job: _Job, attempt: Attempt, answer: Answer) -> None:
+    def _settle(self, host: Host[Job], job: Job, attempt: Attempt) -> None:
         """End a job, or queue it for another try."""
         if not is_transient(attempt.error) or job.tries >= self._settings.retries or host.closed is not None:
             return self._end(job, attempt)
         job.tries += 1
-        again = _Job(job.target, checked_url(job.target.url) or job.url, tries=job.tries, last=attempt)
+        again = Job(job.target, checked_url(job.target.url) or job.url, tries=job.tries, last=attempt)
         self._hosts.put_later(self._backoff_s(job.url, job.tries), origin_of(again.url), again)
 
     def _backoff_s(self, url: str, tries: int) -> float:
@@ -381,16 +354,16 @@ class _Run:
         jitter = 0.5 + zlib.crc32(f"{tries} {url}".encode("utf-8", "replace")) / 2**32
         return min(self._settings.backoff_s * 2.0 ** (tries - 1) * jitter, self._settings.max_wait_s)
 
-    def _end_unasked(self, host: Host[_Job], job: _Job) -> None:
+    def _end_unasked(self, host: Host[Job], job: Job) -> None:
         """The host is closed: a job that has been tried ends as it did, others as the host says or not at all."""
         if job.last is not None:
             self._end(job, job.last)
         elif host.closed is not None and host.closed != LEFT:
             self._end(job, self._attempt(job, None, host.closed))
 
-    def _attempt(self, job: _Job, answer: Answer | None, error: str | None) -> Attempt:
+    def _attempt(self, job: Job, answer: Answer | None, error: str | None) -> Attempt:
         attempt = Attempt(job.target.url, time.time_ns() // 1000, error=error)
-        attempt.rights = _joined(job.target.evidence, job.evidence) or None
+        attempt.rights = joined(job.target.evidence, job.evidence) or None
         if job.visited:
             attempt.redirect_url = job.url
             attempt.elapsed_ms = job.spent_s * 1000
@@ -400,7 +373,7 @@ class _Run:
             attempt.elapsed_ms = job.spent_s * 1000
         return attempt
 
-    def _end(self, job: _Job, attempt: Attempt) -> None:
+    def _end(self, job: Job, attempt: Attempt) -> None:
         self._spool.add(attempt)
         summary = self._summary
         summary.num_attempts += 1
@@ -409,11 +382,6 @@ class _Run:
         summary.outcomes[attempt.error or OK] += 1
         if self._on_attempt is not None:
             self._on_attempt(attempt)
-
-
-def _joined(evidence: tuple[tuple[str, str], ...], more: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Each piece once, in the order in which it was found."""
-    return (*evidence, *(pair for pair in dict.fromkeys(more) if pair not in evidence))
 
 
 async def _each(targets: Iterable[Target] | AsyncIterable[Target]) -> AsyncIterator[Target]:

@@ -1,48 +1,21 @@
-"""What a run has come to so far: the live line, and counts by host in bounded memory for the findings at its end."""
+"""What a run has come to so far: counts by host in bounded memory, for findings before its end."""
 
 from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from tuwen.fetching.diagnosis import TURNS, Finding, HostCounts, diagnose, tld_of
-from tuwen.fetching.outcomes import OK, outcome_of
+from tuwen.fetching.outcomes import OK
 
 if TYPE_CHECKING:
     from tuwen.fetching.resolver import ResolverStats
     from tuwen.fetching.settings import Fetch
 
 MOST_HOSTS = 2_000
-# Family of classes → its word in the line, in this order.
-_WORDS = {
-    "ok": "ok",
-    "rot": "gone",
-    "blocked": "blocked",
-    "network": "network",
-    "resolver": "resolver",
-    "server": "server",
-    "content": "content",
-    "rights": "rights",
-    "safety": "safety",
-}
-
-
-def progress_line(counts: Mapping[str, int], rate: float, in_flight: int | None = None) -> str:
-    """`1,020/s · 71 % ok · 18 % gone · 6 % blocked · 3 % network`, from URLs by class (`ok`, `http_404`, …).
-
-    Families of classes below half a percent are left out.
-    """
-    families: Counter[str] = Counter()
-    for name, count in counts.items():
-        families[outcome_of(name).family] += count
-    parts = [f"{rate:,.0f}/s"]
-    for family, word in _WORDS.items():
-        if percent := round(100 * families[family] / max(1, families.total())):
-            parts.append(f"{percent} % {word}")
-    return " · ".join([*parts, f"in flight {in_flight:,}"] if in_flight is not None else parts)
 
 
 class Tally:
@@ -91,7 +64,12 @@ class Tally:
     ) -> list[Finding]:
         """What went wrong so far, and what to change: see `diagnose`."""
         return diagnose(
-            self.hosts(), resolver=resolver, known_hosts=known_hosts, slowdowns=slowdowns, settings=settings
+            self.hosts(),
+            resolver=resolver,
+            known_hosts=known_hosts,
+            retried=settings.retry if settings else (),
+            slowdowns=slowdowns,
+            settings=settings,
         )
 
     def _prune(self) -> None:

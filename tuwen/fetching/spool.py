@@ -34,8 +34,8 @@ _COUNTER = itertools.count()
 class Spool:
     """Takes attempts and seals a file when it is large or old enough. Use as a context manager.
 
-    Sealed files are never touched again; `on_seal` hears of each. Raises TuwenError if the disk takes no more; all
-    attempts added before that are safe in sealed files.
+    Sealed files are never touched again; `on_seal` hears of each at once, amid the fetching: it should be quick.
+    Raises TuwenError if the disk takes no more; all attempts added before that are safe.
     """
 
     def __init__(
@@ -91,8 +91,11 @@ class Spool:
         if self._path is None:
             return
         path, self._path = self._path, None
-        os.close(self._file)
-        sealed = _seal(path)
+        try:
+            os.close(self._file)
+            sealed = _seal(path)
+        except OSError as error:
+            raise _unwritable(path, error) from error
         if self._on_seal is not None:
             self._on_seal(sealed)
 
@@ -119,10 +122,14 @@ class Spool:
         if self._path is not None:
             os.ftruncate(self._file, self._num_bytes)  # back to the last whole record
             self.seal()
-        raise TuwenError(
-            f"{place}: cannot be written: {error.strerror or error}. Make room or choose another disk, and run the "
-            "same command again: what has been fetched so far is kept"
-        ) from error
+        raise _unwritable(place, error) from error
+
+
+def _unwritable(place: Path, error: OSError) -> TuwenError:
+    return TuwenError(
+        f"{place}: cannot be written: {error.strerror or error}. Make room or choose another disk, and run the same "
+        "command again: what has been fetched so far is kept"
+    )
 
 
 def encode(attempt: Attempt) -> list[bytes]:

@@ -26,15 +26,17 @@ def diagnose(
     *,
     resolver: ResolverStats | None = None,
     known_hosts: Collection[str] = (),
+    retried: Collection[str] = (),
     slowdowns: int = 0,
     settings: Fetch | None = None,
 ) -> list[Finding]:
     """What went wrong: troubles on this side first, then by the number of URLs. Empty where all is well.
 
-    `known_hosts` answered in an earlier run; `slowdowns` counts how often the pace was cut; `settings` were in force.
+    `known_hosts` answered in an earlier run; URLs of the classes `retried` had ended so before; `slowdowns` counts how
+    often the pace was cut; `settings` were in force.
     """
     counts = Counts(hosts)
-    lying = own.lying_resolver(counts, frozenset(known_hosts), settings)
+    lying = own.lying_resolver(counts, frozenset(known_hosts), retried)
     line = [*own.dead_line(counts), *own.full_line(counts, slowdowns, settings)]
     found = [
         *lying,

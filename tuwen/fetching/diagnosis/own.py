@@ -35,7 +35,7 @@ TOUCHED_HOSTS = 0.25
 """Share of living hosts that are touched: overloaded hosts are few, a full line touches them all."""
 
 
-def lying_resolver(counts: Counts, known: Collection[str], settings: Fetch | None) -> list[Finding]:
+def lying_resolver(counts: Counts, known: Collection[str], retried: Collection[str]) -> list[Finding]:
     """Names that surely exist are said not to."""
     missing = {"dns_not_found"}
     gone = [site for site in counts.sites if site.mostly(missing, NEARLY_ALL)]
@@ -45,8 +45,8 @@ def lying_resolver(counts: Counts, known: Collection[str], settings: Fetch | Non
     living = [host for host in counts.hosts if host.answered and host.asked > 1]
     flapping = [host for host in living if host.num(missing)]
     evidence = []
-    retried = settings is not None and "dns_not_found" in settings.retry  # then all were known to be gone
-    if len(tlds) >= FEWEST_TLDS and not retried and widespread(len(gone), len(counts.sites), NEARLY_ALL):
+    is_news = "dns_not_found" not in retried
+    if is_news and len(tlds) >= FEWEST_TLDS and widespread(len(gone), len(counts.sites), NEARLY_ALL):
         evidence.append(f"{of(len(gone), len(counts.sites))} sites in {len(tlds)} top-level domains do not exist")
     if widespread(len(lost), len(before), KNOWN_GONE):
         evidence.append(f"{of(len(lost), len(before))} hosts that answered in an earlier run do not exist")
