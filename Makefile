@@ -19,7 +19,7 @@ check: .venv/test
 	$(BIN)/pytest tests/test_architecture.py
 
 # One benchmark: make bench NAME=extract. All of them: make bench
-NAME ?= warc extract images selection build
+NAME ?= warc extract images selection build join
 bench: .venv/test
 	@for name in $(NAME); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
@@ -40,7 +40,8 @@ docs: .venv/test
 
 # After a change of the ranges in pyproject.toml: install freely, run the tests, then write down what was tested.
 constraints:
-	$(BIN)/pip freeze --exclude-editable --exclude tuwen > constraints.txt
+	echo '# Exact versions that the tests ran with; ranges are in pyproject.toml. Made by: make constraints' > constraints.txt
+	$(BIN)/pip freeze --exclude-editable --exclude tuwen >> constraints.txt
 
 clean:
 	rm -rf .venv demo build dist

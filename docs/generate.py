@@ -1,15 +1,23 @@
-"""Write the pages that are made from the code: docs/cli.md and docs/stages.md. Run by `make docs`; a test compares."""
+"""Write what is made from the code: docs/cli.md, docs/stages.md, two tables of docs/fetching.md.
+
+Run by `make docs`; a test compares.
+"""
 
 from __future__ import annotations
 
 import argparse
+import ast
 import dataclasses
 import inspect
+import itertools
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from tuwen.cli import VERBS, make_parser
+from tuwen.fetching.outcomes import OUTCOMES
+from tuwen.fetching.settings import Fetch, Reencode
 from tuwen.parts import load_class, names_in
 from tuwen.stages import kind_of, option
 
@@ -40,6 +48,45 @@ def stages_page() -> str:
         parts.append(f"## {title}\n")
         parts += [_part(package, name) for name in names_in(package)]
     return "\n".join(parts)
+
+
+def fetching_page() -> str:
+    """docs/fetching.md with its tables of classes and settings made anew."""
+    page = (HERE / "fetching.md").read_text(encoding="utf-8")
+    for name, table in (("outcomes", _outcomes()), ("settings", _settings())):
+        before, begin, after = re.split(rf"(<!-- {name}: .*-->\n)", page)
+        page = before + begin + table + after[after.index("<!-- end -->") :]
+    return page
+
+
+def _outcomes() -> str:
+    kinds = list(dict.fromkeys(outcome.family for outcome in OUTCOMES.values()))
+    rows = ["| class | kind | passing | meaning |", "|---|---|---|---|"]
+    for name, outcome in sorted(OUTCOMES.items(), key=lambda item: kinds.index(item[1].family)):
+        passing = "yes" if outcome.transient else ""
+        rows.append(f"| `{name}` | {outcome.family} | {passing} | {outcome.meaning} |")
+    return "\n".join([*rows, ""])
+
+
+def _settings() -> str:
+    rows = ["| setting | default | what |", "|---|---|---|"]
+    for prefix, cls in (("", Fetch), ("reencode.", Reencode)):
+        told = _field_docs(cls)
+        for field in dataclasses.fields(cls):
+            default = "required" if field.default is dataclasses.MISSING else f"`{_default(field)}`"
+            rows.append(f"| `{prefix}{field.name}` | {default} | {told.get(field.name, '')} |")
+    return "\n".join([*rows, ""])
+
+
+def _field_docs(cls: type) -> dict[str, str]:
+    """The string below each field of a dataclass."""
+    (body,) = (node.body for node in ast.parse(inspect.getsource(cls)).body if isinstance(node, ast.ClassDef))
+    found = {}
+    for field, below in itertools.pairwise(body):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                found[name] = " ".join(text.split())
+    return found
 
 
 def _stage(name: str) -> str:
@@ -85,7 +132,7 @@ def _block(text: str) -> str:
     return f"```\n{text.rstrip()}\n```\n"
 
 
-PAGES = {"cli.md": cli_page, "stages.md": stages_page}
+PAGES = {"cli.md": cli_page, "stages.md": stages_page, "fetching.md": fetching_page}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():

@@ -5,6 +5,7 @@ import tuwen
 tuwen.build("recipe.yaml", "corpus")                    # sources and stages, doing only what is not done yet
 corpus = tuwen.open("corpus")
 corpus.table("pairs", ["text", "language"])             # Arrow; .to_pandas(), polars.from_arrow(…)
+tuwen.join(corpus, "scores.parquet", on="pair_id")      # columns that were computed elsewhere
 tuwen.run("text.language", {"text": ["ein Satz"]})      # one stage on a few rows
 ledger = tuwen.judge(corpus, "strong")                  # a selection of the recipe, or tuwen.Selection(…)
 tuwen.why(corpus, "9f3a")                               # the whole life of one row
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus as Corpus
     from tuwen.engine.build import build as build
     from tuwen.engine.build import plan as plan
+    from tuwen.engine.join import drop_join as drop_join
+    from tuwen.engine.join import join as join
     from tuwen.engine.recipe import Recipe as Recipe
     from tuwen.engine.single import run as run
     from tuwen.engine.single import stage as stage
@@ -40,6 +43,8 @@ _PUBLIC = {
     "Recipe": "tuwen.engine.recipe",
     "Selection": "tuwen.selections.selection",
     "build": "tuwen.engine.build",
+    "drop_join": "tuwen.engine.join",
+    "join": "tuwen.engine.join",
     "judge": "tuwen.selections.ledger",
     "plan": "tuwen.engine.build",
     "release": "tuwen.releases.release",
@@ -53,6 +58,8 @@ __all__ = [
     "Recipe",
     "Selection",
     "build",
+    "drop_join",
+    "join",
     "judge",
     "open",
     "plan",

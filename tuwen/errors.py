@@ -9,3 +9,8 @@ class TuwenError(Exception):
 
 class UsageError(TuwenError):
     """The request itself is wrong: a recipe, a rule, an option. The command line exits with 2."""
+
+
+def missing_extra(extra: str, package: str) -> TuwenError:
+    """The error for a package that is not installed because the extra that brings it was not asked for."""
+    return TuwenError(f"{package} is not installed; run: pip install 'tuwen[{extra}]'")

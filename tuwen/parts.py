@@ -92,7 +92,12 @@ def configure(cls: type, name: str, parameters: Mapping[str, Any]) -> Any:
 
 
 def name_of(part: object) -> str:
-    """The name that a recipe uses for this part (the inverse of `load_class`)."""
+    """The name that a recipe uses for this part (the inverse of `load_class`).
+
+    A part that no recipe can name, because each instance is one of its own, says its name in `part_name`.
+    """
+    if not isinstance(part, type) and (own := getattr(part, "part_name", None)):
+        return str(own)
     cls = part if isinstance(part, type) else type(part)
     words = cls.__module__.split(".")
     if words[0] == "tuwen" and camel_case(words[-1]) == cls.__name__:

@@ -34,7 +34,11 @@ def test_every_key_is_documented(demo_crawl: Path, tmp_path: Path, capsys: pytes
     assert set(printed(*build, "--dry-run")) == documented("build --dry-run")
     assert set(printed(*build, "--workers", "1")) == documented("build")
     assert set(printed("status", corpus)) == documented("status")
+    ids = tmp_path / "images.txt"
+    ids.write_text("06d74199153db3826f45323a454f4cc5\n")
+    assert set(printed("join", corpus, str(ids), "--on", "image_id", "--workers", "1")) == documented("join")
     for funnel in printed("funnel", corpus).values():
         assert set(funnel) == documented("funnel")
+    assert set(printed("fetches", corpus, "--by", "language")) == documented("fetches")
     assert set(printed("why", corpus, "06d74199")) == documented("why")
     assert set(printed("export", corpus, "--out", str(tmp_path / "out"))) == documented("export")

@@ -20,7 +20,7 @@ def generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["cli.md", "stages.md"])
+@pytest.mark.parametrize("page", ["cli.md", "stages.md", "fetching.md"])
 def test_generated_pages_are_up_to_date(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
     assert (ROOT / "docs" / page).read_text(encoding="utf-8") == generator().PAGES[page](), "run `make docs`"
@@ -55,3 +55,13 @@ def test_commands_in_the_readmes_are_the_same() -> None:
         return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
 
     assert commands("README.md") == commands("README.zh-CN.md")
+
+
+def test_recipes_on_the_page_about_fetching_are_valid() -> None:
+    import yaml
+
+    from tuwen.engine.recipe import Recipe
+
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "fetching.md").read_text(encoding="utf-8"), re.S)
+    recipes = [Recipe.from_mapping(yaml.safe_load(block)) for block in blocks]
+    assert len(recipes) == 4 and sum(recipe.fetch is not None for recipe in recipes) == 3

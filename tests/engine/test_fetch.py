@@ -248,6 +248,22 @@ def test_hashes_are_held_against_the_list_and_archives_stand_in(server: HostileS
     assert build(recipe, tmp_path / "corpus", quiet=True).did_nothing
 
 
+def test_placeholders_can_be_asked_for_again(server: HostileServer, tmp_path: Path) -> None:
+    urls = [server.url(f"/removed/{number}", host=f"h{number % 3}.test") for number in range(25)]
+    listed = write_list(tmp_path / "urls.jsonl", [*urls, server.url("/ok/1.jpg")])
+    mapping = mapping_for(server, listed)
+    with pytest.raises(UsageError, match=r"told by the stage fetch\.outcome"):
+        build(Recipe.from_mapping(mapping).retrying(["placeholder"]), tmp_path / "corpus", quiet=True)
+    mapping["stages"] += ["image.properties", "image.urls", "fetch.outcome"]
+    recipe = Recipe.from_mapping(mapping)
+    assert fetched(build(recipe, tmp_path / "corpus", quiet=True)) == {"ok": 26}
+    outcomes = Corpus.open(tmp_path / "corpus").table("fetches", ["outcome"])["outcome"].to_pylist()
+    assert Counter(outcomes) == {"placeholder": 25, "ok": 1}
+    server.behaviours["/removed"] = server.behaviours["/ok"]  # the pictures are back
+    assert fetched(build(recipe.retrying(["placeholder"]), tmp_path / "corpus", quiet=True)) == {"ok": 25}
+    assert build(recipe, tmp_path / "corpus", quiet=True).did_nothing
+
+
 def test_a_deadline_leaves_the_rest_pending(server: HostileServer, tmp_path: Path) -> None:
     urls = [server.url(f"/ok/{number}.jpg", host="one.test") for number in range(60)]
     listed = write_list(tmp_path / "urls.jsonl", urls)
@@ -326,18 +342,28 @@ def test_interrupted_it_finishes_what_is_in_flight_and_keeps_it(server: HostileS
 @pytest.mark.parametrize(
     ("fetch", "message"),
     [
-        ({"contact": " "}, "contact is empty"),
+        ({"contact": "a\nb"}, "contact is part of a header"),
         ({"contact": "x", "concurrency": 0}, "concurrency must be at least 1"),
         ({"contact": "x", "rate": 3}, "unknown parameter 'rate'"),
         ({"contact": "x", "allow_addresses": ["10.0.0.0/40"]}, "allow_addresses"),
         ({"contact": "x", "select": "none"}, "no selection 'none'"),
         ({"contact": "x", "reencode": {"quality": 0}}, "quality"),
-        ({}, "contact"),
     ],
 )
 def test_wrong_settings_are_refused(fetch: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         Recipe.from_mapping({"fetch": fetch})
+
+
+def test_nothing_is_fetched_anonymously(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TUWEN_CONTACT", raising=False)
+    recipe = Recipe.from_mapping({"fetch": {}})
+    with pytest.raises(UsageError, match=r"contact is empty.*TUWEN_CONTACT"):
+        build(recipe, tmp_path / "corpus", quiet=True)
+    assert not (tmp_path / "corpus").exists()
+    build(recipe, tmp_path / "corpus", quiet=True, offline=True)
+    monkeypatch.setenv("TUWEN_CONTACT", "mailto:me@example.org")
+    build(recipe, tmp_path / "corpus", quiet=True)
 
 
 def test_what_retry_refuses() -> None:

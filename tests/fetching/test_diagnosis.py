@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
-from tuwen.fetching.diagnosis import Finding, HostCounts, diagnose, tld_of
+from tuwen.fetching.diagnosis import TURNS, Finding, HostCounts, diagnose, tld_of
 from tuwen.fetching.diagnosis.counts import site_of, widespread
-from tuwen.fetching.report import Tally
 from tuwen.fetching.resolver import ResolverStats
 from tuwen.fetching.settings import Fetch
 
@@ -67,11 +65,13 @@ def some(ends: Ends, host: str, end: str, count: int = 900) -> Ends:
 
 
 def rows(ends: Ends) -> list[HostCounts]:
-    tally = Tally(most_hosts=10_000)
-    for host, found in ends.items():
-        for number, end in enumerate(found):
-            tally.add(f"https://{host}/{number}.jpg", None if end == "ok" else end)
-    return list(tally.hosts())
+    found = []
+    for host, order in ends.items():
+        turned = next((number for number, end in enumerate(order) if end in TURNS), len(order))
+        row = HostCounts(host, tld_of(host), dict(Counter(order)))
+        row.late_ok = order[turned:].count("ok")
+        found.append(row)
+    return found
 
 
 def causes(found: list[Finding]) -> set[str]:
@@ -170,6 +170,26 @@ def test_the_advice_names_what_to_change() -> None:
     assert "fetch.max_bytes" in one(some(SOUND, "nasa.org", "too_large"), "content").settings
 
 
+def test_one_is_told_from_all() -> None:
+    """The same class at some hosts and at most of them has different reasons, and advice."""
+    assert "unwelcome" in one(spoil(SOUND, 0.6, "http_403"), "blocking").what
+    assert "unwelcome" not in one(some(SOUND, "closed.com", "http_403"), "blocking").what
+    assert "Nearly all sites" in one(spoil(SOUND, 0.97, "not_an_image"), "content").what
+    assert "Nearly all sites" not in one(some(SOUND, "moved.com", "not_an_image"), "content").what
+
+
+def test_rare_timeouts_at_large_hosts_are_no_full_line() -> None:
+    ends = {f"large{number}.com": ["ok"] * 199 + ["timeout"] for number in range(100)}
+    assert causes(diagnose(rows(ends))) == set()
+
+
+def test_single_refusals_after_a_run_of_images_are_no_blocking() -> None:
+    assert causes(diagnose(rows({"store.com": ["ok"] * 10 + ["http_403", "ok"] * 10}))) == {"rot"}
+    assert causes(diagnose(rows({"tired.com": ["ok"] * 10 + ["http_403", "ok"] * 2 + ["http_403"] * 30}))) == {
+        "blocking"
+    }
+
+
 def test_one_registry_is_told_from_the_resolver() -> None:
     ends = {**SOUND, **{f"www.site{number}.ru": ["dns_failure"] * 2 for number in range(100)}}
     found = one(ends, "resolver")
@@ -232,42 +252,3 @@ def test_intervals_are_wilsons() -> None:
 
 
 # The tally ----------------------------------------------------------------------------------------------------------
-
-
-def shuffled(ends: Ends, seed: int) -> list[tuple[str, str]]:
-    """All ends in a random order of hosts, each host's own order kept."""
-    turns = [host for host, found in ends.items() for _ in found]
-    random.Random(seed).shuffle(turns)
-    left = {host: iter(found) for host, found in ends.items()}
-    return [(host, next(left[host])) for host in turns]
-
-
-@pytest.mark.parametrize(
-    "plant", [lambda e: e, full_line, turning_away, lambda e: spoil(e, 0.3, "dns_failure")], ids=str
-)
-def test_bounded_memory_gives_the_same_causes(plant: Callable[[Ends], Ends]) -> None:
-    ends = plant(web(num_hosts=6_000, rot=True))
-    tally = Tally(most_hosts=800)
-    for host, end in shuffled(ends, 4):
-        tally.add(f"https://{host}/", None if end == "ok" else end)
-    assert len([row for row in tally.hosts() if row.host is not None]) <= 800
-    assert sum(row.total for row in tally.hosts()) == sum(map(len, ends.values())) == tally.classes.total()
-    assert causes(tally.findings()) == causes(diagnose(rows(ends)))
-
-
-def test_sampled_and_heavy_hosts_are_counted_whole() -> None:
-    ends = turning_away(web(num_hosts=3_000, rot=True))
-    tally = Tally(most_hosts=400)
-    for host, end in shuffled(ends, 9):
-        tally.add(f"https://{host}/", None if end == "ok" else end)
-    kept = {row.host: row.counts for row in tally.hosts() if row.host is not None}
-    heavy = [host for host, found in ends.items() if len(found) >= 200]
-    assert all(kept[host] == Counter(ends[host]) for host in heavy)
-    assert sum(counts == Counter(ends[host or ""]) for host, counts in kept.items()) >= 200
-
-
-def test_urls_that_are_none_do_not_disturb() -> None:
-    tally = Tally()
-    for url in ("http://[::1", "", "mailto:x", "http://a.test:99999/"):
-        tally.add(url, "bad_url")
-    assert tally.classes == {"bad_url": 4}

@@ -415,3 +415,12 @@ def test_any_bytes_make_an_answer(server: HostileServer) -> None:
 
         check()
         runner.run(network.__aexit__(None, None, None))
+
+
+def test_a_robots_tag_for_everybody_does_not_hide_behind_one_for_an_agent(server: HostileServer) -> None:
+    async def two_tags(exchange: Exchange) -> None:
+        tags = b"X-Robots-Tag: googlebot: noindex\r\nX-Robots-Tag: noai\r\n"
+        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + tags + b"\r\n")
+
+    server.behaviours["/two-tags"] = two_tags
+    assert get(server, server.url("/two-tags")).headers["x-robots-tag"] == "noai, googlebot: noindex"

@@ -1,5 +1,6 @@
 """What every source promises. A new source adds one line to `sources`."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -8,27 +9,91 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import data_sets
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import warc_records
 
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.parts import load, name_of, names_in, parameters_of
 from tuwen.sources import Report, Source, Unit
+from tuwen.sources.documents import Documents
 from tuwen.sources.html import Html
+from tuwen.sources.huggingface import Huggingface
+from tuwen.sources.parquet import Parquet
+from tuwen.sources.url_list import UrlList
 from tuwen.sources.warc import Warc
+from tuwen.sources.wat import Wat
+from tuwen.sources.webdataset import Webdataset
 
 MAX_BATCH_BYTES = (32 + 64) << 20  # what is collected before a flush, and one image of the largest size
-NAMES = ["html", "warc"]
+WRITES = {  # the tables that each source fills
+    "documents": {"documents", "pairs"},
+    "html": {"documents", "fetches", "images", "pairs"},
+    "huggingface": {"images", "pairs"},
+    "parquet": {"images", "pairs"},
+    "url_list": {"pairs"},
+    "warc": {"documents", "fetches", "images", "pairs"},
+    "wat": {"documents", "pairs"},
+    "webdataset": {"images", "pairs"},
+}
+NAMES = sorted(WRITES)
 
 
 @pytest.fixture(params=NAMES)
-def source(request: pytest.FixtureRequest, hostile_warc: Any, hostile_folder: Path) -> Source:
+def source(request: pytest.FixtureRequest, hostile_warc: Any, hostile_folder: Path, tmp_path: Path) -> Source:
     """Every source, on hostile input."""
-    sources: dict[str, Source] = {
-        "warc": Warc([str(hostile_warc.folder)]),
-        "html": Html(str(hostile_folder), base_url="https://example.org/"),
+    sources: dict[str, Callable[[], Source]] = {
+        "documents": lambda: Documents([written("documents", tmp_path)]),
+        "html": lambda: Html(str(hostile_folder), base_url="https://example.org/"),
+        "huggingface": lambda: Huggingface(written("huggingface", tmp_path)),
+        "parquet": lambda: Parquet([written("parquet", tmp_path)]),
+        "url_list": lambda: UrlList([write_lists(tmp_path)], {"url": "url", "text": {"alt": "text"}, "sha256": "hash"}),
+        "warc": lambda: Warc([str(hostile_warc.folder)]),
+        "wat": lambda: Wat([write_wat(tmp_path / "x.wat.gz")]),
+        "webdataset": lambda: Webdataset([written("webdataset", tmp_path)]),
     }
-    return sources[request.param]
+    return sources[request.param]()
+
+
+def written(name: str, folder: Path) -> str:
+    data_sets.WRITERS[name](folder)
+    return str(folder)
+
+
+def write_lists(folder: Path) -> str:
+    """Lists with rows that are wrong, twice there, or have no text."""
+    urls = [
+        "https://a.test/1.jpg",
+        "HTTP://A.test/ü",
+        "ftp://a.test/",
+        None,
+        "https://a.test/1.jpg",
+        "https://a.test/2",
+    ]
+    texts = ["a fox", "\x00图文", "x", "y", "a fox", None]
+    rows = [{"url": u, "text": t, "hash": "ab" * 32, "n": n} for n, (u, t) in enumerate(zip(urls, texts, strict=True))]
+    pq.write_table(pa.Table.from_pylist(rows), folder / "x.parquet", row_group_size=2)
+    (folder / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "{broken\n[]\n")
+    (folder / "x.csv").write_bytes(
+        b'url,text,hash\nhttps://a.test/3,"open,\nhttps://a.test/4,\xff,\nhttps://a.test/5,,\n'
+    )
+    return str(folder)
+
+
+def write_wat(path: Path) -> str:
+    """Pages with images, one of them twice, and records that are wrong."""
+    blocks = [b"{broken IMG@/src", b'{"IMG@/src"}', b"{}"]
+    for number in (1, 2, 2, 3):
+        links = [{"path": "IMG@/src", "url": f"/{image}.png", "alt": f"图 {image}"} for image in range(number)]
+        response = {"HTML-Metadata": {"Head": {"Title": "T"}, "Links": links}}
+        block = {"Envelope": {"Payload-Metadata": {"HTTP-Response-Metadata": response}}}
+        blocks.append(json.dumps(block).encode())
+    more = ["Content-Type: application/json"]
+    records = [warc_records.record("metadata", "https://a.test/", block, more=more) for block in blocks]
+    path.write_bytes(b"".join(map(warc_records.member, records)))
+    return str(path)
 
 
 def batches(source: Source, unit: Unit) -> list[tuple[str, pa.RecordBatch]]:
@@ -64,7 +129,7 @@ def test_batches_have_the_base_columns(source: Source) -> None:
             batch.validate(full=True)
             assert batch.num_rows > 0
             assert batch.nbytes <= MAX_BATCH_BYTES
-    assert tables == {"documents", "fetches", "images", "pairs"}
+    assert tables == WRITES[name_of(source)]
 
 
 def test_ids_are_unique_and_made_of_content(source: Source) -> None:
@@ -82,13 +147,17 @@ def test_references_between_tables_hold(source: Source) -> None:
         rows: dict[str, list[dict[str, Any]]] = {}
         for table, batch in batches(source, unit):
             rows.setdefault(table, []).extend(batch.to_pylist())
-        documents = {row["document_id"]: row for row in rows["documents"]}
-        images = {row["image_id"] for row in rows["images"]}
-        assert {row["document_id"] for row in rows.get("pairs", [])} <= documents.keys()
-        assert {row["image_id"] for row in rows["fetches"]} - {None} <= images
-        assert all(row["error"] is None or row["image_id"] is None for row in rows["fetches"])
+        documents = {row["document_id"]: row for row in rows.get("documents", [])}
+        images = {row["image_id"] for row in rows.get("images", [])}
+        assert {row["document_id"] for row in rows.get("pairs", [])} - {None} <= documents.keys()
+        assert {row["image_id"] for row in rows.get("fetches", [])} - {None} <= images
+        assert all(row["error"] is None or row["image_id"] is None for row in rows.get("fetches", []))
         for pair in rows.get("pairs", []):
-            assert documents[pair["document_id"]]["nodes"][pair["position"]]["image_ref"] == pair["image_ref"]
+            if pair["document_id"] is None:
+                key = (None, None, pair["text_source"], pair["image_ref"], pair["text"])
+                assert (pair["pair_id"], pair["position"]) == (digest(*key), None)
+            else:
+                assert documents[pair["document_id"]]["nodes"][pair["position"]]["image_ref"] == pair["image_ref"]
             if pair["image_ref"].startswith("data:sha256,"):
                 assert pair["image_ref"].removeprefix("data:sha256,") in images
 
@@ -141,12 +210,24 @@ def test_bad_input_is_reported_and_never_raised(
     name: str, spoil: Callable[[Path], None], tmp_path: Path, demo_crawl: Path
 ) -> None:
     source: Source
-    if name == "warc":
-        (path := tmp_path / "x.warc.gz").write_bytes(demo_crawl.read_bytes()[:200_000])
-        source = Warc([str(path)])
-    else:
-        (path := tmp_path / "x.html").write_bytes(b"<p>text" * 100)
-        source = Html(str(tmp_path))
+    match name:
+        case "warc":
+            (path := tmp_path / "x.warc.gz").write_bytes(demo_crawl.read_bytes()[:200_000])
+            source = Warc([str(path)])
+        case "html":
+            (path := tmp_path / "x.html").write_bytes(b"<p>text" * 100)
+            source = Html(str(tmp_path))
+        case "url_list":
+            pq.write_table(pa.table({"url": ["https://a.test/"], "text": ["x"]}), path := tmp_path / "x.parquet")
+            source = UrlList([str(path)])
+        case "wat":
+            source = Wat([write_wat(path := tmp_path / "x.wat.gz")])
+        case "huggingface":
+            path = data_sets.write_huggingface(tmp_path)
+            source = Huggingface(str(tmp_path))
+        case "documents" | "parquet" | "webdataset":
+            path = data_sets.WRITERS[name](tmp_path)
+            source = {"documents": Documents, "parquet": Parquet, "webdataset": Webdataset}[name]([str(path)])
     (unit,) = source.units()
     spoil(path)
     report = Report()

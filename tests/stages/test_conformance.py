@@ -122,6 +122,7 @@ def base_tables() -> dict[str, pa.Table]:
                 "text_source": source,
                 "text_position": number % 5 if number % 3 else None,
                 "region": ["main", "navigation", None][number % 3],
+                "given": [None, '{"similarity": 0.25}', '{"similarity": "0.5", "uid": "x"}', "{broken"][number % 4],
             }
         )
     rows = {"documents": documents, "images": images, "pairs": pairs, "fetches": fetches}

@@ -21,8 +21,10 @@ from tuwen.errors import TuwenError, UsageError
 VERBS = {
     "demo": "walk the whole road on the crawl that ships with tuwen",
     "build": "bring a corpus up to date with a recipe",
+    "join": "attach columns that were computed elsewhere, or lists of ids",
     "status": "show what a corpus holds and what is out of date",
     "funnel": "show how many rows each step of a selection refuses",
+    "fetches": "show what became of image URLs, why some failed, and what the loss does to the corpus",
     "why": "show the whole life of one image, pair or document",
     "export": "write a corpus as plain Parquet",
     "import": "make a corpus from an export",

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 from tuwen.cli import plural, positive, print_json, shown
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from tuwen.engine.build import Built, Plan
+    from tuwen.engine.fetch import Fetched
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="print what would be done, why, and about how many bytes"
     )
     parser.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: one per core)")
+    parser.add_argument("--offline", action="store_true", help="do not fetch images, whatever the recipe says")
+    parser.add_argument(
+        "--retry", action="append", default=[], metavar="CLASS", help="fetch again what ended so; may be repeated"
+    )
     parser.add_argument("--refit", action="store_true", help="fit the fitted stages anew")
     parser.add_argument("--allow-code", action="store_true", help="let the recipe name parts as package.module:Class")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
@@ -34,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tuwen.engine.build import build, plan
     from tuwen.engine.recipe import Recipe
 
-    recipe = Recipe.load(arguments.recipe, arguments.set, allow_code=arguments.allow_code)
+    recipe = Recipe.load(arguments.recipe, arguments.set, allow_code=arguments.allow_code).retrying(arguments.retry)
     if arguments.dry_run:
         planned = plan(recipe, arguments.corpus, allow_code=arguments.allow_code)
         print_json(asdict(planned)) if arguments.json else print_plan(planned)
@@ -46,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         refit=arguments.refit,
         quiet=arguments.json,
         allow_code=arguments.allow_code,
+        offline=arguments.offline,
     )
     print_json(asdict(built)) if arguments.json else print_built(built, arguments.corpus)
     return 1 if built.hopeless else 0
@@ -69,6 +77,8 @@ def print_plan(planned: Plan) -> None:
         console.print(f"Every stage runs on the rows they bring: {', '.join(planned.stages)}.")
         total = sum(unit.num_bytes for unit in planned.units)
         console.print(f"Disk: about {decimal(3 * total)} (rows and images, and as much while they are read).")
+    if planned.num_urls:
+        console.print(f"{plural(planned.num_urls, 'image')} to fetch, besides those that new units refer to.")
     if planned.steps:
         table = Table("stage", "table", "fragments", "rows", "about", "why", title="Stages to run on rows at hand")
         for step in planned.steps:
@@ -93,6 +103,8 @@ def print_built(built: Built, corpus: str) -> None:
     if built.ingested.num_units:
         rows = ", ".join(f"{count} {table}" for table, count in built.ingested.rows.items())
         console.print(f"Read {plural(built.ingested.num_units, 'unit')}: {rows}.")
+    if built.fetched is not None:
+        _print_fetched(console, built.fetched, corpus)
     for stage in built.hopeless:
         console.print(f"[red]{stage} failed on every row[/red]; the log says why. Mend it, or take it out.")
     for location, problem in built.ingested.damaged:
@@ -105,3 +117,25 @@ def print_built(built: Built, corpus: str) -> None:
         console.print(table)
     console.print(f"{shown(corpus)} is at version {built.version} after {built.wall_s:.1f} s. Log:", soft_wrap=True)
     console.print(f"  {shown(built.log)}", soft_wrap=True)
+
+
+def _print_fetched(console: Console, fetched: Fetched, corpus: str) -> None:
+    from tuwen.cli.fetches import print_findings
+    from tuwen.corpus.corpus import Corpus
+    from tuwen.engine.fetch_report import findings
+    from tuwen.fetching.outcomes import OK, shares
+
+    if fetched.num_recovered:
+        console.print(f"Kept {plural(fetched.num_recovered, 'attempt')} of a run that was cut off.")
+    if fetched.num_attempts:
+        console.print(
+            f"Fetched {plural(fetched.num_attempts, 'URL')}, {plural(fetched.num_images, 'new image')}: "
+            f"{', '.join(shares(fetched.outcomes))}."
+        )
+    if fetched.num_pending:
+        console.print(f"[yellow]{plural(fetched.num_pending, 'URL')} not asked yet[/yellow]: the next build goes on.")
+    for note in fetched.notes:
+        console.print(shown(note))
+    if set(fetched.outcomes) - {OK}:
+        print_findings(console, (asdict(finding) for finding in findings(Corpus.open(corpus))))
+        console.print(f"By class, host and domain: tuwen fetches {shown(corpus)}", soft_wrap=True)

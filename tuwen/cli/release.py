@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
+from typing import Any
 
 from tuwen.errors import UsageError
 
-FORMATS = ("webdataset", "parquet", "documents", "index")
+FORMATS = ("webdataset", "parquet", "documents", "index", "ids")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--format", default="webdataset", help=f"{', '.join(FORMATS)} (default: webdataset), or package.module:Class"
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="parameter of the writer; may be repeated"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameter of the writer (reencode.short_side=256); may be repeated",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a release that is there")
     parser.add_argument("--full-ledger", action="store_true", help="every decision with plain ids, for home use only")
@@ -28,23 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the release and say what it holds."""
-    import yaml
-
     from tuwen.corpus.corpus import Corpus
     from tuwen.releases.release import release
 
-    parameters = {}
-    for word in arguments.set:
-        name, separator, value = word.partition("=")
-        if not separator:
-            raise UsageError(f"--set takes NAME=VALUE, got {word!r}")
-        parameters[name] = yaml.safe_load(value)
     manifest = release(
         Corpus.open(arguments.corpus),
         arguments.selection,
         arguments.to,
         arguments.format,
-        parameters,
+        parameters_from(arguments.set),
         overwrite=arguments.overwrite,
         full_ledger=arguments.full_ledger,
         allow_code=arguments.allow_code,
@@ -56,3 +54,23 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.to}: {counts}")
         print(f"Check it: tuwen verify {arguments.to}")
     return 0
+
+
+def parameters_from(words: Iterable[str]) -> dict[str, Any]:
+    """`NAME=VALUE` → {NAME: VALUE}; `NAME.PART=VALUE` sets a part of a parameter that has parts. Values are YAML."""
+    import yaml
+
+    parameters: dict[str, Any] = {}
+    for word in words:
+        path, separator, text = word.partition("=")
+        *names, last = path.split(".")
+        place: Any = parameters
+        for name in names:
+            place = place.setdefault(name, {}) if isinstance(place, dict) else None
+        if not separator or not isinstance(place, dict):
+            raise UsageError(f"--set takes NAME=VALUE or NAME.PART=VALUE, once each, got {word!r}")
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {path}: {text!r} is not valid YAML: {error}") from error
+    return parameters

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from tuwen.cli import print_json, shown
+from tuwen.cli import plural, print_json, shown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +53,13 @@ def print_status(found: dict[str, Any]) -> None:
             cells.append(shown("; ".join(stage["reasons"])))
         table.add_row(*cells)
     console.print(table)
+    for join in found["joins"]:
+        columns = shown(", ".join(join["columns"]))
+        console.print(
+            f"join.{join['name']}: {columns}, on {join['table']}.{join['on']}; {plural(join['num_rows'], 'key')} "
+            f"from {shown(join['file'])}, {join['joined_at']}",
+            soft_wrap=True,
+        )
     for unit in found["damaged_units"]:
         console.print(f"[yellow]{shown(unit['location'])}[/yellow] {unit['error']}: {shown(unit['message'])}")
     for unit in found["outdated_units"]:

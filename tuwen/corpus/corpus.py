@@ -142,11 +142,17 @@ class Corpus:
         return written
 
     def current_columns(self, table: str) -> dict[str, str | None]:
-        """As `columns`, without those of stages that the recipe no longer names: nobody keeps them up to date."""
+        """As `columns`, without those of stages that the recipe no longer names: nobody keeps them up to date.
+
+        Columns of joins count as long as the join is there.
+        """
+        from tuwen.corpus.joins import joins_of
+
         stages = self.recipe().get("stages")
         if stages is None:
             return self.columns(table)
         named = {name for entry in stages for name in ([entry] if isinstance(entry, str) else entry)}
+        named |= {join.stage for join in joins_of(self.path)}
         return {name: stage for name, stage in self.columns(table).items() if stage is None or stage in named}
 
     def count(self, table: str) -> int:

@@ -2,7 +2,7 @@
 
     OUT/corpus.json              format, and per table and fragment: file, rows, and the freshness record of each stage
     OUT/<table>/00000.parquet    one file per fragment, every column of the table (null where not computed)
-    OUT/ledgers/ OUT/states/ OUT/recipe.json    as they are in the corpus
+    OUT/ledgers/ OUT/states/ OUT/joins/ OUT/recipe.json    as they are in the corpus
 
 Two corpora are equal when every column of every table has the same content digest in fragments of the same rows.
 """
@@ -32,7 +32,7 @@ from tuwen.corpus.units import append_rows
 from tuwen.corpus.versions import tag_version
 from tuwen.errors import TuwenError, UsageError
 
-FOLDERS = ("ledgers", "states")
+FOLDERS = ("ledgers", "states", "joins")
 
 
 def export_corpus(corpus: Corpus, to: str | Path) -> dict[str, int]:
@@ -92,7 +92,8 @@ def _import(tables: dict[str, Any], folder: Path, corpus: Corpus) -> None:
             except (OSError, KeyError, pa.ArrowException) as error:
                 raise TuwenError(f"{folder / table} is damaged: {error}") from error
         for name in FOLDERS:
-            shutil.copytree(folder / name, corpus.folder(name), dirs_exist_ok=True)
+            if (folder / name).is_dir():  # exports of older versions have fewer
+                shutil.copytree(folder / name, corpus.folder(name), dirs_exist_ok=True)
         recipe = read_json(folder / "recipe.json")
         if recipe:
             write_json(corpus.path / "recipe.json", recipe, sort_keys=False)

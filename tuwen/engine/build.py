@@ -16,17 +16,22 @@ from tuwen.corpus.corpus import Corpus, write_json
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import tag_version
+from tuwen.engine.fallback import fall_back
+from tuwen.engine.fetch import Fetched, fetch_images
 from tuwen.engine.ingest import Ingested, NewUnit, ingest, new_units
 from tuwen.engine.local import Workers
 from tuwen.engine.plan import Freshness, Order, Pass, Work, estimated_bytes, written_schema
 from tuwen.engine.progress import Progress, RunLog
 from tuwen.engine.recipe import Recipe
 from tuwen.engine.state import forget_fitted, write_state
+from tuwen.engine.targets import count_targets, stages_before_fetching
 from tuwen.engine.work import Outcome, StageTask, Task, run
 from tuwen.parts import name_of
 from tuwen.selections.candidates import check_columns
+from tuwen.selections.ledger import Ledger
 from tuwen.selections.selection import parse_selections
 from tuwen.stages import Stage, kind_of
+from tuwen.stages.joined import joined_stages
 
 COMMIT_EVERY_S = 10.0  # a commit costs milliseconds per thousand column files; a kill costs at most this much work
 
@@ -60,11 +65,13 @@ class Plan:
     units: list[PlannedUnit]
     steps: list[Step]
     stages: list[str]
+    num_urls: int = 0
+    """Images to fetch: URLs that are referenced now and have no final attempt. New units may bring more."""
 
     @property
     def nothing_to_do(self) -> bool:
         """True when the corpus is up to date with the recipe."""
-        return not self.units and not self.steps
+        return not self.units and not self.steps and not self.num_urls
 
 
 @dataclass
@@ -73,6 +80,7 @@ class Built:
 
     version: int = 0
     ingested: Ingested = field(default_factory=Ingested)
+    fetched: Fetched | None = None
     stage_rows: dict[str, int] = field(default_factory=dict)
     errors: dict[str, dict[str, int]] = field(default_factory=dict)
     undone_unit: str | None = None
@@ -88,13 +96,14 @@ class Built:
     @property
     def did_nothing(self) -> bool:
         """True when everything was up to date."""
-        return not self.ingested.num_units and not self.stage_rows
+        fetched = self.fetched is not None and self.fetched.num_attempts > 0
+        return not self.ingested.num_units and not self.stage_rows and not fetched
 
 
 def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = False) -> Plan:
     """The plan of `build`, without doing any of it. Works where there is no corpus yet."""
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    order = _checked(recipe, allow_code=allow_code)
+    order = _checked(recipe, Path(path), allow_code=allow_code)
     corpus = Corpus.open(path) if (Path(path) / "corpus.json").exists() else None
     units = new_units(corpus, recipe.sources)
     steps: list[Step] = []
@@ -102,7 +111,8 @@ def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = Fa
         for stage, work in Freshness(corpus, order).work(order.stages_in_order()):
             steps += _step(stage, work)
     listed = [PlannedUnit(new.source_name, new.unit.name, new.unit.location, new.unit.num_bytes) for new in units]
-    return Plan(listed, steps, [name_of(stage) for stage in order.stages_in_order()])
+    wanted = count_targets(corpus, recipe.fetch) if corpus is not None and recipe.fetch is not None else 0
+    return Plan(listed, steps, [name_of(stage) for stage in order.stages_in_order()], wanted)
 
 
 def _title(part: Pass, pending: list[Stage]) -> str:
@@ -126,25 +136,28 @@ def build(
     refit: bool = False,
     quiet: bool = False,
     allow_code: bool = False,
+    offline: bool = False,
 ) -> Built:
     """Bring the corpus at `path` (made if needed) up to date with a recipe or the YAML file that holds it.
 
     Killed at any point, the next call goes on from the last commit. `workers` is the number of processes and never
     changes a result; more than one needs a script with an `if __name__ == "__main__":` guard, as multiprocessing
-    does. The default, one, works everywhere.
+    does. The default, one, works everywhere. `offline` leaves out what the recipe says about fetching.
     """
     started = time.monotonic()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
-    order = _checked(recipe, allow_code=allow_code)
+    order = _checked(recipe, Path(path), allow_code=allow_code)
     for named in recipe.sources:
         named.source.units()  # refuse a source that names nothing before anything is made
+    if recipe.fetch is not None and not offline:
+        _ = recipe.fetch.user_agent  # refuse to fetch anonymously before anything is made
     corpus = Corpus.create(path)
     built, progress = Built(), Progress(quiet=quiet)
     with corpus.writing(), Workers(workers) as pool:
         log = RunLog(corpus.folder("logs"), "build")
         built.undone_unit = recover(corpus)
         remove_partial_files(corpus)
-        _clear_tmp(corpus)
+        clear_tmp(corpus)
         log.begin("start", recipe=recipe.mapping, workers=pool.number, undone_unit=built.undone_unit)
         if recipe.mapping != corpus.recipe():
             write_json(corpus.path / "recipe.json", recipe.mapping, sort_keys=False)  # selections keep their order
@@ -153,7 +166,11 @@ def build(
         if refit:
             for stage in recipe.stages:
                 forget_fitted(corpus, stage)
-        runner = _Runner(corpus, order, pool, progress, log, built)
+        runner = Runner(corpus, order, pool, progress, log, built)
+        if recipe.fetch is not None and not offline:
+            kept = _choose(recipe, order, runner) if recipe.fetch.select else None
+            built.fetched = fetch_images(corpus, recipe.fetch, kept, pool, progress, log)
+            built.fetched.num_images += fall_back(corpus, recipe.fetch, kept, pool, progress, log)
         for part in order.passes:
             runner.run(part)
         built.version = tag_version(corpus, "build")
@@ -166,12 +183,12 @@ def build(
     return built
 
 
-def _checked(recipe: Recipe, *, allow_code: bool) -> Order:
-    """The order of the stages, after all that can be known to be wrong before anything runs."""
-    order = Order.of(recipe.stages)
+def _checked(recipe: Recipe, path: Path, *, allow_code: bool) -> Order:
+    """The order of the stages, joins included, after all that can be known to be wrong before anything runs."""
+    order = Order.of([*recipe.stages, *joined_stages(path)])
 
     def columns(table: str) -> set[str]:
-        written = {name for stage in recipe.stages if stage.table == table for name in written_schema(stage).names}
+        written = {name for stage in order.stages if stage.table == table for name in written_schema(stage).names}
         return {*TABLES[table].schema.names, *written}
 
     for selection in parse_selections(recipe.mapping.get("selections") or {}, allow_code=allow_code).values():
@@ -179,7 +196,7 @@ def _checked(recipe: Recipe, *, allow_code: bool) -> Order:
     return order
 
 
-def _clear_tmp(corpus: Corpus) -> None:
+def clear_tmp(corpus: Corpus) -> None:
     """Remove what dead processes left; a funnel or release that runs right now keeps its spill files."""
     for path in corpus.folder("tmp").iterdir():
         number = path.name.partition("-")[2].partition("-")[0]
@@ -188,8 +205,19 @@ def _clear_tmp(corpus: Corpus) -> None:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
+def _choose(recipe: Recipe, order: Order, runner: Runner) -> Path:
+    """Run the stages that the fetch's selection needs, and judge: the ledger says which pairs are to be fetched."""
+    assert recipe.fetch is not None and recipe.fetch.select is not None
+    selections = parse_selections(recipe.mapping.get("selections") or {})
+    for part in Order.of(stages_before_fetching(recipe.fetch.select, selections, order)).passes:
+        runner.run(part)
+    return Ledger.open_or_judge(runner.corpus, recipe.fetch.select).path
+
+
 @dataclass
-class _Runner:
+class Runner:
+    """Runs passes of stages, one after the other, and notes in `built` what came of them. Only under the write lock."""
+
     corpus: Corpus
     order: Order
     pool: Workers

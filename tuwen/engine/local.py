@@ -86,7 +86,7 @@ class Workers:
             yield self._result(running.popleft())
 
     def _alone(self, arguments: Iterable[object]) -> bool:
-        """Whether this process does the work itself: one worker, or one task, which another process would only delay."""
+        """Whether this process does the work itself: one worker, or one task that another process would only delay."""
         return self.number == 1 or (isinstance(arguments, Sequence) and len(arguments) == 1)
 
     def _submit(self, work: Callable[[Argument], Result], argument: Argument) -> Future[Result]:

@@ -18,8 +18,12 @@ from tuwen.stages import Stage, kind_of, option
 def write_state(corpus: Corpus, stage: Stage) -> Path:
     """Run the stage's `prepare` and store its table as an Arrow file; returns where.
 
-    A fitted state stays in the corpus until `forget_fitted`; a corpus-wide one lies in tmp for one pass.
+    A fitted state stays in the corpus until `forget_fitted`; a corpus-wide one lies in tmp for one pass; that of a join
+    is there already.
     """
+    if kind_of(stage) == "joined":
+        joined: Any = stage
+        return Path(joined.state_file(corpus.path))
     fitted = kind_of(stage) == "fitted"
     path = _fitted_file(corpus, stage) if fitted else corpus.folder("tmp") / f"{name_of(stage)}-{os.getpid()}.arrow"
     if fitted and path.exists():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tuwen.corpus.columns import TableState
 from tuwen.corpus.corpus import FORMAT, Corpus
+from tuwen.corpus.joins import joins_of
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.versions import version_numbers
 from tuwen.engine.ingest import outdated_units
@@ -14,6 +16,7 @@ from tuwen.engine.plan import Freshness, Order
 from tuwen.engine.recipe import Recipe
 from tuwen.parts import name_of
 from tuwen.stages import error_column
+from tuwen.stages.joined import joined_stages
 
 
 def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
@@ -35,6 +38,7 @@ def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
         "versions": version_numbers(corpus.path),
         "tables": tables,
         "stages": _stages(corpus, recipe, tables),
+        "joins": [asdict(record) for record in joins_of(corpus.path)],
         "selections": list(recipe.mapping.get("selections") or {}),
         "outdated_units": outdated_units(corpus, recipe.sources),
         "damaged_units": corpus.table(
@@ -44,7 +48,7 @@ def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
 
 
 def _stages(corpus: Corpus, recipe: Recipe, tables: dict[str, Any]) -> list[dict[str, Any]]:
-    order = Order.of(recipe.stages)
+    order = Order.of([*recipe.stages, *joined_stages(corpus.path)])
     found = []
     for stage, work in Freshness(corpus, order).work(order.stages_in_order()):
         total = tables[stage.table]["num_rows"]

@@ -41,6 +41,7 @@ TARGET = pa.schema(
     ]
 )
 BATCH_ROWS = 4_096
+PLACEHOLDER = "placeholder"  # the one class that only the whole corpus shows
 
 
 def count_targets(corpus: Corpus, settings: Fetch, kept: Path | None = None) -> int:
@@ -111,11 +112,17 @@ def _wanted(
             takedowns = Takedowns(lambda table, *columns: used.setdefault(table, {}).update(dict.fromkeys(columns)))
             gone = takedowns.urls("pairs", "image_ref")
         used.setdefault("fetches", {}).update(dict.fromkeys(name.partition(".")[2] for name in SURVEYS))
+        refused = "false"
+        if PLACEHOLDER in settings.retry:
+            refused = f"image_id IN (SELECT image_id FROM fetches WHERE {_outcome_column(corpus)} = '{PLACEHOLDER}')"
+            used["fetches"]["outcome"] = None
         for table, columns in used.items():
             connection.register(table, corpus.stored(table, list(columns)))
         connection.execute(
             "CREATE TEMP TABLE attempts AS "
-            f"SELECT key, at_us, image_id IS NOT NULL AS is_image, error FROM ({ATTEMPTS})"
+            f"SELECT key, at_us, image_id IS NOT NULL AND NOT is_refused AS is_image, "
+            f"if(is_refused, '{PLACEHOLDER}', error) AS error "
+            f"FROM (SELECT *, coalesce({refused}, false) AS is_refused FROM ({ATTEMPTS}))"
         )
         connection.register("refusing", _refusing(connection, settings))
         yield connection, _query(connection, settings, kept, gone, failed)
@@ -153,6 +160,12 @@ def _query(connection: duckdb.DuckDBPyConnection, settings: Fetch, kept: Path | 
         WHERE (starts_with(url, 'http://') OR starts_with(url, 'https://'))
             AND md5_number_lower(url) {asked_for}
         GROUP BY url"""
+
+
+def _outcome_column(corpus: Corpus) -> str:
+    if "outcome" not in corpus.columns("fetches"):
+        raise UsageError(f"--retry {PLACEHOLDER}: which images are placeholders is told by the stage fetch.outcome")
+    return "outcome"
 
 
 def _errors_to_retry(connection: duckdb.DuckDBPyConnection, settings: Fetch) -> list[str]:

@@ -26,6 +26,7 @@ from yarl import URL
 from tuwen.fetching.answer import Answer
 from tuwen.fetching.guard import AddressError, Guard, checked_url
 from tuwen.fetching.resolver import Resolver
+from tuwen.fetching.room import Room
 from tuwen.fetching.settings import Fetch
 from tuwen.sources.http import Decoded, decode_body
 
@@ -43,6 +44,8 @@ _HEAD_BYTES = 1 << 20
 _DRAINED_BYTES = 64 << 10
 _DRAINED_S = 0.4
 _KEPT_ALIVE_S = 15.0
+_ROOM_BYTES = 256 << 20  # for bodies in all, beyond the first quarter megabyte of each
+_SMALL_BYTES = 256 << 10
 _HEADERS = {
     # No preference among image formats: some hosts would make another file of the original to please it.
     "Accept": "image/*, */*;q=0.5",
@@ -63,6 +66,7 @@ class Network:
     def __init__(self, settings: Fetch) -> None:
         self._settings = settings
         self._guard = Guard(settings.allow_addresses)
+        self._room = Room(max(_ROOM_BYTES, 2 * settings.max_bytes))
         self.resolver: Resolver
         self._session: aiohttp.ClientSession
 
@@ -130,7 +134,7 @@ class Network:
                     answer.error = screen(response.status, answer.headers) if screen is not None else None
                     if answer.error is None and 200 <= response.status < 300:
                         answer.error = "timeout"
-                        await _read(answer, response, max_bytes, prefix)
+                        await _read(answer, response, max_bytes, prefix, self._room)
             if response is not None:
                 await _drain(response)
         except TimeoutError:
@@ -225,6 +229,8 @@ def _begin(answer: Answer, response: aiohttp.ClientResponse) -> None:
         name, value = _text(raw_name).lower(), _text(raw_value)
         if name not in headers:
             headers[name] = value
+        elif name == "x-robots-tag" and ":" not in value:  # behind one for an agent it would be taken for that agent's
+            headers[name] = f"{value}, {headers[name]}"
         elif name not in _FIRST_COUNTS:
             headers[name] += ", " + value
     answer.status = response.status
@@ -263,7 +269,7 @@ def _seconds_until(retry_after: str) -> float | None:
     return max(0.0, when.timestamp() - time.time())
 
 
-async def _read(answer: Answer, response: aiohttp.ClientResponse, max_bytes: int, prefix: bool) -> None:
+async def _read(answer: Answer, response: aiohttp.ClientResponse, max_bytes: int, prefix: bool, room: Room) -> None:
     """The body, decoded. `error` becomes what is wrong with it, or None."""
     length = answer.headers.get("content-length", "")
     if not prefix and _LENGTH.fullmatch(length) and int(length) > max_bytes:
@@ -271,6 +277,7 @@ async def _read(answer: Answer, response: aiohttp.ClientResponse, max_bytes: int
         return
     body = io.BytesIO()
     error: str | None = None
+    taken = 0
     try:
         async for piece in response.content.iter_any():
             body.write(piece)
@@ -278,8 +285,14 @@ async def _read(answer: Answer, response: aiohttp.ClientResponse, max_bytes: int
                 body.truncate(max_bytes)
                 error = "too_large"
                 break
+            if not taken and body.tell() > _SMALL_BYTES:  # all at once: two half-read bodies never wait for each other
+                wanted = int(length) if _LENGTH.fullmatch(length) and int(length) <= max_bytes else max_bytes
+                await room.take(wanted)
+                taken = wanted
     except Exception as failure:  # aiohttp raises much; it is all the other side's doing
         error = _failure_of_body(failure)
+    finally:
+        room.give_back(taken)
     if error == "too_large" and not prefix:
         answer.error = error
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -32,8 +33,9 @@ class Reencode:
 class Fetch:
     """Manners and limits. Times are in seconds, sizes in bytes; everything a host may see has a polite default."""
 
-    contact: str
-    """A URL or e-mail address where hosts can complain; part of the user agent."""
+    contact: str = ""
+    """A URL or e-mail address where hosts can reach you, part of the user agent. Empty: that of the environment
+    variable TUWEN_CONTACT. Nothing is fetched without one."""
     product: str = "tuwen"
     """First word of the user agent, and the name looked for in robots.txt."""
     obey: tuple[Reservation, ...] = OBEYED
@@ -44,17 +46,22 @@ class Fetch:
     concurrency: int = 256
     """Most requests in flight; adapts below it."""
     host_concurrency: int = 4
+    """Most requests in flight per host."""
     host_requests_per_s: float = 10.0
     """Per host; a crawl-delay in robots.txt or a Retry-After goes before it."""
 
     timeout_s: float = 30.0
     """For one URL with its redirects, however the bytes drip."""
     connect_timeout_s: float = 10.0
+    """For the connection and its handshake."""
     read_timeout_s: float = 10.0
     """Without a byte."""
     max_bytes: int = 32 << 20
+    """Of a body, as it is sent and unpacked."""
     max_pixels: int = 100_000_000
+    """That the header of an image may declare."""
     max_redirects: int = 5
+    """Followed per URL."""
     retries: int = 2
     """Further attempts within the run after a transient failure."""
     backoff_s: float = 1.0
@@ -69,7 +76,9 @@ class Fetch:
     nameservers: tuple[str, ...] = ()
     """`ADDRESS` or `ADDRESS:PORT`; empty: those of the system."""
     dns_concurrency: int = 32
+    """Names asked for at once."""
     dns_timeout_s: float = 5.0
+    """For one name."""
     allow_addresses: tuple[str, ...] = ()
     """Networks (CIDR) that may be asked although they are private: for tests and intranets."""
 
@@ -78,6 +87,7 @@ class Fetch:
     blocklist_distance: int = 4
     """Most differing bits of a perceptual hash that still counts as the same picture."""
     reencode: Reencode | None = None
+    """None: original bytes are kept."""
     retry: tuple[str, ...] = ()
     """Permanent classes to try once more."""
     select: str | None = None
@@ -86,8 +96,8 @@ class Fetch:
     """WARC files that are searched for URLs which failed for good."""
 
     def __post_init__(self) -> None:
-        if not self.contact.strip() or not self.contact.isprintable():
-            raise UsageError("fetch.contact is empty: give a URL or an e-mail address where hosts can reach you")
+        if not self.contact.isprintable():
+            raise UsageError(f"fetch.contact is part of a header, so it must be one line, got {self.contact!r}")
         if not self.product.isidentifier():
             raise UsageError(f"fetch.product must be one word, got {self.product!r}")
         for name in ("concurrency", "host_concurrency", "dns_concurrency", "max_bytes", "max_pixels", "host_failures"):
@@ -106,7 +116,13 @@ class Fetch:
 
     @property
     def user_agent(self) -> str:
-        """What hosts see."""
+        """What hosts see. `UsageError` if there is no contact to name."""
         from tuwen import __version__
 
-        return f"{self.product}/{__version__} (+{self.contact.strip()})"
+        contact = self.contact.strip() or os.environ.get("TUWEN_CONTACT", "").strip()
+        if not contact or not contact.isprintable():
+            raise UsageError(
+                "fetch.contact is empty: give a URL or an e-mail address where hosts can reach you, in the recipe, by "
+                "--set fetch.contact=… or in the environment variable TUWEN_CONTACT"
+            )
+        return f"{self.product}/{__version__} (+{contact})"

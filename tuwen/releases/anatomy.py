@@ -82,6 +82,10 @@ def _of_tar(path: Path, content: Content, origins: Mapping[str, str]) -> tuple[l
         columns.append(column)
         if _is_telling(column):
             found[exported.name] = value
+    made = sample.keys() - {"texts"} - {exported.name for exported in content.exported}
+    for name in sorted(made):
+        of_image[name] = brief(sample[name])
+        columns.append(Column(f"json.{name}", "string", FROM_RELEASE, of_image[name]))
     more = [f"… {len(texts) - 1} more"] if len(texts) > 1 else []
     return columns, {**shown, "json": of_image | ({"texts": [of_text, *more]} if texts else {})}
 

@@ -123,6 +123,7 @@ def card(
         f"Format `{manifest.writer['name']}`. `tuwen verify` checks every file against its SHA-256 in `manifest.json`.",
         "## Load it",
         loading.usage.strip(),
+        reencoding(manifest),
         "## What is in it",
         *_tables(measures),
         *_columns(shown),
@@ -139,6 +140,19 @@ def card(
         "opinion; whether a page's licence covers its images is not known. `datasheet.md` lists the opt-out evidence.",
     ]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
+
+
+def reencoding(manifest: Manifest) -> str:
+    """What was done to the images, where they are not the original bytes; else nothing."""
+    options = manifest.writer["parameters"].get("reencode")
+    if not options:
+        return ""
+    quality = "" if options["format"] == "png" else f", quality {options['quality']}"
+    return (
+        f"Images were re-encoded ({options['format']}{quality}, short side at most {options['short_side']} pixels, "
+        "never enlarged; upright, in sRGB, first frame, no metadata). `image_id` and all columns and figures about "
+        "images are those of the original bytes, which are not here; `sha256` is the digest of the bytes that are."
+    )
 
 
 def numbers(measures: Measures) -> str:

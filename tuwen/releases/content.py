@@ -35,6 +35,13 @@ NARROW_MEMORY = "300MB"
 FETCH_IMAGES = 1_000  # at most this many images are in memory at a time,
 FETCH_BYTES = 32 << 20  # and about this many bytes of them
 
+# Released rows with everything that their exported columns are read from.
+_JOINED = {
+    "pair": "released r JOIN pairs USING (pair_id) LEFT JOIN images ON images.image_id = r.image_id "
+    "LEFT JOIN documents ON documents.document_id = pairs.document_id",
+    "image": "released r JOIN images USING (image_id)",
+    "document": "released r JOIN documents USING (document_id)",
+}
 _PRIVATE = frozenset({"source", "source_unit", "bytes", "nodes", "image_ids", "image_ref"})
 
 
@@ -74,14 +81,16 @@ class Content:
     def rows(self) -> Iterator[pa.RecordBatch]:
         """Released rows: pairs by (image_id, pair_id), images by image_id, documents by document_id."""
         key = {"pair": "r.image_id, r.pair_id", "image": "r.image_id", "document": "r.document_id"}[self.unit]
-        joins = {
-            "pair": "pairs USING (pair_id) LEFT JOIN images ON images.image_id = r.image_id "
-            "LEFT JOIN documents ON documents.document_id = pairs.document_id",
-            "image": "images USING (image_id)",
-            "document": "documents USING (document_id)",
-        }[self.unit]
         selected = ", ".join(column.selected for column in self.exported)
-        yield from self._stream(f"SELECT {selected} FROM released r JOIN {joins} ORDER BY {key}", self.schema)
+        yield from self._stream(f"SELECT {selected} FROM {_JOINED[self.unit]} ORDER BY {key}", self.schema)
+
+    def distinct(self, name: str) -> Iterator[pa.RecordBatch]:
+        """Values of one exported column over the released rows, as text, each once, sorted by bytes, null last."""
+        (column,) = (column for column in self.exported if column.name == name)
+        yield from self._stream(
+            f"SELECT DISTINCT CAST({column.sql} AS VARCHAR) AS id FROM {_JOINED[self.unit]} ORDER BY id NULLS LAST",
+            pa.schema([pa.field("id", pa.string())]),
+        )
 
     @property
     def image_schema(self) -> pa.Schema:
@@ -219,6 +228,7 @@ def _find_rows(
             f"CREATE TEMP TABLE allowed_images AS SELECT image_id FROM (SELECT id AS image_id FROM ({images})) "
             f"WHERE CASE WHEN false THEN '' {bad_image} END IS NULL"
         )
+        connection.execute("CREATE TEMP TABLE kept_images (document_id VARCHAR, image_id VARCHAR)")  # until settled
     ((kept, found),) = connection.execute(
         "SELECT (SELECT count(*) FROM kept), (SELECT count(*) FROM candidates)"
     ).fetchall()

@@ -64,7 +64,12 @@ _CONTEXT: dict[str, Any] = {
         )
     },
 }
-_ENCODINGS = {"parquet": "application/x-parquet", "tar": "application/x-tar"}
+_ENCODINGS = {
+    "parquet": "application/x-parquet",
+    "tar": "application/x-tar",
+    "txt": "text/plain",
+    "npy": "application/octet-stream",
+}
 
 
 def croissant(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tuwen.releases.card import counted, funnel_table, inline, left_out, numbers, table, title_of
+from tuwen.releases.card import counted, funnel_table, inline, left_out, numbers, reencoding, table, title_of
 from tuwen.releases.decisions import DECISIONS
 from tuwen.releases.manifest import Manifest
 from tuwen.releases.measure import Measures
@@ -131,7 +131,7 @@ def _preprocessing(
     yield (
         "What was done to it?",
         (
-            "Image bytes and texts are those of the source. Scores and properties were computed by "
+            f"{_images(manifest)} Scores and properties were computed by "
             f"{counted(len(lineage['stages']), 'stage')}, listed with their parameters in `recipe.json`."
         ),
     )
@@ -142,6 +142,11 @@ def _preprocessing(
         f"tuwen {manifest.tuwen_version}, Apache-2.0; "
         f"writer {manifest.writer['name']} version {manifest.writer['version']}.",
     )
+
+
+def _images(manifest: Manifest) -> str:
+    changed = reencoding(manifest)
+    return f"{changed} Texts are those of the source." if changed else "Image bytes and texts are those of the source."
 
 
 def _uses() -> Answers:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.joins import joins_of
 from tuwen.corpus.tables import TABLES
 from tuwen.releases.manifest import canonical_json
 
@@ -20,7 +21,7 @@ _UNIT_COLUMNS = ("source", "source_unit", "num_records", "num_bad_records", "err
 
 
 def lineage(corpus: Corpus) -> dict[str, Any]:
-    """Name and description, sources, stages with parameters, columns by the stage that wrote them, and units read."""
+    """Name and description, sources, stages with parameters, joins, columns by what wrote them, and units read."""
     recipe = corpus.recipe()
     units = corpus.table("units", _UNIT_COLUMNS).to_pylist()
     return {
@@ -28,6 +29,7 @@ def lineage(corpus: Corpus) -> dict[str, Any]:
         "description": recipe.get("description"),
         "sources": _sorted([_without_paths(entry) for entry in recipe.get("sources") or []]),
         "stages": _sorted(list(recipe.get("stages") or [])),
+        "joins": [record.provenance for record in joins_of(corpus.path)],
         "columns": {
             table: {name: stage for name, stage in corpus.columns(table).items() if stage is not None}
             for table in TABLES

@@ -57,7 +57,7 @@ def measure(content: Content, sample: str, num_samples: int) -> Measures:
         num_samples=num_samples,
         num_images=_number(content, f"SELECT count(DISTINCT image_id) FROM {images}"),
         num_texts=_number(content, "SELECT count(*) FROM released") if content.unit == "pair" else 0,
-        num_documents=_number(content, "SELECT count(*) FROM source_documents"),
+        num_documents=_number(content, "SELECT count(document_id) FROM source_documents"),
         num_hosts=_number(content, f"SELECT count(DISTINCT {host_sql('url')}) FROM {documents}"),
         kept=_number(content, "SELECT count(*) FROM kept"),
         left_out=dict(_counts(content, "candidates WHERE reason IS NOT NULL", "reason")),

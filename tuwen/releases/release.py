@@ -18,7 +18,7 @@ from tuwen import parts
 from tuwen.corpus.versions import tag_version
 from tuwen.errors import TuwenError, UsageError
 from tuwen.releases.anatomy import anatomy
-from tuwen.releases.card import CARD, Loading, card, numbers, title_of
+from tuwen.releases.card import CARD, Loading, card, numbers, reencoding, title_of
 from tuwen.releases.content import Content, open_content
 from tuwen.releases.croissant import CROISSANT, croissant
 from tuwen.releases.datasheet import DATASHEET, datasheet
@@ -156,6 +156,7 @@ def _write(
     sets, records = writer.record_sets(folder, sorted(shards))
     loading = Loading(writer.configs(), writer.features(content), writer.usage())
     funnels = {each.selection.name: each.funnel() for each in (ledger, *inner.values())}
+    about = str(made.get("description") or f"Image-text dataset: {numbers(measures)}.")
     described = {
         RECIPE: canonical_json(made, indent=1),
         CARD: card(manifest, measures, funnels, loading, made, anatomy(content, folder, sorted(shards))),
@@ -166,7 +167,7 @@ def _write(
             sets,
             records,
             name=title_of(manifest),
-            description=str(made.get("description") or f"Image-text dataset: {numbers(measures)}."),
+            description=" ".join(part for part in (about, reencoding(manifest)) if part),
             licenses=[value for value, _ in measures.licenses if value],
         ),
     }

@@ -30,13 +30,15 @@ _KINDS = {
     int(WarcRecordType.response): "response",
     int(WarcRecordType.resource): "resource",
     int(WarcRecordType.revisit): "revisit",
+    int(WarcRecordType.metadata): "metadata",
 }
+CAPTURES = ("response", "resource", "revisit")
+"""The kinds of records that hold what a server sent."""
 _OTHER_KINDS = {
     int(kind)
     for kind in (
         WarcRecordType.warcinfo,
         WarcRecordType.request,
-        WarcRecordType.metadata,
         WarcRecordType.conversion,
         WarcRecordType.continuation,
     )
@@ -46,7 +48,7 @@ _OVERLOOKED = "FastWARC overlooked the Content-Length"
 
 
 class Record(NamedTuple):
-    """One response, resource or revisit record."""
+    """One record of a kind that was asked for."""
 
     kind: str
     offset: int  # in the file: of the record, or of its gzip member
@@ -86,8 +88,8 @@ class _Member(NamedTuple):
     error: str | None  # truncated: the file ends within it; damaged
 
 
-def records(path: Path, report: Report, *, max_bytes: int) -> Iterator[Record]:
-    """Response, resource and revisit records of a WARC file, in its order; records of other kinds are only counted.
+def records(path: Path, report: Report, *, max_bytes: int, kinds: tuple[str, ...] = CAPTURES) -> Iterator[Record]:
+    """Records of `kinds` in a WARC file, in its order; those of other kinds are only counted.
 
     Plain, gzip, and whatever else FastWARC recognises (zstd, lz4: damage ends these for good). Never raises for what
     a file holds: `report` gets the number of records read, `error` (truncated, damaged, unreadable) and what was
@@ -96,7 +98,7 @@ def records(path: Path, report: Report, *, max_bytes: int) -> Iterator[Record]:
     try:
         if path.stat().st_size:
             with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                yield from _records(stream, content, report, max_bytes)
+                yield from _records(stream, content, report, max_bytes, kinds)
         else:
             _complain(report, "the file is empty", "unreadable")
     except _DAMAGE as error:
@@ -109,12 +111,14 @@ def records(path: Path, report: Report, *, max_bytes: int) -> Iterator[Record]:
         report.messages.append(f"{report.num_records} records read")
 
 
-def _records(stream: BinaryIO, content: mmap.mmap, report: Report, max_bytes: int) -> Iterator[Record]:
+def _records(
+    stream: BinaryIO, content: mmap.mmap, report: Report, max_bytes: int, kinds: tuple[str, ...]
+) -> Iterator[Record]:
     position: int | None = 0
     trouble: tuple[int, str] | None = None  # where and what, told once it is known what it cost
     error = "damaged"
     while position is not None:
-        stop = yield from _run(stream, content, position, report, max_bytes)
+        stop = yield from _run(stream, content, position, report, max_bytes, kinds)
         if trouble is not None and stop.offset is not None:
             _complain(report, f"offset {trouble[0]}: {trouble[1]}; went on at offset {position}", "damaged")
             trouble = None
@@ -141,7 +145,7 @@ def _complain(report: Report, message: str, error: str) -> None:
 
 
 def _run(
-    stream: BinaryIO, content: mmap.mmap, position: int, report: Report, max_bytes: int
+    stream: BinaryIO, content: mmap.mmap, position: int, report: Report, max_bytes: int, kinds: tuple[str, ...]
 ) -> Generator[Record, None, _Stop]:
     """Hand on the records from `position` until FastWARC stops, all but the last."""
     held: Record | None = None
@@ -154,7 +158,7 @@ def _run(
                 yield held
                 held = None
             report.num_records += 1
-            kind = _kind(raw)
+            kind = _kind(raw, kinds)
             num_bytes = raw.content_length or _content_length(raw)
             if num_bytes < 0:
                 whole = False  # the file may end within the headers, so none of them can be trusted
@@ -180,13 +184,14 @@ def _run(
     return _Stop(held, raw.stream_pos if raw else None, max(0, num_bytes), whole, complaint)
 
 
-def _kind(raw: WarcRecord) -> str | None:
+def _kind(raw: WarcRecord, kinds: tuple[str, ...]) -> str | None:
+    """None for a kind that was not asked for."""
     code = int(raw.record_type)
     if code in _KINDS or code in _OTHER_KINDS:
-        return _KINDS.get(code)
-    # FastWARC knows header names in the usual spelling only.
-    name = (raw.headers.get_bytes(b"WARC-Type") or b"").decode("latin-1").strip().lower()
-    return name if name in _KINDS.values() else None
+        name = _KINDS.get(code)
+    else:  # FastWARC knows header names in the usual spelling only
+        name = (raw.headers.get_bytes(b"WARC-Type") or b"").decode("latin-1").strip().lower()
+    return name if name in kinds else None
 
 
 def _content_length(raw: WarcRecord) -> int:

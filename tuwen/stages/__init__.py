@@ -25,6 +25,7 @@ it declares, and the engine hands over:
 `kind`      "local" (default: depends on the row alone), "corpus" (has `prepare`, which reads the columns named in
             `surveys`, as `table.column`; recomputed when any of them changes), "fitted" (as corpus, but the state is
             kept until the user asks to refit).
+            The kind "joined" is that of `tuwen join` alone, whose state lies in the corpus.
 `surveys`   tuple of `table.column` that `prepare` reads.
 
 An exception in a call is caught by the engine, which narrows the batch to the rows that cause it and writes the

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 
-from tuwen.corpus.tables import digest
+from tuwen.fetching.settings import Reencode
 from tuwen.releases.content import Content
 from tuwen.releases.croissant import parquet_records
-from tuwen.releases.images import decode_problem, extension_of
+from tuwen.releases.images import extension_of, image_problems, reencoded
 from tuwen.releases.problem import Problem
 from tuwen.releases.shards import Limits, ParquetShards, read_parquet
 
@@ -25,6 +25,9 @@ class Parquet:
 
     Rows come by (image_id, pair_id), so the pairs of one image are neighbours and its repeated bytes compress away.
     A row group holds at most `group_bytes` before compression (unless a single row is larger).
+
+    `reencode` makes the images smaller: `{short_side: 256, quality: 95, format: jpeg}` (or webp, png), with a column
+    `sha256` of the new bytes. `image_id` and the other columns stay those of the original.
     """
 
     version: ClassVar[int] = 1
@@ -34,6 +37,7 @@ class Parquet:
     samples_per_shard: int = 100_000
     shard_bytes: int = 512 << 20
     group_bytes: int = 32 << 20
+    reencode: Reencode | None = None
 
     def __post_init__(self) -> None:
         self._limits()
@@ -43,12 +47,12 @@ class Parquet:
 
     def write(self, content: Content, folder: Path) -> dict[str, int]:
         """Write `data/00000.parquet`, …"""
-        counts = write_images(content, content.rows(), content.schema, folder / "data", self._limits())
+        counts = write_images(content, content.rows(), content.schema, folder / "data", self._limits(), self.reencode)
         return {f"data/{name}": count for name, count in counts.items()}
 
     def check(self, folder: Path, shards: Mapping[str, int]) -> Iterator[Problem]:
-        """Readable with page checksums, rows, order, ids against bytes, decodability."""
-        yield from check_images(folder, shards)
+        """Readable with page checksums, rows, order, ids or `sha256` against bytes, decodability, size."""
+        yield from check_images(folder, shards, self.reencode)
 
     def configs(self) -> list[dict[str, str]]:
         """One configuration: all shards."""
@@ -64,48 +68,63 @@ class Parquet:
 
     def usage(self) -> str:
         """How to load it."""
-        return """```python
+        digest = "`image_id` is the first 32 hexadecimal digits of the SHA-256 of "
+        digest += "the original; `sha256` is that of `image.bytes`." if self.reencode else "`image.bytes`."
+        return f"""```python
 from datasets import load_dataset
 
 dataset = load_dataset("parquet", data_files="data/*.parquet", split="train")
 dataset[0]["image"]  # a PIL image; dataset[0]["text"] its text
 ```
 
-`image_id` is the first 32 hexadecimal digits of the SHA-256 of `image.bytes`.
+{digest}
 """
 
 
 def write_images(
-    content: Content, rows: Iterator[pa.RecordBatch], schema: pa.Schema, folder: Path, limits: Limits
+    content: Content,
+    rows: Iterator[pa.RecordBatch],
+    schema: pa.Schema,
+    folder: Path,
+    limits: Limits,
+    reencode: Reencode | None = None,
 ) -> dict[str, int]:
     """Rows with `image_id`, ordered by it, into Parquet shards with the bytes in front; returns {name: rows}."""
-    shards = ParquetShards(folder, pa.schema([pa.field("image", IMAGE), *schema]), limits, image="image")
+    front = [pa.field("image", IMAGE), *([pa.field("sha256", pa.string())] if reencode else [])]
+    schema = pa.schema([*front, *schema])
+    shards = ParquetShards(folder, schema, limits, image="image")
     for piece, images in content.with_bytes(rows):
-        names = [f"{key}.{extension_of(data)}" for key, data in zip(piece["image_id"].to_pylist(), images, strict=True)]
-        column = pa.StructArray.from_arrays([pa.array(images, pa.binary()), pa.array(names)], fields=list(IMAGE))
-        shards.add(pa.RecordBatch.from_arrays([column, *piece.columns], names=["image", *piece.schema.names]))
+        ids = piece["image_id"].to_pylist()
+        columns = []
+        if reencode:
+            originals = dict(zip(ids, images, strict=True))
+            made = {key: reencoded(key, data, reencode) for key, data in originals.items()}
+            images = [made[key][0] for key in ids]
+            columns = [pa.array([made[key][1] for key in ids])]
+        names = [f"{key}.{extension_of(data)}" for key, data in zip(ids, images, strict=True)]
+        image = pa.StructArray.from_arrays([pa.array(images, pa.binary()), pa.array(names)], fields=list(IMAGE))
+        shards.add(pa.RecordBatch.from_arrays([image, *columns, *piece.columns], names=schema.names))
     shards.close()
     return shards.counts
 
 
-def check_images(folder: Path, shards: Mapping[str, int]) -> Iterator[Problem]:
+def check_images(folder: Path, shards: Mapping[str, int], reencode: Reencode | None = None) -> Iterator[Problem]:
     """Problems of Parquet shards with embedded images, ordered by image_id and, where there is one, pair_id."""
     last: tuple[str, ...] = ()
-    good = ""  # the image that was checked last: its next rows hold the same bytes
+    last_image: tuple[str, bytes, str | None] | None = None  # its next rows hold the same bytes
     for name in sorted(shards):
         count = 0
         for batch in read_parquet(folder / name):
             keys = [batch[key].to_pylist() for key in ("image_id", "pair_id") if key in batch.schema.names]
             count += batch.num_rows
-            for key, image in zip(zip(*keys, strict=True), batch["image"], strict=True):
+            digests = batch["sha256"].to_pylist() if reencode else [None] * batch.num_rows
+            for key, image, sha256 in zip(zip(*keys, strict=True), batch["image"], digests, strict=True):
                 if key <= last:
                     yield Problem(name, "rows are out of order or repeated", f"a key after {last}", str(key))
                 last = max(last, key)
-                data = image["bytes"].as_py()
-                if data is None or digest(data) != key[0]:
-                    yield Problem(name, "image_id is not the SHA-256 prefix of the bytes", key[0], digest(data or b""))
-                elif key[0] != good and (problem := decode_problem(data)):
-                    yield Problem(name, f"image {key[0]} cannot be decoded", "an image", problem)
-                good = key[0]
+                shown = (key[0], image["bytes"].as_py() or b"", sha256)
+                if shown != last_image:
+                    yield from image_problems(name, *shown[:2], reencode, sha256)
+                last_image = shown
         if count != shards[name]:
             yield Problem(name, "number of rows", str(shards[name]), str(count))

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from tuwen.corpus.tables import digest
 from tuwen.errors import UsageError
+from tuwen.fetching.settings import Reencode
 from tuwen.releases.content import Content
 from tuwen.releases.croissant import field, file_set
-from tuwen.releases.images import decode_problem, extension_of
+from tuwen.releases.images import EXTENSIONS, extension_of, image_problems, reencoded
 from tuwen.releases.manifest import canonical_json
 from tuwen.releases.problem import Problem
 from tuwen.releases.samples import features, samples
@@ -36,6 +36,10 @@ class Webdataset:
     `extension="jpg"` names every image alike, whatever its format, as img2dataset does for originals: one key set in
     every sample, which `datasets.load_dataset` insists on, and no format unknown to a loader (webdataset 1.0 decodes
     no `.avif`). Decoders look at the bytes. `extension="format"` writes the extension of the real format instead.
+
+    `reencode` makes the images smaller: `{short_side: 256, quality: 95, format: jpeg}` (or webp, png), named by that
+    format whatever `extension` says. Keys and columns stay those of the originals; `sha256` in the JSON is that of the
+    new bytes.
     """
 
     version: ClassVar[int] = 2
@@ -45,19 +49,26 @@ class Webdataset:
     samples_per_shard: int = 10_000
     shard_bytes: int = 1 << 30
     extension: Literal["jpg", "format"] = "jpg"
+    reencode: Reencode | None = None
 
     def __post_init__(self) -> None:
         if self.samples_per_shard < 1 or self.shard_bytes < 1:
             raise UsageError(f"webdataset: a shard needs room for a sample, got {self}")
 
+    @property
+    def _image_name(self) -> str | None:
+        """The extension that all images have; None: each its own."""
+        if self.reencode:
+            return EXTENSIONS[self.reencode.format]
+        return "jpg" if self.extension == "jpg" else None
+
     def write(self, content: Content, folder: Path) -> dict[str, int]:
         """Write `data/00000.tar`, …"""
         shards = TarShards(folder / "data", self.samples_per_shard, self.shard_bytes)
         for sample, data in samples(content):
-            members = {
-                extension_of(data) if self.extension == "format" else "jpg": data,
-                "json": canonical_json(sample),
-            }
+            if self.reencode:
+                data, sample["sha256"] = reencoded(sample["image_id"], data, self.reencode)
+            members = {self._image_name or extension_of(data): data, "json": canonical_json(sample)}
             if "texts" in sample:
                 members["txt"] = (sample["texts"][0]["text"] or "").encode()
             shards.add(sample["image_id"], members)
@@ -79,7 +90,7 @@ class Webdataset:
                 kinds = (
                     len(image),
                     *sorted(set(members) & {"json", "txt"}),
-                    *(image if self.extension == "jpg" else []),
+                    *(image if self._image_name else []),
                 )
                 key_set = key_set or kinds
                 if kinds != key_set:
@@ -96,14 +107,11 @@ class Webdataset:
             yield Problem(name, f"sample {key} is incomplete", "one image and one json", ", ".join(sorted(members)))
             return
         data = members[images[0]]
-        if digest(data) != key:
-            yield Problem(name, "image_id is not the SHA-256 prefix of the bytes", key, digest(data))
-        expected = "jpg" if self.extension == "jpg" else extension_of(data)
+        expected = self._image_name or extension_of(data)
         if images[0] != expected:
             yield Problem(name, f"extension of the image of {key}", expected, images[0])
-        if problem := decode_problem(data):
-            yield Problem(name, f"image {key} cannot be decoded", "an image", problem)
         sample = json.loads(members["json"])
+        yield from image_problems(name, key, data, self.reencode, sample.get("sha256"))
         if sample.get("image_id") != key:
             yield Problem(name, "image_id in the json", key, str(sample.get("image_id")))
         if "txt" in members and members["txt"].decode() != (sample["texts"][0]["text"] or ""):
@@ -120,15 +128,16 @@ class Webdataset:
 
     def features(self, content: Content) -> list[dict[str, Any]]:
         """Members of a sample, and what the loader adds."""
-        if self.extension != "jpg":
+        if self._image_name is None:
             return []
+        fields = [*features(content), *([{"name": "sha256", "dtype": "string"}] if self.reencode else [])]
         text = [{"name": "txt", "dtype": "string"}] if content.unit == "pair" else []
         names = [{"name": name, "dtype": "string"} for name in ("__key__", "__url__")]
-        return [{"name": "jpg", "dtype": "image"}, {"name": "json", "struct": features(content)}, *text, *names]
+        return [{"name": self._image_name, "dtype": "image"}, {"name": "json", "struct": fields}, *text, *names]
 
     def record_sets(self, folder: Path, shards: list[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         """Images and their JSON as two record sets with the key in both."""
-        parts = [("images", f"*.{self.extension}", "sc:ImageObject", "image/*")] if self.extension == "jpg" else []
+        parts = [("images", f"*.{self._image_name}", "sc:ImageObject", "image/*")] if self._image_name else []
         parts.append(("samples", "*.json", "sc:Text", "application/json"))
         sets, records = [], []
         for name, pattern, kind, encoding in parts:
@@ -146,7 +155,9 @@ class Webdataset:
 
     def usage(self) -> str:
         """How to load it."""
-        image = "jpg" if self.extension == "jpg" else "jpg;png;gif;webp;avif;bmp;tiff"
+        image = self._image_name or "jpg;png;gif;webp;avif;bmp;tiff"
+        kind, digested = ("original", "bytes") if self.reencode is None else ("re-encoded", "original bytes")
+        note = "`sha256` in `json` is that of the bytes here." if self.reencode else _EXTENSION_NOTE[self.extension]
         return f"""```python
 import glob
 import webdataset as wds
@@ -156,10 +167,10 @@ for image, sample in wds.WebDataset(shards, shardshuffle=False).decode("pilrgba"
     ...
 ```
 
-Each sample holds the original bytes of one image, `json` with its columns and all its kept texts (`texts`, the best
+Each sample holds the {kind} bytes of one image, `json` with its columns and all its kept texts (`texts`, the best
 one first) and `txt`, the best text alone. The key is `image_id`, the first 32 hexadecimal digits of the SHA-256 of the
-bytes. `pilrgba` keeps transparency; `pil` makes RGB of everything, and of what is transparent whatever colour lies
-under it. In `json`, unsigned 64-bit integers (hashes) are strings of digits. {_EXTENSION_NOTE[self.extension]}
+{digested}. `pilrgba` keeps transparency; `pil` makes RGB of everything, and of what is transparent whatever colour lies
+under it. In `json`, unsigned 64-bit integers (hashes) are strings of digits. {note}
 """
 
 

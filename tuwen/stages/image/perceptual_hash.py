@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from tuwen.stages.image.pixels import Decoded
 
 SIDE = 32
@@ -38,20 +41,19 @@ class PerceptualHash:
     writes = pa.schema([("perceptual_hash", pa.uint64())])
 
     def __call__(self, batch: pa.RecordBatch, pixels: list[Decoded]) -> pa.RecordBatch:
-        from PIL.Image import Resampling
-
         known = np.array([decoded.gray is not None for decoded in pixels], dtype=bool)
         hashes = np.zeros(len(pixels), dtype=np.uint64)
         if known.any():
-            squares = np.stack(
-                [
-                    np.asarray(decoded.gray.resize((SIDE, SIDE), Resampling.LANCZOS), dtype=np.float64)
-                    for decoded in pixels
-                    if decoded.gray is not None
-                ]
-            )
-            # Rounding makes the bits independent of how a machine orders the sums; a flat image gives clean zeros.
-            frequencies = np.round(_DCT @ squares @ _DCT.T, 3).reshape(-1, LOW * LOW)
-            bits = frequencies > np.median(frequencies, axis=1, keepdims=True)
-            hashes[known] = np.packbits(bits, axis=1).view(">u8").ravel()
+            hashes[known] = perceptual_hashes([decoded.gray for decoded in pixels if decoded.gray is not None])
         return pa.record_batch([pa.array(hashes, mask=~known)], schema=self.writes)
+
+
+def perceptual_hashes(grays: Sequence[Image]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """One hash for each image of mode L (`Decoded.gray`), at least one."""
+    from PIL.Image import Resampling
+
+    squares = np.stack([np.asarray(gray.resize((SIDE, SIDE), Resampling.LANCZOS), dtype=np.float64) for gray in grays])
+    # Rounding makes the bits independent of how a machine orders the sums; a flat image gives clean zeros.
+    frequencies = np.round(_DCT @ squares @ _DCT.T, 3).reshape(-1, LOW * LOW)
+    bits = frequencies > np.median(frequencies, axis=1, keepdims=True)
+    return np.packbits(bits, axis=1).view(">u8").ravel().astype(np.uint64)

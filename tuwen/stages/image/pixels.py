@@ -81,7 +81,7 @@ def decode(data: bytes | None, short_side: int = 0, max_pixels: int = MAX_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # damaged metadata makes Pillow warn; the error code says what matters
         try:
-            with _open(data) as image:
+            with open_image(data) as image:
                 _read(image, decoded, short_side, max_pixels)
         except UnidentifiedImageError:
             decoded.error = _unidentified(data)
@@ -92,8 +92,12 @@ def decode(data: bytes | None, short_side: int = 0, max_pixels: int = MAX_PIXELS
     return decoded
 
 
-def _open(data: bytes) -> ImageFile.ImageFile:
-    # Pillow's own limit would raise before the declared size is known; `_read` applies ours.
+def open_image(data: bytes) -> ImageFile.ImageFile:
+    """The header, read by Pillow; no pixel is decoded yet, whatever size is declared: that is for the caller to judge.
+
+    Raises nearly anything for damaged bytes, `UnidentifiedImageError` for those of no allowed format.
+    """
+    # Pillow's own limit would raise before the declared size is known.
     with _PILLOW_LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -122,7 +126,7 @@ def _read(image: ImageFile.ImageFile, decoded: Decoded, short_side: int, max_pix
             decoded.orientation = orientation if orientation in range(1, 9) else None
         if decoded.orientation in (5, 6, 7, 8):
             decoded.width, decoded.height = decoded.height, decoded.width
-    pixels = _to_rgb(image)
+    pixels = to_rgb(image)
     factor = min(pixels.size) // short_side if short_side else 1
     if factor > 1:
         pixels = pixels.reduce(factor)
@@ -130,7 +134,8 @@ def _read(image: ImageFile.ImageFile, decoded: Decoded, short_side: int, max_pix
     decoded.image = pixels if turn is None else pixels.transpose(turn)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """RGB of 8 bits from any mode: transparency over white, 16 and 32 bits scaled instead of clipped."""
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.has_transparency_data:

@@ -1,0 +1,1 @@
+"""What the sources for data sets share: finding and cutting files, rows, tar members, column mappings, layouts."""

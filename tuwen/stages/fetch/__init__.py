@@ -1,0 +1,1 @@
+"""Stages over attempts at URLs."""
