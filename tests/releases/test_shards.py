@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
 import tempfile
 from itertools import pairwise
 from pathlib import Path
@@ -120,3 +122,23 @@ def test_limits_without_room_are_refused(limits):
 def test_canonical_json_is_stable_and_valid(value):
     data = canonical_json(value)
     assert canonical_json(json.loads(data)) == data
+
+
+@given(
+    sizes=st.lists(st.integers(0, 3_000), max_size=30),
+    names=st.lists(st.text("abcdef0123456789", min_size=1, max_size=90), min_size=30, max_size=30, unique=True),
+)
+def test_tar_bytes_are_those_of_tarfile(sizes: list[int], names: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        shards = TarShards(Path(folder) / "ours", 1_000, 1 << 40)
+        expected = io.BytesIO()
+        with tarfile.open(fileobj=expected, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            for name, size in zip(names, sizes, strict=False):
+                data = bytes(number % 251 for number in range(size))
+                shards.add(name, {"jpg": data})
+                member = tarfile.TarInfo(f"{name}.jpg")
+                member.size, member.mode, member.mtime = len(data), 0o644, 0
+                tar.addfile(member, io.BytesIO(data))
+        shards.close()
+        if sizes:
+            assert (Path(folder) / "ours" / "00000.tar").read_bytes() == expected.getvalue()

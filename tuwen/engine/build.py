@@ -16,7 +16,6 @@ from tuwen.corpus.corpus import Corpus, write_json
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import tag_version
-from tuwen.engine.fallback import fall_back
 from tuwen.engine.fetch import Fetched, fetch_images
 from tuwen.engine.ingest import Ingested, NewUnit, ingest, new_units
 from tuwen.engine.local import Workers
@@ -170,7 +169,10 @@ def build(
         if recipe.fetch is not None and not offline:
             kept = _choose(recipe, order, runner) if recipe.fetch.select else None
             built.fetched = fetch_images(corpus, recipe.fetch, kept, pool, progress, log)
-            built.fetched.num_images += fall_back(corpus, recipe.fetch, kept, pool, progress, log)
+            if recipe.fetch.fallback:
+                from tuwen.engine.fallback import fall_back
+
+                built.fetched.num_images += fall_back(corpus, recipe.fetch, kept, pool, progress, log)
         for part in order.passes:
             runner.run(part)
         built.version = tag_version(corpus, "build")

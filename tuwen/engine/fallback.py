@@ -87,7 +87,7 @@ def fall_back(
     corpus: Corpus, settings: Fetch, kept: Path | None, workers: Workers, progress: Progress, log: RunLog
 ) -> int:
     """Append what the archives hold of the URLs that are wanted and failed; returns how many images that added."""
-    if not settings.fallback or not (failed := failed_targets(corpus, settings, kept)):
+    if not (failed := failed_targets(corpus, settings, kept)):
         return 0
     wanted = corpus.folder("tmp") / f"wanted-{os.getpid()}.json"
     write_json(wanted, failed)

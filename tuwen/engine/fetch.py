@@ -224,12 +224,13 @@ class _Appender:
             self._sealed = sealed_units(self._corpus)
         count = 0
         if (FETCHED, path.stem) not in self._sealed:  # else killed between sealing the unit and removing the file
-            counts: Counter[str] = Counter(attempt.error or OK for attempt in read(path))
+            fetches = list(fetch_rows(read(path)))  # a few thousand rows without images
+            counts = Counter(error or OK for batch in fetches for error in batch["error"].to_pylist())
             count = counts.total()
             unit = SealedUnit(FETCHED, path.stem, "the web", self._reader, count, 0, None, None)
             rows: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
                 "images": lambda: image_rows(read(path)),
-                "fetches": lambda: fetch_rows(read(path)),
+                "fetches": lambda: iter(fetches),
             }
             added = self._units.append(unit, rows)
             self._result.num_attempts += count

@@ -100,6 +100,11 @@ def canonical_json(value: object, *, indent: int | None = None) -> bytes:
 
 def plain(value: Any) -> Any:
     """`value` with nothing but what JSON knows."""
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:  # nearly all: a release has millions
+        return value
+    if kind is dict:
+        return {str(key): plain(item) for key, item in value.items()}
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, Mapping):

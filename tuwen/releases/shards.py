@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import tarfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -52,7 +51,7 @@ class TarShards:
     def __init__(self, folder: Path, samples: int, num_bytes: int) -> None:
         self.counts: dict[str, int] = {}
         self._folder, self._samples, self._bytes = folder, samples, num_bytes
-        self._tar: tarfile.TarFile | None = None
+        self._tar: BinaryIO | None = None
         self._name = ""
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -60,21 +59,38 @@ class TarShards:
         """Write one sample: `KEY.extension` for every member, next to each other, in the order given."""
         if self._tar is None:
             self._name = shard_name(len(self.counts), "tar")
-            self._tar = tarfile.open(self._folder / self._name, "w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
+            self._tar = (self._folder / self._name).open("wb")
             self.counts[self._name] = 0
         for extension, data in members.items():
-            member = tarfile.TarInfo(f"{key}.{extension}")
-            member.size, member.mode, member.mtime = len(data), 0o644, 0
-            self._tar.addfile(member, io.BytesIO(data))
+            self._tar.write(_tar_header(f"{key}.{extension}", len(data)))
+            self._tar.write(data)
+            self._tar.write(bytes(-len(data) % tarfile.BLOCKSIZE))
         self.counts[self._name] += 1
-        if self.counts[self._name] >= self._samples or self._tar.offset >= self._bytes:
+        if self.counts[self._name] >= self._samples or self._tar.tell() >= self._bytes:
             self.close()
 
     def close(self) -> None:
         """Finish the open shard."""
         if self._tar is not None:
+            end = self._tar.tell() + 2 * tarfile.BLOCKSIZE
+            self._tar.write(bytes(2 * tarfile.BLOCKSIZE + -end % tarfile.RECORDSIZE))
             self._tar.close()
             self._tar = None
+
+
+def _tar_header(name: str, size: int) -> bytes:
+    """The USTAR header of a plain file with mode 0644 and zeros for all that is not content.
+
+    As `tarfile` writes it (a test compares), in a quarter of the time.
+    """
+    encoded = name.encode()
+    if len(encoded) > 100 or size >= 8**11:
+        raise ValueError(f"{name!r} of {size} bytes does not fit a USTAR header")
+    empty_id = b"0000000\0"
+    head = encoded.ljust(100, b"\0") + b"0000644\0" + 2 * empty_id + b"%011o\0" % size + b"00000000000\0"
+    tail = b"0" + bytes(100) + b"ustar\x0000" + bytes(64 + 16 + 167)
+    checksum = sum(head) + sum(tail) + 8 * ord(" ")
+    return head + b"%06o\0 " % checksum + tail
 
 
 @dataclass(frozen=True)
