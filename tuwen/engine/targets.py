@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.corpus import Corpus, narrow_memory
 from tuwen.corpus.tables import EVIDENCE, host_sql
 from tuwen.engine.plan import Order
 from tuwen.errors import UsageError
@@ -103,7 +103,7 @@ def _wanted(
 
     `kept` is a ledger of pairs: only what it keeps is wanted. `failed`: those that were asked for and are gone instead.
     """
-    with corpus.connect() as connection:
+    with corpus.connect(narrow_memory()) as connection:
         used: dict[str, dict[str, None]] = {"pairs": dict.fromkeys(["pair_id", "document_id", "image_ref"])}
         used["pairs"]["expected_hash"] = None
         used["documents"] = dict.fromkeys(["document_id", "rights", *(["nodes"] if kept is None else [])])

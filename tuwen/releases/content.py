@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
 
 BATCH_ROWS = 1_024
-NARROW_MEMORY = "300MB"
+SORTING_MEMORY = "300MB"
 FETCH_IMAGES = 1_000  # at most this many images are in memory at a time,
 FETCH_BYTES = 32 << 20  # and about this many bytes of them
 
@@ -203,7 +203,7 @@ def open_content(corpus: Corpus, ledger: Ledger, image_ledger: Ledger | None = N
 
 def _memory(unit: str) -> str | None:
     """Memory for DuckDB: little for narrow rows, the corpus' default for documents, whose rows hold whole pages."""
-    return None if unit == "document" else os.environ.get("TUWEN_MEMORY", NARROW_MEMORY)
+    return None if unit == "document" else os.environ.get("TUWEN_MEMORY", SORTING_MEMORY)
 
 
 def _find_rows(

@@ -35,72 +35,82 @@ NOT_FETCHED = "not_fetched"
 # although it also tells where they led.
 _PASSED_ON = "'redirect', 'revisit', 'truncated_body', 'damaged_body'"
 
+# Attempts and URLs go by 64 bits of their MD5 and rights by number, so that a row of the query is narrow.
 # 1. `ranked`: 0 an image, 1 an image with something wrong about its transfer, 2 a redirect, 3 an error.
 # 2. `hop`: each redirecting attempt leads to the best attempt at its target, then the nearest in time.
 # 3. `walk`: hops are followed; `ends` keeps where each attempt stops.
 # 4. Of one URL only the attempts of the best rank stay, each moment once, in the order in which they are preferred.
 ATTEMPTS = f"""
-with recursive ranked as (
-    select fetch_id, url, epoch_us(captured_at) as at_us, image_id, error, rights, redirect_url,
+with recursive words as (
+    select rights, row_number() over (order by rights)::integer as number
+    from (select distinct rights from fetches where rights is not null)
+),
+ranked as (
+    select md5_number_lower(fetch_id) as attempt, md5_number_lower(url) as key, epoch_us(captured_at) as at_us,
+        image_id, error, words.number as words, md5_number_lower(redirect_url) as next_key,
         case
             when image_id is not null then case when error is null then 0 else 1 end
             when redirect_url is not null and error in ({_PASSED_ON}) then 2
             else 3
         end as rank
-    from fetches
+    from fetches left join words using (rights)
 ),
 hop as (
-    select here.fetch_id, there.fetch_id as next_id
-    from ranked here left join ranked there
-        on there.url = here.redirect_url and there.fetch_id != here.fetch_id
+    select here.attempt, there.attempt as next
+    from ranked here left join ranked there on there.key = here.next_key and there.attempt != here.attempt
     where here.rank = 2
     qualify row_number() over (
-        partition by here.fetch_id
-        order by there.rank, abs(there.at_us - here.at_us) nulls last, there.fetch_id
+        partition by here.attempt
+        order by there.rank, abs(there.at_us - here.at_us) nulls last, there.attempt
     ) = 1
 ),
 walk as (
-    select fetch_id, next_id, 1 as hops from hop
+    select attempt, next, 1 as hops from hop
     union all
-    select walk.fetch_id, hop.next_id, walk.hops + 1
-    from walk join hop on hop.fetch_id = walk.next_id
+    select walk.attempt, hop.next, walk.hops + 1
+    from walk join hop on hop.attempt = walk.next
     where walk.hops < {MAX_REDIRECTS}
 ),
 ends as (
-    select fetch_id, arg_max(next_id, hops) as next_id, max(hops) as hops
-    from (select fetch_id, coalesce(next_id, '') as next_id, hops from walk)
-    group by fetch_id
+    select attempt, arg_max(next, hops) as next from (select attempt, coalesce(next, 0) as next, hops from walk)
+    group by attempt
 ),
 ended as (
-    select start.url, start.at_us,
+    select start.key, start.at_us,
         if(start.rank = 2, final.image_id, start.image_id) as image_id,
-        if(start.rank = 2, final.rights, start.rights) as rights,
+        if(start.rank = 2, final.words, start.words) as words,
         case
-            when start.rank = 2 and final.fetch_id is null
+            when start.rank = 2 and final.attempt is null
                 then if(start.error in ('redirect', 'revisit'), '{NOT_FETCHED}', start.error)
             when start.rank = 2 and final.rank = 2 then 'too_many_redirects'
             else coalesce(if(start.rank = 2, final.error, start.error), 'not_an_image')
         end as error,
         if(start.rank = 2, coalesce(final.rank, 3), start.rank) as rank
     from ranked start
-        left join ends on ends.fetch_id = start.fetch_id
-        left join ranked final on final.fetch_id = ends.next_id
+        left join ends using (attempt)
+        left join ranked final on final.attempt = ends.next
 ),
 best as (
-    select url, at_us, image_id, if(image_id is null, error, null) as error, rights
+    select key, at_us, image_id, if(image_id is null, error, null) as error, words
     from ended
-    qualify least(rank, 2) = min(least(rank, 2)) over (partition by url)
+    qualify least(rank, 2) = min(least(rank, 2)) over (partition by key)
+),
+chosen as (
+    select distinct on (key, at_us) key, at_us, image_id, error, words
+    from best
+    order by key, at_us nulls last, image_id, error, words
 )
-select distinct on (key, at_us)
-    md5_number_lower(url) as key, at_us, image_id, error, rights
-from best
-order by key, at_us nulls last, image_id, error, rights
+select key, at_us, image_id, error, rights
+from chosen left join words on words.number = chosen.words
+order by key, at_us nulls last
 """
 
 
 def attempts(corpus: Corpus) -> pa.RecordBatchReader:
     """The state: key of the URL, at_us, image_id, error, rights; one row per attempt that may be chosen."""
-    return corpus.sql(ATTEMPTS, {"fetches": [name.partition(".")[2] for name in SURVEYS]})
+    from tuwen.corpus.corpus import narrow_memory
+
+    return corpus.sql(ATTEMPTS, {"fetches": [name.partition(".")[2] for name in SURVEYS]}, narrow_memory())
 
 
 def resolve(state: pa.Table, refs: pa.Array, captured_at: pa.Array, same_capture_h: float) -> pa.Table:
