@@ -31,7 +31,7 @@ class Fetches:
         ]
         self.table = pa.Table.from_pylist(numbered, schema=FETCHES)
 
-    def sql(self, query: str, columns: Mapping[str, Sequence[str]], memory: str | None = None) -> pa.RecordBatchReader:
+    def sql(self, query: str, columns: Mapping[str, Sequence[str]]) -> pa.RecordBatchReader:
         connection = duckdb.connect(config={"threads": "1"})
         connection.register("fetches", self.table.select(list(columns["fetches"])))
         return connection.sql(query).to_arrow_table().to_reader()

@@ -238,19 +238,17 @@ class Corpus:
         """Columns of a table for `connection.register(name, …)`."""
         return Stored(self.dataset(table), list(columns))
 
-    def sql(self, query: str, columns: Mapping[str, Sequence[str]], memory: str | None = None) -> pa.RecordBatchReader:
+    def sql(self, query: str, columns: Mapping[str, Sequence[str]]) -> pa.RecordBatchReader:
         """Stream the result of a DuckDB query over the named tables, of which it sees only the named columns.
 
-        Beyond `memory` it spills to disk.
+        It is meant for narrow rows, keys and numbers: beyond 150 MB it spills to disk. For others: `connect`.
         """
-        results = self._run(query, columns, memory)
+        results = self._run(query, columns)
         schema = next(results)
         return pa.RecordBatchReader.from_batches(schema, results)
 
-    def _run(
-        self, query: str, columns: Mapping[str, Sequence[str]], memory: str | None
-    ) -> Iterator[pa.Schema | pa.RecordBatch]:
-        with self.connect(memory) as connection:
+    def _run(self, query: str, columns: Mapping[str, Sequence[str]]) -> Iterator[pa.Schema | pa.RecordBatch]:
+        with self.connect(narrow_memory()) as connection:
             for table, names in columns.items():
                 connection.register(table, self.stored(table, names))
             reader = connection.sql(query).to_arrow_reader(SCAN_ROWS)

@@ -108,9 +108,7 @@ order by key, at_us nulls last
 
 def attempts(corpus: Corpus) -> pa.RecordBatchReader:
     """The state: key of the URL, at_us, image_id, error, rights; one row per attempt that may be chosen."""
-    from tuwen.corpus.corpus import narrow_memory
-
-    return corpus.sql(ATTEMPTS, {"fetches": [name.partition(".")[2] for name in SURVEYS]}, narrow_memory())
+    return corpus.sql(ATTEMPTS, {"fetches": [name.partition(".")[2] for name in SURVEYS]})
 
 
 def resolve(state: pa.Table, refs: pa.Array, captured_at: pa.Array, same_capture_h: float) -> pa.Table:
