@@ -17,9 +17,8 @@ from tuwen.corpus.units import sealed_units
 from tuwen.engine.ingest import NewUnit, ingest
 from tuwen.engine.local import Workers
 from tuwen.engine.progress import Progress, RunLog
-from tuwen.engine.recipe import FETCHED
 from tuwen.engine.targets import failed_targets
-from tuwen.fetching.settings import Fetch
+from tuwen.fetching.settings import FETCHED, Fetch
 from tuwen.sources import Report, Unit
 from tuwen.sources.warc import Warc
 

@@ -25,11 +25,10 @@ from tuwen.corpus.tables import digest, source_schema
 from tuwen.corpus.units import SealedUnit, UnitAppender, sealed_units
 from tuwen.engine.local import Workers
 from tuwen.engine.progress import Phase, Progress, RunLog
-from tuwen.engine.recipe import FETCHED
 from tuwen.engine.targets import read_targets, write_targets
 from tuwen.fetching.attempt import Attempt
 from tuwen.fetching.outcomes import OK, shares
-from tuwen.fetching.settings import Fetch
+from tuwen.fetching.settings import FETCHED, Fetch
 from tuwen.fetching.spool import Spool, read, seal_left_over, sealed_files
 
 FOLDER = "fetching"

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import host_sql
-from tuwen.engine.recipe import FETCHED
 from tuwen.engine.survivorship import survivorship
 from tuwen.fetching.diagnosis import TURNS, Finding, HostCounts, diagnose, tld_of
 from tuwen.fetching.outcomes import OK, outcome_of
-from tuwen.fetching.settings import Fetch
+from tuwen.fetching.settings import FETCHED, Fetch
 from tuwen.parts import configure
 from tuwen.selections.tree import literal
 

@@ -14,13 +14,12 @@ import yaml
 from tuwen import parts
 from tuwen.errors import UsageError
 from tuwen.fetching.outcomes import OUTCOMES
-from tuwen.fetching.settings import Fetch
+from tuwen.fetching.settings import FETCHED, Fetch
 from tuwen.selections.selection import Selection, parse_selections, selection_named
 from tuwen.sources import Source
 from tuwen.stages import Stage
 
 KEYS = {"name", "description", "sources", "fetch", "stages", "selections"}
-FETCHED = "fetch"  # what the column `source` says of rows that the fetcher brought
 SECRET = re.compile(r"(^|_)(password|passwd|secret|token|api_?key|credentials?)$", re.IGNORECASE)
 
 

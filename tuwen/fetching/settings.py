@@ -9,6 +9,8 @@ from typing import ClassVar, Literal
 
 from tuwen.errors import UsageError
 
+FETCHED = "fetch"
+"""What the column `source` says of rows that the fetcher brought."""
 Reservation = Literal["robots_txt", "noindex", "noai", "agents", "tdm", "content_usage", "ai_txt"]
 OBEYED: tuple[Reservation, ...] = ("robots_txt", "noindex", "noai", "agents", "tdm", "content_usage", "ai_txt")
 

@@ -133,6 +133,7 @@ def card(
         *_selections(manifest, measures, funnels),
         "## How it was made",
         f"Read from {counted(len(lineage['units']), 'source unit')}. `recipe.json` lists sources, stages and columns.",
+        _fetched(lineage.get("fetch")),
         fenced(stages, "yaml"),
         "## Rights",
         "Images and texts belong to their authors. The licence list above is what pages said of themselves "
@@ -153,6 +154,17 @@ def reencoding(manifest: Manifest) -> str:
         "never enlarged; upright, in sRGB, first frame, no metadata). `image_id` and all columns and figures about "
         "images are those of the original bytes, which are not here; `sha256` is the digest of the bytes that are."
     )
+
+
+def _fetched(settings: Mapping[str, Any] | None) -> str:
+    """How images came from the web; nothing where none did."""
+    if settings is None:
+        return ""
+    smaller = settings.get("reencode")
+    changed = f" They were re-encoded as they arrived: {inline(str(smaller))}." if smaller else ""
+    obeyed = " What hosts say about crawling and training was obeyed"
+    but = f" as far as this: {inline(', '.join(settings['obey']) or 'nothing')}" if "obey" in settings else ""
+    return f"Images that were only referenced were fetched from the web.{changed}{obeyed}{but}."
 
 
 def numbers(measures: Measures) -> str:

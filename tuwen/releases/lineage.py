@@ -13,21 +13,25 @@ from typing import Any
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.joins import joins_of
 from tuwen.corpus.tables import TABLES
+from tuwen.fetching.settings import FETCHED
 from tuwen.releases.manifest import canonical_json
 
 RECIPE = "recipe.json"
 _WORD = re.compile(r"[\w-]+")
+# What fetchers append is cut by time, so its units say nothing that another run would say again.
+_DECIDING = ("obey", "site_files", "max_bytes", "max_pixels", "reencode", "select")
 _UNIT_COLUMNS = ("source", "source_unit", "num_records", "num_bad_records", "error")
 
 
 def lineage(corpus: Corpus) -> dict[str, Any]:
-    """Name and description, sources, stages with parameters, joins, columns by what wrote them, and units read."""
+    """Name and description, sources, fetching, stages with parameters, joins, columns by what wrote them, units read."""
     recipe = corpus.recipe()
-    units = corpus.table("units", _UNIT_COLUMNS).to_pylist()
+    units = [unit for unit in corpus.table("units", _UNIT_COLUMNS).to_pylist() if unit["source"] != FETCHED]
     return {
         "name": recipe.get("name"),
         "description": recipe.get("description"),
         "sources": _sorted([_without_paths(entry) for entry in recipe.get("sources") or []]),
+        "fetch": _fetching(recipe.get("fetch")),
         "stages": _sorted(list(recipe.get("stages") or [])),
         "joins": [record.provenance for record in joins_of(corpus.path)],
         "columns": {
@@ -36,6 +40,11 @@ def lineage(corpus: Corpus) -> dict[str, Any]:
         },
         "units": _sorted([{**unit, "source_unit": unit["source_unit"].rpartition(":")[2]} for unit in units]),
     }
+
+
+def _fetching(settings: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Those settings of the fetcher that decide what is kept: not who fetched, from where and how fast."""
+    return None if settings is None else {name: settings[name] for name in _DECIDING if name in settings}
 
 
 def _sorted(entries: list[Any]) -> list[Any]:
