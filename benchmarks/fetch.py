@@ -4,7 +4,9 @@
 
 Smooth random JPEGs of about 27 KB in four sizes are served on loopback (by nginx where it is installed, else by a small
 server in a process of its own). Each contender runs over all of them and over 30 of them, in turn; the difference gives
-CPU per image, the rest is start-up. CPU is of all processes but the server's. tuwen's road is `tuwen build` and
+CPU per image, the rest is start-up. CPU is of all processes but the server's; Python may keep what it compiles, as it
+does wherever it is installed. `--tuwen PATH` measures another installation: extras cost start-up (pyarrow imports
+pandas where it finds it), so the figure of users is that of `pip install .`. tuwen's road is `tuwen build` and
 `tuwen release` to WebDataset shards; img2dataset 1.47 does its own equivalent from a virtual environment of its own,
 which the first run makes in `.venv-img2dataset`.
 """
@@ -33,6 +35,7 @@ PEER_VERSION = "1.47.0"
 SIZES = ((640, 480), (480, 640), (800, 600), (512, 512))
 FEW = 30
 SHARD = 375
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 GOALS = {"fetch_resize": 2.8, "fetch_original": 0.7, "fetch_startup": 1.5, "fetch_memory": 1.2}
 
 
@@ -144,7 +147,7 @@ def cpu_and_peak(command: list[str], environment: dict[str, str] | None = None) 
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        env={**os.environ, **(environment or {})},
+        env={**_ENVIRONMENT, **(environment or {})},
     )
     cpu_s, peak_mb = json.loads(done.stdout.splitlines()[-1])
     return cpu_s, peak_mb
@@ -167,13 +170,12 @@ def write_recipe(path: Path, urls: Path, **fetch: object) -> None:
     path.write_text(json.dumps(recipe))  # JSON is YAML
 
 
-def tuwen_run(folder: Path, urls: Path, reencode: bool) -> float:
+def tuwen_run(tuwen: list[str], folder: Path, urls: Path, reencode: bool) -> float:
     """CPU seconds from the list to WebDataset shards."""
     recipe, corpus, out = folder / "recipe.yaml", folder / "corpus", folder / "out"
     for path in (corpus, out):
         shutil.rmtree(path, ignore_errors=True)
     write_recipe(recipe, urls)
-    tuwen = [str(Path(sys.executable).with_name("tuwen"))]
     resize = ["--set", "reencode.short_side=256", "--set", "reencode.quality=95"] if reencode else []
     cpu_s, _ = cpu_and_peak([*tuwen, "build", str(recipe), "--corpus", str(corpus), "--json"])
     release = ["release", str(corpus), "--selection", "all", "--to", str(out), "--format", "webdataset"]
@@ -240,8 +242,8 @@ def speed(options: argparse.Namespace, folder: Path) -> None:
         many = list_of(folder / "many.tsv", iter(addresses))
         few = list_of(folder / "few.tsv", iter(addresses[:FEW]))
         contenders = {
-            "tuwen, resized": lambda urls: tuwen_run(folder, urls, True),
-            "tuwen, originals": lambda urls: tuwen_run(folder, urls, False),
+            "tuwen, resized": lambda urls: tuwen_run([str(options.tuwen)], folder, urls, True),
+            "tuwen, originals": lambda urls: tuwen_run([str(options.tuwen)], folder, urls, False),
         }
         if not options.no_peer:
             make_peer()
@@ -266,7 +268,7 @@ def memory(options: argparse.Namespace, folder: Path) -> None:
             urls = list_of(folder / f"mixed-{count}.tsv", mixed_urls(f"http://127.0.0.1:{options.port + 1}", count))
             recipe, corpus = folder / f"mixed-{count}.yaml", folder / f"mixed-{count}"
             write_recipe(recipe, urls, backoff_s=0.05, host_failures=1000, host_concurrency=64)
-            command = [str(Path(sys.executable).with_name("tuwen")), "build", str(recipe), "--corpus", str(corpus)]
+            command = [str(options.tuwen), "build", str(recipe), "--corpus", str(corpus)]
             started = time.monotonic()
             cpu_s, peak_mb = cpu_and_peak([*command, "--workers", "1", "--json"])
             peaks.append(peak_mb)
@@ -300,6 +302,7 @@ def main() -> None:
     parser.add_argument("--urls", type=int, default=100_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--no-peer", action="store_true")
+    parser.add_argument("--tuwen", type=Path, default=Path(sys.executable).with_name("tuwen"))
     parser.add_argument("--port", type=int, default=18_200)
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--serve-mixed", action="store_true", help=argparse.SUPPRESS)

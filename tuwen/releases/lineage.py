@@ -24,7 +24,7 @@ _UNIT_COLUMNS = ("source", "source_unit", "num_records", "num_bad_records", "err
 
 
 def lineage(corpus: Corpus) -> dict[str, Any]:
-    """Name and description, sources, fetching, stages with parameters, joins, columns by what wrote them, units read."""
+    """Name and description, sources, fetching, stages with parameters, joins, columns by their stages, units read."""
     recipe = corpus.recipe()
     units = [unit for unit in corpus.table("units", _UNIT_COLUMNS).to_pylist() if unit["source"] != FETCHED]
     return {
