@@ -168,7 +168,7 @@ def build(
         runner = Runner(corpus, order, pool, progress, log, built)
         if recipe.fetch is not None and not offline:
             kept = _choose(recipe, order, runner) if recipe.fetch.select else None
-            built.fetched = fetch_images(corpus, recipe.fetch, kept, pool, progress, log)
+            built.fetched = fetch_images(corpus, recipe.fetch, kept, progress, log)
             if recipe.fetch.fallback:
                 from tuwen.engine.fallback import fall_back
 

@@ -1,29 +1,27 @@
 """Fetching in a build: what the corpus wants is asked for, and what came is appended as units of the source `fetch`.
 
-Fetchers write finished attempts into spool files in the corpus' folder `fetching`, which survive a kill; the driver
+The fetcher writes finished attempts into spool files in the corpus' folder `fetching`, which survive a kill; the driver
 appends each sealed file as one unit and then removes it. A build that finds files of a killed one appends them first,
-so that no URL is asked for twice. Hosts are divided among the fetchers, so politeness needs no word between them.
+so that no URL is asked for twice.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tuwen.corpus.corpus import Corpus, read_json
+from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import digest, source_schema
 from tuwen.corpus.units import SealedUnit, UnitAppender, sealed_units
-from tuwen.engine.local import Workers
 from tuwen.engine.progress import Phase, Progress, RunLog
 from tuwen.engine.targets import read_targets, write_targets
 from tuwen.fetching.attempt import Attempt
@@ -31,12 +29,13 @@ from tuwen.fetching.outcomes import OK, shares
 from tuwen.fetching.settings import FETCHED, Fetch
 from tuwen.fetching.spool import Spool, read, seal_left_over, sealed_files
 
+if TYPE_CHECKING:
+    from tuwen.fetching.attempt import Summary
+
 FOLDER = "fetching"
 VERSION = 1
-URLS_PER_FETCHER = 50_000  # fewer do not repay starting another process
 SPOOL_AGE_S = 120.0
 LOOK_EVERY_S = 0.2
-TELL_EVERY_S = 1.0
 _BATCH_BYTES, _BATCH_ROWS = 8 << 20, 4_096
 
 
@@ -52,25 +51,11 @@ class Fetched:
     """Attempts of a killed run that were found and kept."""
     outcomes: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    """What the fetchers noticed about the line and the resolver."""
+    """When and why fewer requests than allowed ran at once."""
     wall_s: float = 0.0
 
 
-@dataclass(frozen=True)
-class _Share:
-    """What one fetcher is to do, and the files through which it and the driver tell each other."""
-
-    targets: tuple[Path, ...]
-    settings: Fetch
-    spool: Path
-    cache: Path
-    progress: Path
-    stop: Path
-
-
-def fetch_images(
-    corpus: Corpus, settings: Fetch, kept: Path | None, workers: Workers, progress: Progress, log: RunLog
-) -> Fetched:
+def fetch_images(corpus: Corpus, settings: Fetch, kept: Path | None, progress: Progress, log: RunLog) -> Fetched:
     """Ask for every URL that the corpus wants (those of `kept`, a ledger of pairs, if given) and append what came.
 
     Only under the write lock. Ctrl-C and the deadline end it cleanly: what is in flight is finished and kept.
@@ -82,127 +67,84 @@ def fetch_images(
     appender = _Appender(corpus, settings, result, log)
     seal_left_over(spool)
     result.num_recovered = appender.append_sealed(spool)
-    folder = corpus.folder("tmp") / f"fetch-{os.getpid()}"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    targets = corpus.folder("tmp") / f"targets-{os.getpid()}.arrow"
     try:
-        files = [folder / f"targets-{number}.arrow" for number in range(workers.number)]
-        result.num_targets = write_targets(corpus, settings, kept, files)
+        result.num_targets = write_targets(corpus, settings, kept, targets)
         if result.num_targets:
-            shares = _shares(files, result.num_targets, settings, folder, spool, corpus)
-            asked = _run(shares, workers, appender, progress, result, log)
-            result.num_pending = result.num_targets - asked
+            fetcher = _Fetcher(targets, settings, spool, corpus.folder(FOLDER) / "sites.sqlite")
+            _run(fetcher, appender, progress, result, log)
+            result.num_pending = result.num_targets - fetcher.counts.total()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        targets.unlink(missing_ok=True)
     result.outcomes = dict(sorted(result.outcomes.items()))
     result.wall_s = time.monotonic() - started
     return result
 
 
-def _shares(
-    files: list[Path], num_targets: int, settings: Fetch, folder: Path, spool: Path, corpus: Corpus
-) -> list[_Share]:
-    """As many fetchers as the work repays; together they stay within the settings."""
-    number = min(len(files), 1 + num_targets // URLS_PER_FETCHER)
-    divided = replace(
-        settings,
-        concurrency=max(1, settings.concurrency // number),
-        dns_concurrency=max(1, settings.dns_concurrency // number),
-    )
-    cache = corpus.folder(FOLDER) / "sites.sqlite"
-    return [
-        _Share(tuple(files[first::number]), divided, spool, cache, folder / f"progress-{first}.json", folder / "stop")
-        for first in range(number)
-    ]
-
-
-def _run(
-    shares: list[_Share], workers: Workers, appender: _Appender, progress: Progress, result: Fetched, log: RunLog
-) -> int:
-    """Run the fetchers beside this thread, which appends what they seal; returns how many URLs were asked for."""
-    pool = workers if len(shares) > 1 else Workers(1)
+def _run(fetcher: _Fetcher, appender: _Appender, progress: Progress, result: Fetched, log: RunLog) -> None:
+    """Run the fetcher beside this thread, which appends what it seals and shows how far it is."""
     interrupted: BaseException | None = None
     with progress.phase("fetching", result.num_targets, "URLs") as phase, ThreadPoolExecutor(1) as beside:
-        running = beside.submit(lambda: list(pool.unordered(_fetch_share, shares)))
+        running = beside.submit(fetcher.run)
         while not running.done():
             try:
-                appender.append_sealed(shares[0].spool)
-                _show(phase, shares)
-                time.sleep(LOOK_EVERY_S)
+                appender.append_sealed(fetcher.spool)
+                _show(phase, fetcher)
+                wait([running], LOOK_EVERY_S)
             except BaseException as error:
                 interrupted = interrupted or error
-                shares[0].stop.touch()
+                fetcher.stopping = True
                 if not isinstance(error, KeyboardInterrupt):
                     break
-        summaries = running.result()
-        _show(phase, shares)
+        summary = running.result()
+        _show(phase, fetcher)
     if interrupted is None or isinstance(interrupted, KeyboardInterrupt):
-        appender.append_sealed(shares[0].spool)
-    for summary in summaries:
-        log.write("fetcher", **summary)
-        result.notes += summary["changes"]
+        appender.append_sealed(fetcher.spool)
+    result.notes = [str(change) for change in summary.changes]
+    log.write("fetcher", **{**vars(summary), "outcomes": dict(summary.outcomes), "changes": result.notes})
     if interrupted is not None:
         raise interrupted
-    return sum(summary["num_attempts"] for summary in summaries)
 
 
-def _show(phase: Phase, share_files: list[_Share]) -> None:
-
-    states = [read_json(share.progress) for share in share_files if share.progress.exists()]
-    counts: Counter[str] = Counter()
-    for state in states:
-        counts.update(state["outcomes"])
+def _show(phase: Phase, fetcher: _Fetcher) -> None:
+    counts = Counter(fetcher.counts)
     done = counts.total()
-    rate = sum(state["rate"] for state in states)
+    rate = done / max(time.monotonic() - fetcher.started, 1e-3)
     phase.advance(done - phase.done, " · ".join([f"{rate:,.0f}/s", *shares(counts)]))
 
 
-def _fetch_share(share: _Share) -> dict[str, Any]:
-    """Run one fetcher to its end. In a worker process, or in a thread of the driver."""
-    import asyncio
+class _Fetcher:
+    """The fetcher in a thread of its own: one event loop asks for a few thousand URLs a second, more than most lines
+    carry, and politeness needs a single place that knows what each host was asked.
+    """
 
-    from tuwen.fetching.fetcher import fetch
+    def __init__(self, targets: Path, settings: Fetch, spool: Path, cache: Path) -> None:
+        self.spool = spool
+        self.counts: Counter[str] = Counter()
+        self.stopping = False
+        self.started = time.monotonic()
+        self._targets, self._settings, self._cache = targets, settings, cache
 
-    counts: Counter[str] = Counter()
-    tell = _Teller(share.progress, counts)
+    def run(self) -> Summary:
+        """Fetch to the end, the deadline, or until `stopping`."""
+        import asyncio
 
-    def on_attempt(attempt: Attempt) -> None:
-        counts[attempt.error or OK] += 1
-        tell()
+        from tuwen.fetching.fetcher import fetch
 
-    with Spool(share.spool, max_age_s=SPOOL_AGE_S) as spool:
-        summary = asyncio.run(
-            fetch(
-                read_targets(share.targets),
-                share.settings,
-                spool,
-                cache=share.cache,
-                stop=share.stop.exists,
-                on_attempt=on_attempt,
+        with Spool(self.spool, max_age_s=SPOOL_AGE_S) as spool:
+            return asyncio.run(
+                fetch(
+                    read_targets(self._targets),
+                    self._settings,
+                    spool,
+                    cache=self._cache,
+                    stop=lambda: self.stopping,
+                    on_attempt=self._count,
+                )
             )
-        )
-    tell(last=True)
-    return {**vars(summary), "outcomes": dict(summary.outcomes), "changes": [str(change) for change in summary.changes]}
 
-
-class _Teller:
-    """Writes counts into a file, at most once a second."""
-
-    def __init__(self, path: Path, counts: Mapping[str, int]) -> None:
-        self._path, self._counts = path, counts
-        self._started = self._last = time.monotonic()
-        self._before = 0
-
-    def __call__(self, *, last: bool = False) -> None:
-        now = time.monotonic()
-        if now - self._last < TELL_EVERY_S and not last:
-            return
-        done = sum(self._counts.values())
-        rate = (done - self._before) / max(now - self._last, 1e-3)
-        temporary = self._path.with_suffix(".partial")
-        temporary.write_text(json.dumps({"outcomes": self._counts, "rate": rate}), encoding="utf-8")
-        temporary.replace(self._path)
-        self._last, self._before = now, done
+    def _count(self, attempt: Attempt) -> None:
+        self.counts[attempt.error or OK] += 1
 
 
 class _Appender:

@@ -96,13 +96,20 @@ class Workers:
             # spawn: Lance and DuckDB run threads, which do not survive a fork
             context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_start_worker)
-        return self._pool.submit(work, argument)
+        try:
+            return self._pool.submit(work, argument)
+        except BrokenProcessPool as error:
+            raise _died() from error
 
     def _result(self, future: Future[Result]) -> Result:
         try:
             return future.result()
         except BrokenProcessPool as error:
-            raise TuwenError(
-                "a worker process died (out of memory, or a crash in a native library). Finished work is kept: run the "
-                "same command again, with --workers 1 if it happens at the same place"
-            ) from error
+            raise _died() from error
+
+
+def _died() -> TuwenError:
+    return TuwenError(
+        "a worker process died (out of memory, or a crash in a native library). Finished work is kept: run the same "
+        "command again, with --workers 1 if it happens at the same place"
+    )

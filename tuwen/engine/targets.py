@@ -7,7 +7,7 @@ the second), so that no host waits behind another and none is hammered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,27 +51,17 @@ def count_targets(corpus: Corpus, settings: Fetch, kept: Path | None = None) -> 
         return int(count)
 
 
-def write_targets(corpus: Corpus, settings: Fetch, kept: Path | None, files: list[Path]) -> int:
-    """Write what is wanted into Arrow files, all URLs of a host into the same one; returns how many."""
+def write_targets(corpus: Corpus, settings: Fetch, kept: Path | None, file: Path) -> int:
+    """Write what is wanted into an Arrow file; returns how many URLs that are."""
     total = 0
     with _wanted(corpus, settings, kept) as (connection, wanted):
         ordered = f"""
-            SELECT url, expected_hash, refused, evidence, hash(host) % {len(files)} AS shard FROM ({wanted})
+            SELECT url, expected_hash, refused, evidence FROM ({wanted})
             ORDER BY row_number() OVER (PARTITION BY host ORDER BY md5(url)), md5(url)"""
-        writers = [pa.ipc.new_stream(pa.OSFile(str(file), "wb"), TARGET) for file in files]
-        try:
+        with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, TARGET) as writer:
             for batch in connection.sql(ordered).to_arrow_reader(BATCH_ROWS):
                 total += batch.num_rows
-                columns = pa.RecordBatch.from_arrays(
-                    [batch[part.name].cast(part.type) for part in TARGET], schema=TARGET
-                )
-                for shard, writer in enumerate(writers):
-                    mine = columns.filter(pa.compute.equal(batch["shard"], shard)) if len(writers) > 1 else columns
-                    if mine.num_rows:
-                        writer.write_batch(mine)
-        finally:
-            for writer in writers:
-                writer.close()
+                writer.write_batch(batch.cast(TARGET))
     return total
 
 
@@ -85,14 +75,13 @@ def failed_targets(corpus: Corpus, settings: Fetch, kept: Path | None) -> dict[s
         return dict(rows.fetchall())
 
 
-def read_targets(files: Iterable[Path]) -> Iterator[Target]:
-    """The targets of some files, each in its order, a batch in memory at a time."""
-    for file in files:
-        with pa.OSFile(str(file)) as source:
-            for batch in pa.ipc.open_stream(source):
-                for row in batch.to_pylist():
-                    evidence = tuple((item["kind"], item["value"]) for item in row["evidence"] or ())
-                    yield Target(row["url"], row["expected_hash"], evidence, row["refused"])
+def read_targets(file: Path) -> Iterator[Target]:
+    """The targets in their order, a batch in memory at a time."""
+    with pa.OSFile(str(file)) as source:
+        for batch in pa.ipc.open_stream(source):
+            for row in batch.to_pylist():
+                evidence = tuple((item["kind"], item["value"]) for item in row["evidence"] or ())
+                yield Target(row["url"], row["expected_hash"], evidence, row["refused"])
 
 
 @contextmanager
