@@ -243,3 +243,30 @@ def test_a_hostile_crawl_comes_back(form: str, hostile_warc: Any, hostile_folder
     assert any(row["image_ref"].startswith("data:") for row in expected.values())
     ids = sorted({row["image_id"] for row in expected.values()})
     assert second.images(ids) == first.images(ids)
+
+
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_reencoded_images_come_back_as_what_they_are_now(form: str, original: Corpus, tmp_path: Path) -> None:
+    folder = tmp_path / "released"
+    release(original, "pairs", folder, form, {"reencode": {"short_side": 64}})
+    columns = {"original_image_id": "string", "image_url": "string", "sha256": "string"}
+    stages = ["pair.resolve", {"pair.given": {"columns": columns}}]
+    corpus = built(tmp_path / "corpus", source_of(form, folder), stages)
+    units = corpus.table("units", ["num_bad_records", "error", "message"]).to_pylist()
+    assert all(unit == {"num_bad_records": 0, "error": None, "message": None} for unit in units)
+    same = [name for name in PAIR_COLUMNS if name not in ("image_ref", "image_id", "image_rights")]
+    found = rows(corpus, "pairs", "pair_id", [*PAIR_COLUMNS, *columns])
+    expected = kept(original)
+    assert found.keys() == expected.keys()
+    ids = {row["image_id"] for row in found.values()}
+    for key, row in found.items():
+        theirs = expected[key]
+        assert {name: row[name] for name in same} == {name: theirs[name] for name in same}
+        assert row["sha256"] is None
+        if row["image_id"] != theirs["image_id"]:
+            assert row["image_ref"] == f"data:sha256,{row['image_id']}"
+            assert row["original_image_id"] == theirs["image_id"]
+            embedded = theirs["image_ref"].startswith("data:")
+            assert row["image_url"] == (None if embedded else theirs["image_ref"])
+    assert ids & {row["image_id"] for row in expected.values()} != ids
+    assert set(corpus.table("images", ["image_id"])["image_id"].to_pylist()) == ids

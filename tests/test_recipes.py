@@ -51,6 +51,13 @@ def laion(folder: Path) -> Given:
     return {"similarity": [pytest.approx(0.31), pytest.approx(0.29), None], "LANGUAGE": ["en", "zh", "nolang"]}
 
 
+def url_list(folder: Path) -> Given:
+    rows = zip(URLS, TEXTS, ("0.5", "", "0.25"), strict=True)
+    lines = [f"{url}\t{text or ''}\t{score}" for url, text, score in rows]
+    (folder / "urls.tsv").write_text("\n".join(["url\tcaption\tscore", *lines]) + "\n")
+    return {"score": [0.5, None, 0.25]}
+
+
 def cc12m(folder: Path) -> Given:
     lines = [f"{url}\t{text or ''}" for url, text in zip(URLS, TEXTS, strict=True)]
     (folder / "cc12m.tsv").write_text("\n".join(lines) + "\n")
@@ -117,7 +124,7 @@ def common_crawl_wat(folder: Path) -> Given:
 
 
 WRITERS: dict[str, Callable[[Path], Given]] = {
-    writer.__name__: writer for writer in (laion, cc12m, coyo, wit, wudaomm, datacomp, common_crawl_wat)
+    writer.__name__: writer for writer in (url_list, laion, cc12m, coyo, wit, wudaomm, datacomp, common_crawl_wat)
 }
 
 DATA_SETS: dict[str, tuple[str, Callable[[Path], Path], int]] = {  # recipe → its place, writer, number of images

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tuwen.cli import main
 from tuwen.corpus.corpus import Corpus
@@ -55,6 +57,27 @@ def test_ids_go_out_and_come_back(corpus: str, tmp_path: Path, capsys: pytest.Ca
     joined = json.loads(capsys.readouterr().out)
     assert joined["num_matched"] == joined["num_rows"] == 256 and joined["columns"] == ["figures_ids"]
     assert main(["join", corpus, "--drop", "figures_ids"]) == 0
+
+
+def test_drop_names_the_selections_that_lose_a_column(
+    corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = Corpus.open(corpus).table("pairs", ["pair_id"])["pair_id"].to_pylist()
+    copy = tmp_path / "copy"
+    shutil.copytree(corpus, copy)
+    (tmp_path / "mine.txt").write_text("\n".join(ids[:9]))
+    assert main(["join", str(copy), str(tmp_path / "mine.txt"), "--on", "pair_id", "--workers", "1"]) == 0
+    recipe = Corpus.open(copy).recipe()
+    recipe["selections"]["chosen"] = {"unit": "pair", "steps": [{"rule": "mine"}]}
+    (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))
+    assert main(["build", str(tmp_path / "r.yaml"), "--corpus", str(copy), "--workers", "1"]) == 0
+    capsys.readouterr()
+    assert main(["join", str(copy), "--drop", "mine"]) == 0
+    assert "  chosen: this selection reads a column that is not there" in capsys.readouterr().out
+    assert main(["build", str(tmp_path / "r.yaml"), "--corpus", str(copy), "--workers", "1"]) == 2
+    assert "comes back with tuwen join" in capsys.readouterr().err
+    assert main(["join", str(copy), "--drop", "../corpus"]) == 2
+    assert (copy / "corpus.json").exists() and "a join's name" in capsys.readouterr().err
 
 
 def test_exit_codes(corpus: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

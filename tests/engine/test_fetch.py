@@ -264,6 +264,50 @@ def test_placeholders_can_be_asked_for_again(server: HostileServer, tmp_path: Pa
     assert build(recipe, tmp_path / "corpus", quiet=True).did_nothing
 
 
+def test_archives_are_held_to_what_holds_for_the_web(server: HostileServer, tmp_path: Path) -> None:
+    from hashlib import md5
+
+    urls = [server.url(f"/status/404?{number}", host="a.test") for number in range(3)]
+    listed, refused, good = (image_bytes(f"/{name}.jpg", 300) for name in ("listed", "refused", "good"))
+    answers = [http(listed, "image/jpeg"), http(refused, "image/jpeg", headers=["X-Robots-Tag: noai"])]
+    answers.append(http(good, "image/jpeg"))
+    archive = write_warc(
+        tmp_path / "old.warc", [record("response", url, body) for url, body in zip(urls, answers, strict=True)]
+    )
+    blocked = tmp_path / "blocked.txt"
+    blocked.write_text(md5(listed, usedforsecurity=False).hexdigest() + "\n")
+    smaller = {"short_side": 100, "format": "png"}
+    more = {"fallback": [str(archive)], "blocklists": [str(blocked)], "reencode": smaller}
+    recipe = recipe_for(server, write_list(tmp_path / "urls.jsonl", urls), **more)
+    build(recipe, tmp_path / "corpus", quiet=True)
+    found = resolved(tmp_path / "corpus")
+    assert [found[url][1] for url in urls] == ["http_404", "http_404", None]
+    (stored,) = Corpus.open(tmp_path / "corpus").images([found[urls[2]][0] or ""])
+    assert stored is not None and stored.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", ["fallback", "blocklists"])
+def test_files_that_are_not_there_are_told_before_anything_is_fetched(
+    name: str, server: HostileServer, tmp_path: Path
+) -> None:
+    listed = write_list(tmp_path / "urls.jsonl", [server.url("/ok/1.jpg")])
+    recipe = recipe_for(server, listed, **{name: [str(tmp_path / "nowhere.warc")]})
+    with pytest.raises(UsageError, match="nowhere"):
+        build(recipe, tmp_path / "corpus", quiet=True)
+    assert not server.log and not (tmp_path / "corpus").exists()
+
+
+def test_the_plan_counts_what_a_build_would_ask_for(server: HostileServer, tmp_path: Path) -> None:
+    urls = [server.url(f"/ok/{n}.jpg") for n in range(3)]
+    listed = write_list(tmp_path / "urls.jsonl", urls, text=["short", "long enough for it", None])
+    recipe = recipe_for(server, listed, select="long")
+    build(recipe, tmp_path / "corpus", quiet=True)
+    assert plan(recipe, tmp_path / "corpus").nothing_to_do
+    everything = recipe_for(server, listed)
+    assert plan(everything, tmp_path / "corpus").num_urls == 2
+    assert plan(everything, tmp_path / "corpus", offline=True).num_urls == 0
+
+
 def test_a_deadline_leaves_the_rest_pending(server: HostileServer, tmp_path: Path) -> None:
     urls = [server.url(f"/ok/{number}.jpg", host="one.test") for number in range(60)]
     listed = write_list(tmp_path / "urls.jsonl", urls)
@@ -350,6 +394,15 @@ def test_interrupted_it_finishes_what_is_in_flight_and_keeps_it(server: HostileS
         ({"contact": "x", "allow_addresses": ["10.0.0.0/40"]}, "allow_addresses"),
         ({"contact": "x", "select": "none"}, "no selection 'none'"),
         ({"contact": "x", "reencode": {"quality": 0}}, "quality"),
+        ({"deadline_s": -5}, "deadline_s must be a positive number"),
+        ({"backoff_s": float("nan")}, "backoff_s must be 0 or more"),
+        ({"max_wait_s": float("inf")}, "max_wait_s"),
+        ({"retry": ["htp_403"]}, r"fetch\.retry: no class 'htp_403'; did you mean 'http_403'"),
+        ({"retry": ["ok"]}, "no class 'ok'"),
+        ({"blocklist_distance": 64}, "would match half of all pictures"),
+        ({"product": "ünï"}, "product must be one word"),
+        ({"nameservers": ["dns.google"]}, r"nameservers: 'dns\.google'"),
+        ({"nameservers": ["9.9.9.9:99999"]}, "port 99999"),
     ],
 )
 def test_wrong_settings_are_refused(fetch: dict[str, Any], message: str) -> None:
@@ -360,10 +413,13 @@ def test_wrong_settings_are_refused(fetch: dict[str, Any], message: str) -> None
 def test_nothing_is_fetched_anonymously(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TUWEN_CONTACT", raising=False)
     recipe = Recipe.from_mapping({"fetch": {}})
-    with pytest.raises(UsageError, match=r"contact is empty.*TUWEN_CONTACT"):
+    with pytest.raises(UsageError, match=r"contact is ''.*TUWEN_CONTACT"):
         build(recipe, tmp_path / "corpus", quiet=True)
     assert not (tmp_path / "corpus").exists()
     build(recipe, tmp_path / "corpus", quiet=True, offline=True)
+    monkeypatch.setenv("TUWEN_CONTACT", "nobody")
+    with pytest.raises(UsageError, match="contact is 'nobody'"):
+        build(recipe, tmp_path / "corpus", quiet=True)
     monkeypatch.setenv("TUWEN_CONTACT", "mailto:me@example.org")
     build(recipe, tmp_path / "corpus", quiet=True)
 

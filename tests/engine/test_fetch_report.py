@@ -17,6 +17,8 @@ from tuwen.engine.fetch_report import fetch_report
 from tuwen.engine.recipe import Recipe
 from tuwen.engine.survivorship import survivorship
 from tuwen.errors import UsageError
+from tuwen.fetching.attempt import Attempt
+from tuwen.fetching.spool import Spool
 
 T0 = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
 PICTURE = b"P6 2 2 255 " + bytes(12)  # a portable pixmap: two by two pixels, black
@@ -230,3 +232,27 @@ def test_what_cannot_be_asked_is_refused(mixed: Corpus, by: str, message: str) -
 def test_without_resolved_pairs_survivorship_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"pair\.resolve"):
         survivorship(Corpus.open(make(tmp_path / "c", ["text.properties"])), "host")
+
+
+def test_hosts_that_are_addresses_of_version_6(tmp_path: Path) -> None:
+    fetches = [attempt(f"http://[2001:db8::{n}]:8080/x", "timeout") for n in (1, 2, 2)]
+    pairs = [pair(n, row["url"]) for n, row in enumerate(fetches)]
+    found = fetch_report(make(tmp_path / "c", ["pair.resolve"], fetches=fetches, pairs=pairs), by=["host"])
+    assert [(row["name"], row["num_urls"]) for row in found["hosts"]] == [("[2001:db8::1]", 1), ("[2001:db8::2]", 1)]
+    assert [row["name"] for row in found["tlds"]] == ["(address)"]
+    assert table(found["survivorship"][0]) == [("[2001:db8::2]", 2, 0), ("[2001:db8::1]", 1, 0)]
+
+
+def test_what_the_classes_do_not_count_is_told(tmp_path: Path) -> None:
+    listed = tmp_path / "urls.csv"
+    listed.write_text(
+        "url,text\nhttp://a.test/1,a\nftp://a.test/2,b\n//a.test/3,c\nhttp://a.test/" + "x" * 9999 + ",d\n"
+    )
+    recipe = Recipe.from_mapping({"sources": [{"url_list": {"paths": [str(listed)]}}]})
+    build(recipe, tmp_path / "c", quiet=True)
+    found = fetch_report(tmp_path / "c")
+    assert (found["num_pending"], found["num_bad_records"], found["num_unfinished_files"]) == (1, 3, 0)
+    (tmp_path / "c" / "fetching" / "spool").mkdir(parents=True)
+    with Spool(tmp_path / "c" / "fetching" / "spool") as spool:
+        spool.add(Attempt("http://a.test/1", 0, error="timeout"))
+        assert fetch_report(tmp_path / "c")["num_unfinished_files"] == 1

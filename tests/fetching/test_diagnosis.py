@@ -9,7 +9,6 @@ import pytest
 
 from tuwen.fetching.diagnosis import TURNS, Finding, HostCounts, diagnose, tld_of
 from tuwen.fetching.diagnosis.counts import site_of, widespread
-from tuwen.fetching.resolver import ResolverStats
 from tuwen.fetching.settings import Fetch
 
 TLDS = ("com", "org", "net", "de", "cn", "jp", "ru", "co.uk")
@@ -152,13 +151,11 @@ def one(ends: Ends, cause: str, **more: object) -> Finding:
 def test_the_advice_names_what_to_change() -> None:
     settings = Fetch(contact="me@example.org")
     overloaded = spoil(SOUND, 0.3, "dns_failure")
-    stats = ResolverStats(queries=1_000, seconds=2_500.0)
-    found = one(overloaded, "resolver", resolver=stats, settings=settings)
+    found = one(overloaded, "resolver", settings=settings)
     assert {"fetch.nameservers", "fetch.dns_concurrency"} <= set(found.settings)
-    assert "now 32" in found.advice and "2,500 ms" in found.evidence
+    assert "now 32" in found.advice
     assert "--retry dns_not_found" in one(spoil(SOUND, 0.97, "dns_not_found"), "resolver").settings
-    assert "fetch.concurrency" in one(full_line(SOUND), "line", slowdowns=12).settings
-    assert "12 times" in one(full_line(SOUND), "line", slowdowns=12).evidence
+    assert "fetch.concurrency" in one(full_line(SOUND), "line").settings
     turned = one(turning_away(SOUND), "blocking")
     assert {"fetch.host_requests_per_s", "--retry http_403"} <= set(
         turned.settings

@@ -33,7 +33,8 @@ class Bench:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.clock = Clock()
-        self.hosts: Hosts[str] = Hosts(Fetch(contact="me@example.org", **settings), folder, clock=self.clock)
+        more = {name: settings.pop(name) for name in ("on_rest", "not_before") if name in settings}
+        self.hosts: Hosts[str] = Hosts(Fetch(contact="me@example.org", **settings), folder, clock=self.clock, **more)
         self.started: list[tuple[float, str, str]] = []
 
     def go(self) -> list[tuple[Host[str], str]]:
@@ -146,6 +147,70 @@ def test_crawl_delay_beyond_max_wait_leaves_the_rest(tmp_path: Path) -> None:
     bench.run()
     assert len(bench.started) == 1 and bench.hosts.closed == {A: LEFT}
     assert bench.hosts.num_queued == 0
+
+
+def test_our_own_interval_closes_nobody_but_what_hosts_ask_for_does(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_wait_s=100, host_requests_per_s=1 / 300)
+    for number in range(3):
+        bench.hosts.put(A, str(number))
+        bench.hosts.put(B, str(number))
+    for _ in range(2):
+        granted = bench.hosts.grant()
+        assert granted is not None
+        bench.hosts.slow_down(granted[0], 900.0 if granted[0].origin == B else 200.0)
+        bench.hosts.prepared(granted[0])
+    bench.run()
+    assert [round(at - 1000) for at, origin, _ in bench.started if origin == A] == [0, 306, 612]
+    assert bench.hosts.closed == {B: LEFT}
+
+
+def test_rests_are_told_for_the_next_run_and_kept_by_it(tmp_path: Path) -> None:
+    rests: dict[str, float] = {}
+    bench = Bench(tmp_path, on_rest=rests.__setitem__, max_wait_s=60, host_concurrency=1)
+    short = "http://short.test:80"
+    for origin, answer in ((A, Answer("", 429, retry_after_s=500)), (short, Answer("", 503, retry_after_s=50))):
+        bench.hosts.put(origin, "1")
+        [(host, _)] = bench.go()
+        bench.end(host, answer)
+    bench.hosts.put(B, "1")
+    [(host, _)] = bench.go()
+    bench.end(host)
+    assert rests == {A: 500}
+    bench.clock.now += 10
+    bench.hosts.close()
+    assert rests == {A: 490, short: 40}
+    later = Bench(tmp_path, not_before=rests, max_wait_s=60)
+    for origin in (A, B, short):
+        later.hosts.put(origin, "2")
+    later.run()
+    assert later.hosts.closed == {A: LEFT}
+    assert [(at - 1000, origin) for at, origin, _ in later.started] == [(0, B), (40, short)]
+
+
+def test_who_waits_for_a_turn_gets_it_while_no_job_does(tmp_path: Path) -> None:
+    """Site files that are looked at once more, while a job of the same origin was ready to go."""
+
+    async def main() -> None:
+        bench = Bench(tmp_path, host_requests_per_s=1000)
+        for number in range(3):
+            bench.hosts.put(A, str(number))
+        granted = bench.hosts.grant()
+        assert granted is not None
+        bench.hosts.prepared(granted[0])
+        host = granted[0]
+        assert host.scheduled
+        bench.hosts.unprepared(host)
+        turn = asyncio.create_task(bench.hosts.turn(A))
+        await asyncio.sleep(0)
+        assert bench.go() == []
+        assert await asyncio.wait_for(turn, 1) is host
+        bench.end(host)
+        bench.clock.now += 1
+        assert bench.go() == []
+        bench.hosts.prepared(host)
+        assert [job for _, job in bench.go()] == ["0"]
+
+    asyncio.run(main())
 
 
 def test_retry_after_holds_for_the_whole_origin(tmp_path: Path) -> None:

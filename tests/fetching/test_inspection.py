@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hashlib
 import io
 import struct
+import threading
+import time
 import tracemalloc
 import zlib
 from typing import Any
@@ -18,8 +21,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tuwen.errors import UsageError
+from tuwen.fetching import inspection
 from tuwen.fetching.blocklists import Blocklists
-from tuwen.fetching.inspection import Inspector, declared_size
+from tuwen.fetching.inspection import Inspections, Inspector, declared_size
 from tuwen.fetching.outcomes import OUTCOMES
 from tuwen.fetching.settings import Fetch, Reencode
 from tuwen.sources.sniffing import image_format
@@ -140,10 +144,15 @@ def test_bombs_are_refused_by_their_header():
 
 
 @pytest.mark.parametrize(
-    "expected", [f"sha256:{SHA256}", f"sha256:{SHA256[:32]}", f"SHA256:{SHA256.upper()}", f"md5:{MD5}", None]
+    "expected", [f"sha256:{SHA256}", f"sha256:{SHA256[:32]}", f"SHA256:{SHA256.upper()}", f"md5:{MD5}"]
 )
 def test_the_promised_image(expected):
-    assert inspector()(JPEG, expected).error is None
+    assert inspector()(JPEG, (expected,)).error is None
+    assert inspector()(JPEG, (f"md5:{'0' * 32}", expected, f"sha256:{'0' * 64}")).error is None
+
+
+def test_nothing_promised():
+    assert inspector()(JPEG, ()).error is None
 
 
 @pytest.mark.parametrize(
@@ -160,12 +169,12 @@ def test_the_promised_image(expected):
     ],
 )
 def test_another_image_than_promised(expected):
-    inspected = inspector()(JPEG, expected)
+    inspected = inspector()(JPEG, (expected, f"sha256:{'0' * 64}"))
     assert (inspected.error, inspected.stored, inspected.sha256) == ("hash_mismatch", None, SHA256)
 
 
 def test_a_page_is_told_from_another_image():
-    assert inspector()(b"<html>gone</html>", f"sha256:{SHA256}").error == "not_an_image"
+    assert inspector()(b"<html>gone</html>", (f"sha256:{SHA256}",)).error == "not_an_image"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +195,7 @@ def test_blocklisted_bytes(tmp_path, line, name):
     text = f"\ufeff# a list\r\n\n{'0' * 64}\r\n{line}\r\n{'f' * 32}\n".encode()
     (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
     inspect = inspector(blocklists=(str(tmp_path / name),), reencode=Reencode(32))
-    blocked = inspect(JPEG, f"md5:{'0' * 32}")
+    blocked = inspect(JPEG, (f"md5:{'0' * 32}",))
     assert (blocked.error, blocked.stored, blocked.sha256) == ("blocklisted", None, SHA256)
     assert inspect(saved("JPEG", seed=2)).error is None
 
@@ -211,7 +220,7 @@ def test_a_listed_picture_in_any_size_and_quality(tmp_path):
     assert inspect(saved("JPEG", seed=2)).error is None
 
 
-@pytest.mark.parametrize(("distance", "error"), [(2, None), (3, "blocklisted"), (64, "blocklisted"), (0, None)])
+@pytest.mark.parametrize(("distance", "error"), [(2, None), (3, "blocklisted"), (16, "blocklisted"), (0, None)])
 def test_distance_of_pictures(tmp_path, distance, error):
     (tmp_path / "list").write_text(f"{stage_hash(JPEG) ^ (1 << 63 | 1 << 31 | 1):016x}")
     assert inspector(blocklists=(str(tmp_path / "list"),), blocklist_distance=distance)(JPEG).error == error
@@ -266,7 +275,7 @@ def test_lists_are_small_in_memory(tmp_path):
 
 
 def test_smaller_images_keep_the_digest_of_the_original():
-    inspected = inspector(reencode=Reencode(short_side=32))(JPEG, f"sha256:{SHA256}")
+    inspected = inspector(reencode=Reencode(short_side=32))(JPEG, (f"sha256:{SHA256}",))
     assert (inspected.error, inspected.sha256) == (None, SHA256)
     assert inspected.stored is not None and Image.open(io.BytesIO(inspected.stored)).size == (43, 32)
     cut = inspector(reencode=Reencode(short_side=32))(JPEG[:-300])
@@ -280,3 +289,56 @@ def test_any_bytes_have_one_outcome(name, place, junk):
     inspected = inspector()(body)
     assert inspected.error is None or inspected.error in OUTCOMES
     assert inspected.stored == (body if inspected.error is None else None)
+
+
+def test_so_many_pixels_are_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of 4 million pixels where 10 million may be in work: two at a time; one of 16 million goes alone."""
+    monkeypatch.setattr(inspection, "PIXELS_AT_ONCE", 10_000_000)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    lock = threading.Lock()
+    now: list[int] = []
+    most: list[int] = []
+
+    def reencoding(body: bytes, options: Reencode, max_pixels: int) -> bytes:
+        size = declared_size(body, "png")
+        assert size is not None
+        with lock:
+            now.append(size[0] * size[1])
+            most.append(sum(now))
+        time.sleep(0.03)
+        with lock:
+            now.remove(size[0] * size[1])
+        return body
+
+    monkeypatch.setattr(inspection, "reencode", reencoding)
+    small, large = (saved("PNG", (side, side)) for side in (2000, 4000))
+
+    async def main() -> None:
+        inspect = Inspections(Fetch(contact="a@b.test", reencode=Reencode()))
+        found = await asyncio.gather(*(inspect(body) for body in [*[small] * 5, large, *[small] * 5]))
+        assert {one.error for one in found} == {None}
+        inspect.close()
+
+    asyncio.run(main())
+    assert max(most) == 16_000_000 and 8_000_000 in most and set(most) == {4_000_000, 8_000_000, 16_000_000}
+
+
+def test_no_more_threads_than_processors_inspect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    names: set[str] = set()
+
+    def reencoding(body: bytes, options: Reencode, max_pixels: int) -> bytes:
+        names.add(threading.current_thread().name)
+        time.sleep(0.01)
+        return body
+
+    monkeypatch.setattr(inspection, "reencode", reencoding)
+    body = saved("PNG", (8, 8))
+
+    async def main() -> None:
+        inspect = Inspections(Fetch(contact="a@b.test", reencode=Reencode()))
+        await asyncio.gather(*(inspect(body) for _ in range(12)))
+        inspect.close()
+
+    asyncio.run(main())
+    assert len(names) == 2

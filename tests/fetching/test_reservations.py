@@ -44,6 +44,8 @@ def test_headers_evidence() -> None:
         ("x_robots_tag", "gptbot: noindex", "agents"),
         ("x_robots_tag", "img2dataset: none", "agents"),
         ("x_robots_tag", "Tuwen: noai", "agents"),
+        ("x_robots_tag", "ccbot: noimageindex", "agents"),
+        ("meta_robots", "tuwen: noindex", "agents"),
         ("x_robots_tag", "googlebot: nofollow, tuwen: noimageindex", "agents"),
         ("tdm_reservation", "1", "tdm"),
         ("tdmrep_json", "reserved", "tdm"),

@@ -60,9 +60,6 @@ def test_every_answer_has_its_class(server: HostileServer) -> None:
     async def work(resolver: Resolver) -> dict[str, str | tuple[str, ...]]:
         names = [*server.names, "unknown.test", "localhost"]
         results = await asyncio.gather(*(outcome(resolver, name) for name in names))
-        assert resolver.stats.queries == len(names)
-        assert resolver.stats.failures == {"dns_not_found": 3, "dns_failure": 3, "blocked_address": 2}
-        assert resolver.stats.seconds > 0.3
         return dict(zip(names, results, strict=True))
 
     results = run(server, work, dns_timeout_s=0.6)
@@ -92,7 +89,6 @@ def test_a_name_is_asked_for_once(server: HostileServer) -> None:
         assert await outcome(resolver, "none.test") == await outcome(resolver, "none.test") == "dns_not_found"
         server.names["slow.test"] = "10.0.0.1"
         assert await outcome(resolver, "slow.test") == ("127.0.0.1",)
-        assert resolver.stats.queries == 2
 
     run(server, work)
     assert Counter(server.asked_for()) == {"slow.test": 1, "none.test": 1}
@@ -167,5 +163,5 @@ def test_nobody_at_the_nameserver(server: HostileServer) -> None:
 def test_a_nameserver_must_be_an_address(server: HostileServer) -> None:
     async def work(resolver: Resolver) -> None: ...
 
-    with pytest.raises(UsageError, match=r"dns\.google.*127\.0\.0\.1:5353"):
+    with pytest.raises(UsageError, match=r"dns\.google.*ADDRESS:PORT"):
         run(server, work, nameservers=("dns.google",))

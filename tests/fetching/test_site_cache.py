@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tuwen.fetching.site_cache import RETRY_S, VALID_S, SiteCache, SiteFile
+from tuwen.fetching.site_cache import LONGEST_REST_S, RETRY_S, VALID_S, SiteCache, SiteFile
 
 ORIGIN = "https://a.test:443"
 
@@ -56,6 +56,23 @@ def test_a_clock_that_was_ahead_keeps_nothing_forever(tmp_path: Path) -> None:
     cache = SiteCache(tmp_path / "sites.sqlite")
     cache.put(ORIGIN, "/robots.txt", final(age_s=-10 * VALID_S))
     assert cache.get(ORIGIN, "/robots.txt") is None
+
+
+def test_rests_are_kept_until_they_are_over(tmp_path: Path) -> None:
+    path = tmp_path / "sites.sqlite"
+    cache = SiteCache(path)
+    cache.put_rest(ORIGIN, 10)
+    cache.put_rest(ORIGIN, 500)
+    cache.put_rest("http://over.test:80", 0)
+    cache.put_rest("http://long.test:80", 1e12)
+    cache.close()
+    cache = SiteCache(path)
+    rests = cache.rests()
+    assert 490 < rests.pop(ORIGIN) <= 500
+    assert 0 < rests.pop("http://long.test:80") <= LONGEST_REST_S and rests == {}
+    with sqlite3.connect(path) as database:  # by a clock that was ahead
+        database.execute("update rests set until = until + 1e9")
+    assert cache.rests() == {}
 
 
 def test_without_a_file() -> None:

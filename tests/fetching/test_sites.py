@@ -95,7 +95,7 @@ def test_a_site_that_says_everything() -> None:
 
 def test_what_is_not_obeyed_is_recorded_all_the_same() -> None:
     web = site(b"User-agent: *\nDisallow: /", tdmrep=RESERVED, ai_txt=b"Disallow: /")
-    (policy,) = ask(web, "/img/1", settings=Fetch(contact="x", obey=()))
+    (policy,) = ask(web, "/img/1", settings=Fetch(contact="me@b.test", obey=()))
     assert policy.error is None
     assert policy.evidence == [
         ("robots_txt", "disallowed"),
@@ -103,7 +103,7 @@ def test_what_is_not_obeyed_is_recorded_all_the_same() -> None:
         ("tdm_policy", "https://a.test/p"),
         ("ai_txt", "refused"),
     ]
-    assert ask(site(503), "/", settings=Fetch(contact="x", obey=())) == [
+    assert ask(site(503), "/", settings=Fetch(contact="me@b.test", obey=())) == [
         Policy(None, [("robots_txt", "unreachable")], None)
     ]
 
@@ -117,7 +117,7 @@ def test_site_files_are_asked_for_where_settings_and_robots_txt_say_so() -> None
     ask(web, "/a.jpg")
     assert set(web.asked) == {"https://a.test" + ROBOTS}
     web = site()
-    ask(web, "/a.jpg", settings=Fetch(contact="x", site_files=("ai_txt",)))
+    ask(web, "/a.jpg", settings=Fetch(contact="me@b.test", site_files=("ai_txt",)))
     assert set(web.asked) == {"https://a.test" + ROBOTS, "https://a.test" + AI_TXT}
 
 
@@ -131,8 +131,14 @@ def test_what_counts_as_no_robots_txt(answer: str | bytes) -> None:
     assert ask(site(answer), "/a.jpg")[0] == Policy(None, NOTHING, None)
 
 
-@pytest.mark.parametrize("answer", [429, 500, 503, 599, "timeout", "truncated_body", "disconnected", "bad_encoding"])
-def test_a_robots_txt_that_cannot_be_had_forbids_everything(answer: int | str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(429, 500, 503, 599),
+        *(Answer("https://a.test" + ROBOTS, 200, error=error) for error in ("timeout", "disconnected", "bad_encoding")),
+    ],
+)
+def test_a_robots_txt_that_cannot_be_had_forbids_everything(answer: int | Answer, tmp_path: Path) -> None:
     web = site(answer)
     cache = tmp_path / "sites.sqlite"
     unreachable = Policy("robots_unreachable", [("robots_txt", "unreachable")], None)
@@ -142,7 +148,13 @@ def test_a_robots_txt_that_cannot_be_had_forbids_everything(answer: int | str, t
     assert ask(web, "/a.jpg", cache=cache) == [Policy(None, NOTHING, None)]
 
 
-@pytest.mark.parametrize("error", ["dns_not_found", "dns_failure", "refused", "tls", "blocked_address", "host_down"])
+@pytest.mark.parametrize(
+    "error",
+    [
+        *("dns_not_found", "dns_failure", "refused", "tls", "blocked_address", "host_down"),
+        *("timeout", "unreachable", "disconnected", "bad_http"),
+    ],
+)
 def test_a_host_that_fails_is_no_word_about_robots(error: str) -> None:
     assert ask(site(error), "/a.jpg") == [Policy(error, [], None)]
     elsewhere = Answer("https://b.test/robots.txt", error=error)  # where a redirect led to
@@ -232,7 +244,7 @@ def test_more_sites_than_memory_holds_are_asked_once(tmp_path: Path) -> None:
     web = Web({f"{host}/robots.txt": heavy for host in hosts[:24]})
 
     async def run() -> int:
-        sites = Sites(Fetch(contact="x", site_files=()), web.get, None)
+        sites = Sites(Fetch(contact="me@b.test", site_files=()), web.get, None)
         for _ in range(2):
             for host in hosts[:24] + hosts[-2100:]:
                 await sites.of(host + "/a.jpg")

@@ -211,3 +211,16 @@ def test_any_record_is_survived(tmp_path_factory: pytest.TempPathFactory, layout
     assert report.num_bad_records == 1 or len(rows["documents"]) == 1
     for pair in rows["pairs"]:
         assert rows["documents"][0]["nodes"][pair["position"]]["image_ref"] == pair["image_ref"]
+
+
+def test_a_damaged_row_group_costs_itself(tmp_path: Path) -> None:
+    texts = [[f"text {number} {'x' * 500}"] for number in range(30)]
+    table = pa.table({"texts": texts, "images": [[None]] * 30})
+    pq.write_table(table, path := tmp_path / "x.parquet", row_group_size=10, compression="none", use_dictionary=False)
+    place = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data = bytearray(path.read_bytes())
+    data[place : place + 100] = bytes(byte ^ 0x5A for byte in data[place : place + 100])
+    path.write_bytes(data)
+    rows, report = read(Documents([str(path)], "obelics"))
+    assert len(rows["documents"]) == 20
+    assert (report.num_bad_records, report.error) == (10, "damaged")

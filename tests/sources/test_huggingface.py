@@ -114,3 +114,19 @@ def test_a_wrong_configuration_is_told(tmp_path: Path) -> None:
         Huggingface(str(tmp_path / "x")).units()
     with pytest.raises(UsageError, match=r"holds no \.arrow"):
         Huggingface(str(tmp_path)).units()
+
+
+def test_a_split_stays_in_its_folder(dataset: Any, tmp_path: Path) -> None:
+    dataset.save_to_disk(tmp_path / "other")
+    (tmp_path / "saved" / "train").mkdir(parents=True)
+    for split in ("../other", "..", ".", str(tmp_path / "other"), "train/../../other"):
+        with pytest.raises(UsageError, match="has no split"):
+            Huggingface(str(tmp_path / "saved"), split=split).units()
+
+
+def test_a_damaged_file_is_a_bad_record(dataset: Any, tmp_path: Path) -> None:
+    dataset.save_to_disk(tmp_path / "saved")
+    (path,) = (tmp_path / "saved").glob("*.arrow")
+    path.write_bytes(path.read_bytes()[:500])
+    _, (report,) = read(Huggingface(str(tmp_path / "saved")))
+    assert report.error and report.num_bad_records == 1

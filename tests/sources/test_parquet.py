@@ -184,3 +184,60 @@ def test_damaged_files_are_reported(data: st.DataObject, tmp_path_factory: pytes
     rows = [row for _, batch in source.read(unit, report) for row in batch.to_pylist()]
     assert bool(report.error) <= bool(report.messages)
     assert len(rows) <= 6
+
+
+def test_a_damaged_row_group_costs_itself(tmp_path: Path) -> None:
+    columns = {"image": images([*range(40)]), "text": [str(number) for number in range(40)]}
+    path = write(tmp_path / "x.parquet", columns, row_group_size=10, compression="zstd")
+    place = pq.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data = bytearray(Path(path).read_bytes())
+    data[place : place + 200] = bytes(byte ^ 0x5A for byte in data[place : place + 200])
+    Path(path).write_bytes(data)
+    rows, report = read(Parquet([path]))
+    assert [row["text"] for row in rows["pairs"]] == [*columns["text"][:10], *columns["text"][20:]]
+    assert (report.num_records, report.num_bad_records, report.error) == (30, 10, "damaged")
+    assert report.messages[0].startswith("row group 1: 10 rows cannot be read")
+
+
+def test_an_unreadable_file_is_a_bad_record(tmp_path: Path) -> None:
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 no")
+    _, report = read(Parquet([str(tmp_path)]))
+    assert (report.error, report.num_bad_records) == ("unreadable", 1)
+
+
+@pytest.mark.parametrize("ids", [pa.array([7]), pa.array(["7"]), pa.array(["0" * 32])])
+@pytest.mark.parametrize("mapping", [{}, {"url": "image_url"}, {"url": "image_url", "text": "description"}])
+def test_a_table_with_image_ids_of_its_own(ids: pa.Array, mapping: Any, tmp_path: Path) -> None:
+    columns = {"image_id": ids, "image_url": ["https://a.test/7"], "description": ["d"]}
+    rows, report = read(Parquet([write(tmp_path / "x.parquet", columns)], mapping))
+    (pair,) = rows["pairs"]
+    assert (pair["image_ref"], pair["expected_hash"]) == ("https://a.test/7", None)
+    assert json.loads(pair["given"])["image_id"] == ids[0].as_py()
+    assert report == Report(num_records=1)
+
+
+def test_a_mapping_of_the_url_is_followed_whatever_the_table_looks_like(tmp_path: Path) -> None:
+    columns = {"image_id": ["0" * 32], "image_url": ["https://a.test/7"]}
+    path = write(tmp_path / "x.parquet", columns)
+    rows, _ = read(Parquet([path]))
+    assert rows["pairs"][0]["expected_hash"] == "sha256:" + "0" * 32  # an index of images
+    rows, _ = read(Parquet([path], {"url": "image_url"}))
+    assert rows["pairs"][0]["expected_hash"] is None
+
+
+@pytest.mark.parametrize("kind", ["view", "dictionary"])
+def test_images_in_other_types_of_bytes(kind: str, tmp_path: Path) -> None:
+    cells = pa.array([hostile_images.jpeg(1)], pa.binary_view() if kind == "view" else pa.binary())
+    path = write(tmp_path / "x.parquet", {"image": cells if kind == "view" else cells.dictionary_encode()})
+    for mapping in ({}, {"image": "image"}):
+        rows, report = read(Parquet([path], mapping))
+        assert [row["bytes"] for row in rows["images"]] == [hostile_images.jpeg(1)]
+        assert [row["given"] for row in rows["pairs"]] == [None]
+        assert report == Report(num_records=1)
+
+
+def test_far_dates_of_a_release(tmp_path: Path) -> None:
+    columns = {"image_id": ["0" * 32], "image_url": ["https://a.test/7"], "image_at": pa.array([10**7], pa.date32())}
+    rows, report = read(Parquet([write(tmp_path / "x.parquet", columns)]))
+    assert json.loads(rows["pairs"][0]["given"])["image_at"].startswith("29349-")
+    assert report == Report(num_records=1)

@@ -8,6 +8,7 @@ import gzip
 import importlib.util
 import io
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tuwen import sources
 from tuwen.errors import UsageError
 from tuwen.parts import load
 from tuwen.sources import Report
@@ -322,3 +324,88 @@ def test_a_moved_file_is_the_same_unit_and_a_grown_one_another(tmp_path: Path) -
         names.append([unit.name for unit in UrlList([str(tmp_path / folder)]).units()])
     assert names[0] == names[1] != names[2]
     assert len(UrlList([str(tmp_path)]).units()) == 2
+
+
+def test_damaged_lists_take_no_time(tmp_path: Path) -> None:
+    data = b'[{"url":"https://a.test/1","text":x}' + b" " * 200_000 + b'x{"url":"https://a.test/2","text":"q"}]'
+    started = time.process_time()
+    _, report = read_bytes(tmp_path / "x.json", data)
+    assert time.process_time() - started < 5
+    assert report.num_bad_records > 0
+
+
+def test_deep_values_that_json_cannot_write(tmp_path: Path) -> None:
+    deep = b'{"a":' * 600 + b"NaN" + b"}" * 600
+    found, _ = read_bytes(tmp_path / "x.jsonl", b'{"url":"https://a.test/1","text":"t","x":' + deep + b"}\n")
+    assert [(row["text"], row["given"]) for row in found] == [("t", None)]
+
+
+def test_repeated_pairs_are_counted(tmp_path: Path) -> None:
+    found, report = read_bytes(tmp_path / "x.csv", b"url,text,s\nhttp://a.test/1,t,1\nhttp://a.test/1,t,2\n")
+    assert [row["given"] for row in found] == ['{"s":"1"}']
+    assert (report.num_records, report.num_bad_records, report.error) == (2, 0, None)
+    assert report.messages[0].startswith("1 pairs repeat")
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("链接,url,text\n".encode("gbk"), None),
+        (b'a,url,"te\nxt"\n', {"url": "url", "text": "te\nxt"}),
+        (b'\n\na,url,"text"\r\n', None),
+        (b'a"b,url,text\n', None),
+    ],
+)
+def test_a_header_takes_no_row_with_it(header: bytes, names: Any, tmp_path: Path) -> None:
+    data = header + b"x,https://a.test/1,one\ny,https://a.test/2,two\n"
+    found, report = read_bytes(tmp_path / "x.csv", data, columns=names or {"url": "url", "text": "text"})
+    assert brief(found) == [("https://a.test/1", "one"), ("https://a.test/2", "two")]
+    assert report == rows.Report(num_records=2)
+
+
+@pytest.mark.parametrize("options", [{}, {"header": False, "columns": {"url": 0}}])
+def test_lines_that_end_in_cr_alone_are_told(options: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_bytes(b"url,text\rhttps://a.test/1,a\r")
+    with pytest.raises(UsageError, match="convert them to LF"):
+        UrlList([str(tmp_path)], **options).units()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ['https://a.test/1,"open,1', "https://a.test/2,b,2", 'https://a.test/3,12",3'],
+        ['https://a.test/1,"open,1', 'https://a.test/2,"quoted, ok",2', 'https://a.test/3,"x,3'],
+        ['"open,https://a.test/1,1', "b,https://a.test/2,2", 'c",https://a.test/3,3'],
+        ['https://a.test/1,"open,1', 'https://a.test/2,say "hi,2'],
+    ],
+)
+def test_a_quote_left_open_makes_no_pair_of_other_rows(lines: list[str], tmp_path: Path) -> None:
+    names = "text,url,n" if lines[0].startswith('"') else "url,text,n"
+    found, report = read_bytes(tmp_path / "x.csv", "\n".join([names, *lines]).encode())
+    assert not any("https://" in (row["text"] or "") for row in found)
+    assert report.num_bad_records + len(found) == len(lines)
+    assert "a quote that is not closed" in report.messages[0]
+
+
+def test_changes_anywhere_make_another_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def name(data: bytes) -> str:
+        (tmp_path / "x.csv").write_bytes(data)
+        return UrlList([str(tmp_path)]).units()[0].name
+
+    data = b"url,text\n" + b"http://a.test/1,abc\n" * 50_000
+    changed = data[:500_000] + b"!" + data[500_001:]
+    assert name(data) == name(data) != name(changed)
+    monkeypatch.setattr(sources, "_MOST_HASHED_BYTES", 1_000)
+    monkeypatch.setattr(sources, "_BLOCK_BYTES", 1_000)
+    inner = (len(data) - 1_000) * 20 // 65 + 500  # within one of the blocks
+    assert name(data) != name(data[:inner] + b"!" + data[inner + 1 :])
+    assert name(data) != name(data[:-1] + b"!")
+    assert name(data) != name(data + b"!")
+    assert name(data) == name(data[:25_000] + b"!" + data[25_001:]), "between blocks: not seen, as documented"
+
+
+def test_files_of_one_name_and_content_are_one_unit(tmp_path: Path) -> None:
+    for folder, name in (("a", "x.csv"), ("b", "x.csv"), ("b", "y.csv")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_bytes(FORMATS[".csv"])
+    assert [unit.name.partition(":")[0] for unit in UrlList([str(tmp_path)]).units()] == ["x.csv", "y.csv"]

@@ -226,3 +226,21 @@ def test_only_files_are_read(tmp_path: Path) -> None:
         Wat(["https://data.commoncrawl.org/x.warc.wat.gz"]).units()
     with pytest.raises(UsageError, match=r"holds no \.wat"):
         Wat([str(tmp_path)]).units()
+
+
+def test_what_is_wrong_is_told_in_words(tmp_path: Path) -> None:
+    wrong = [{"Envelope": ["IMG@/src"]}, {"Envelope": {"Payload-Metadata": 5, "x": {"IMG@/src": 1}}}]
+    blocks = [wat_record("https://a.test/", payload) for payload in wrong]
+    (tmp_path / "x.wat").write_bytes(b"".join(blocks))
+    _, report = read(tmp_path / "x.wat")
+    assert report.num_bad_records == len(report.messages) == 2
+    assert all("not laid out as that of WAT files" in message for message in report.messages)
+
+
+def test_numbers_in_place_of_texts_are_none(tmp_path: Path) -> None:
+    described = envelope("https://a.test/", html_metadata(b'<img src="/1.png" alt="one">'))
+    described["Envelope"]["WARC-Header-Metadata"] = {"WARC-Date": 5, "WARC-Target-URI": 7}
+    (tmp_path / "x.wat").write_bytes(wat_record("https://a.test/", described))
+    rows, report = read(tmp_path / "x.wat")
+    assert [row["url"] for row in rows["documents"]] == ["https://a.test/"]
+    assert report.num_bad_records == 0

@@ -256,3 +256,30 @@ def test_a_wrong_configuration_is_told(tmp_path: Path) -> None:
             Webdataset(**parameters).units()
     with pytest.raises(UsageError, match="text source"):
         load("tuwen.sources", "webdataset", {"paths": ["x"], "columns": {"text": {"ALT!": "txt"}}})
+
+
+def test_samples_beside_a_damaged_header_are_whole_or_left_out(tmp_path: Path) -> None:
+    entries = [member for seed in range(1, 6) for member in sample(str(seed), seed, f"text {seed}", number=seed)]
+    data = shard(tmp_path / "0.tar", entries).read_bytes()
+    for name in ("3.jpg", "3.json", "3.txt", "1.txt"):
+        place = data.index(name.encode() + bytes(90))
+        (tmp_path / "0.tar").write_bytes(data[: place + 148] + b"9" + data[place + 149 :])
+        rows, report = read(Webdataset([str(tmp_path)]))
+        expected = [number for number in range(1, 6) if str(number) != name[0]]
+        assert [row["text"] for row in rows["pairs"]] == [f"text {number}" for number in expected]
+        assert [json.loads(row["given"]) for row in rows["pairs"]] == [{"number": number} for number in expected]
+        assert report.error == "damaged" and f"byte {place}:" in report.messages[0]
+
+
+def test_repeated_pairs_are_counted(tmp_path: Path) -> None:
+    shard(tmp_path / "0.tar", [*sample("1", 1, uid="a"), *sample("2", 1, uid="b"), *sample("3", 2)])
+    rows, report = read(Webdataset([str(tmp_path)]))
+    assert [row["given"] for row in rows["pairs"]] == ['{"uid":"a"}', None]
+    assert len(report.messages) == 1 and report.messages[0].startswith("1 pairs repeat")
+
+
+def test_deep_json_with_a_number_beyond_json(tmp_path: Path) -> None:
+    deep = b'{"a":' * 600 + b"1e400" + b"}" * 600
+    entries = [("1.jpg", hostile_images.jpeg(1)), ("1.json", deep), ("1.txt", b"text")]
+    rows, _ = read(Webdataset([str(shard(tmp_path / "0.tar", entries))]))
+    assert [(row["text"], row["given"]) for row in rows["pairs"]] == [("text", None)]

@@ -54,13 +54,19 @@ def redirect(to: str, at: float = 0, url: str = URL, error: str = "redirect") ->
 
 
 def resolved_all(
-    fetches: Sequence[Mapping[str, Any]], refs: Sequence[str | None], at: float | None = 0, **parameters: Any
+    fetches: Sequence[Mapping[str, Any]],
+    refs: Sequence[str | None],
+    at: float | None = 0,
+    expected: str | None = None,
+    **parameters: Any,
 ) -> list[dict[str, Any]]:
-    """What pair.resolve makes of references on a page captured then."""
+    """What pair.resolve makes of references on a page captured then, each with the hash expected of it."""
     stage = Resolve(**parameters)
     state = stage.prepare(Fetches(fetches)).read_all()  # type: ignore[arg-type]
     captured = pa.array([None if at is None else hours(at)] * len(refs), pa.timestamp("us", tz="UTC"))
-    batch = pa.record_batch([pa.array(refs, pa.string()), captured], names=["image_ref", "document.captured_at"])
+    hashes = pa.array([expected] * len(refs), pa.string())
+    columns = {"image_ref": pa.array(refs, pa.string()), "expected_hash": hashes, "document.captured_at": captured}
+    batch = pa.record_batch(columns)
     rows: list[dict[str, Any]] = stage(batch, state=state).to_pylist()
     return rows
 
@@ -164,6 +170,45 @@ def test_circles_end() -> None:
     assert outcome([there, back]) == (None, "too_many_redirects")
     assert outcome([redirect(URL)]) == (None, "not_fetched"), "to itself, and nothing else is known of it"
     assert outcome([there, back, image("A", at=700)]) == ("A", None)
+
+
+def came(sha256: str | None, stored: str | None = None, at: float = 0, **more: Any) -> dict[str, Any]:
+    """An image that came with this SHA-256 and is stored under `stored`, by default the id that goes with it."""
+    return image(stored or (sha256 or "")[:32], at=at, sha256=sha256, **more)
+
+
+ONE, TWO = "1" * 64, "2" * 64
+
+
+@pytest.mark.parametrize(
+    ("fetches", "expected", "found"),
+    [
+        ([came(ONE)], f"sha256:{ONE}", ONE[:32]),
+        ([came(ONE)], f"sha256:{ONE[:32]}", ONE[:32]),
+        ([came("a" * 64, stored="re-encoded")], "sha256:" + "A" * 64, "re-encoded"),
+        ([came(ONE)], f"sha256:{TWO}", None),
+        ([came(ONE, stored="re-encoded")], f"sha256:{TWO}", None),
+        ([came(ONE)], "md5:" + "2" * 32, ONE[:32]),
+        ([came(None, stored="with a data set")], f"sha256:{TWO}", "with a data set"),
+        ([came(ONE), came(TWO, at=900)], f"sha256:{TWO}", TWO[:32]),
+        ([came(ONE), came(TWO)], f"sha256:{TWO}", TWO[:32]),
+        ([redirect("http://b.test/"), came(ONE, url="http://b.test/")], f"sha256:{TWO}", None),
+        ([redirect("http://b.test/"), came(TWO, "small", url="http://b.test/")], f"sha256:{TWO}", "small"),
+    ],
+)
+def test_other_bytes_than_expected_are_no_image(
+    fetches: list[dict[str, Any]], expected: str, found: str | None
+) -> None:
+    row = resolved(fetches, expected=expected)
+    assert (row["image_id"], row["fetch_error"]) == (found, None if found else "hash_mismatch")
+    assert resolved(fetches)["image_id"] == fetches[-1 if fetches[0].get("redirect_url") else 0]["image_id"]
+
+
+def test_errors_are_told_whatever_is_expected() -> None:
+    assert resolved([failed("http_404")], expected=f"sha256:{ONE}")["fetch_error"] == "http_404"
+    assert resolved([], expected=f"sha256:{ONE}")["fetch_error"] == "not_fetched"
+    embedded = resolved([], ref="data:sha256," + TWO[:32], expected=f"sha256:{ONE}")
+    assert embedded["image_id"] == TWO[:32], "bytes that came with a data set are what it says they are"
 
 
 def test_a_revisit_stands_for_what_was_fetched_before() -> None:

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     recipe = Recipe.load(arguments.recipe, arguments.set, allow_code=arguments.allow_code).retrying(arguments.retry)
     if arguments.dry_run:
-        planned = plan(recipe, arguments.corpus, allow_code=arguments.allow_code)
+        planned = plan(recipe, arguments.corpus, allow_code=arguments.allow_code, offline=arguments.offline)
         print_json(asdict(planned)) if arguments.json else print_plan(planned)
         return 0
     built = build(
@@ -102,7 +102,10 @@ def print_built(built: Built, corpus: str) -> None:
         return
     if built.ingested.num_units:
         rows = ", ".join(f"{count} {table}" for table, count in built.ingested.rows.items())
-        console.print(f"Read {plural(built.ingested.num_units, 'unit')}: {rows}.")
+        console.print(f"Read {plural(built.ingested.num_units, 'unit')}: {rows}.", soft_wrap=True)
+    if built.ingested.num_bad_records:
+        bad = plural(built.ingested.num_bad_records, "record")
+        console.print(f"[yellow]{bad} could not be used[/yellow]: tuwen status {shown(corpus)}", soft_wrap=True)
     if built.fetched is not None:
         _print_fetched(console, built.fetched, corpus)
     for stage in built.hopeless:

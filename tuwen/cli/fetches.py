@@ -54,6 +54,14 @@ def print_report(found: dict[str, Any]) -> None:
         f"{plural(pending, 'URL')} of pairs never asked for, {plural(transient, 'URL')} to be tried again by a build.",
         highlight=False,
     )
+    if bad := found["num_bad_records"]:
+        console.print(f"{plural(bad, 'row')} of lists without a usable URL are not among them.", highlight=False)
+    if waiting := found["num_unfinished_files"]:
+        console.print(
+            f"{plural(waiting, 'file')} of attempts not counted here: a build is running, or was killed and the next "
+            "one adds them.",
+            highlight=False,
+        )
     for survived in found["survivorship"]:
         console.print(_survivorship(survived))
 

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Join, or drop a join, and say what matched."""
-    from tuwen.engine.join import drop_join, join
+    from tuwen.engine.join import broken_selections, drop_join, join
 
     if arguments.drop:
         if arguments.file or arguments.on:
@@ -58,6 +58,11 @@ def run(arguments: argparse.Namespace) -> int:
             print_json({"dropped": arguments.drop, "columns": columns})
         else:
             print(f"dropped {arguments.drop}: {', '.join(columns)}")
+            if broken := broken_selections(arguments.corpus, allow_code=arguments.allow_code):
+                print(
+                    f"  {', '.join(broken)}: {'this selection reads' if len(broken) == 1 else 'these selections read'} "
+                    "a column that is not there; take it out of the recipe, or join the file again, before you build"
+                )
         return 0
     if not arguments.file or not arguments.on:
         raise UsageError("name a FILE and, with --on KEY, what its rows are joined by")

@@ -7,13 +7,16 @@ rubbish of a killed run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tuwen.corpus.corpus import read_json, write_json
+from tuwen.errors import TuwenError, UsageError
 
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")  # of a join and of its columns
 FOLDER = "joins"
 PREFIX = "join."  # of the stage that writes a join's columns
 
@@ -58,7 +61,9 @@ class JoinRecord:
 
 def state_path(name: str, content: str) -> str:
     """Path of the sorted rows of a join, relative to the corpus. Rows that change have another file."""
-    return f"{FOLDER}/{name}-{content}.arrow"
+    if not content.isalnum():
+        raise TuwenError(f"the join {name!r} has the digest {content!r}, which is none; import the corpus again")
+    return f"{FOLDER}/{_checked(name)}-{content}.arrow"
 
 
 def joins_of(path: Path) -> list[JoinRecord]:
@@ -68,12 +73,12 @@ def joins_of(path: Path) -> list[JoinRecord]:
 
 def save_join(path: Path, record: JoinRecord) -> None:
     """Make a join, whose sorted rows are there, part of the corpus."""
-    write_json(path / FOLDER / f"{record.name}.json", asdict(record))
+    write_json(path / FOLDER / f"{_checked(record.name)}.json", asdict(record))
 
 
 def forget_join(path: Path, name: str) -> bool:
-    """Take a join out of the corpus; its columns stay until `remove_leftovers`. False: there is none."""
-    file = path / FOLDER / f"{name}.json"
+    """Take a join out of the corpus; its rows and columns are the caller's to remove. False: there is none."""
+    file = path / FOLDER / f"{_checked(name)}.json"
     known = file.exists()
     file.unlink(missing_ok=True)
     return known
@@ -83,3 +88,10 @@ def unnamed_states(path: Path, joins: Mapping[str, JoinRecord]) -> list[Path]:
     """Sorted rows that no join names: of joins that were dropped, replaced or killed."""
     named = {path / record.state for record in joins.values()}
     return [file for file in sorted((path / FOLDER).glob("*")) if file.suffix != ".json" and file not in named]
+
+
+def _checked(name: str) -> str:
+    """The name, which becomes that of a file."""
+    if not NAME.fullmatch(name):
+        raise UsageError(f"a join's name is a word of letters, digits and _, got {name!r}")
+    return name

@@ -12,6 +12,18 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 ID_CHARACTERS = 32
+# Columns that Lance makes up itself, so that none of a table may be called so.
+RESERVED = frozenset(
+    [
+        "_rowid",
+        "_rowaddr",
+        "_rowoffset",
+        "_row_created_at_version",
+        "_row_last_updated_at_version",
+        "_distance",
+        "_score",
+    ]
+)
 
 NODE = pa.struct(
     [
@@ -138,8 +150,11 @@ def source_schema(table: str) -> pa.Schema:
 
 
 def host_sql(url: str) -> str:
-    """DuckDB expression for the lower-case host of the URL that the expression `url` gives; empty if there is none."""
-    return f"regexp_extract(lower({url}), '^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?([^/?#:]+)', 1)"
+    """DuckDB expression for the lower-case host of the URL that the expression `url` gives; empty if there is none.
+
+    IPv6 addresses keep their brackets.
+    """
+    return f"regexp_extract(lower({url}), '^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?(\\[[^\\]/?#]*\\]|[^/?#:]+)', 1)"
 
 
 def digest(*parts: str | bytes | int | None) -> str:

@@ -16,7 +16,7 @@ from tuwen.corpus.corpus import Corpus, write_json
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import tag_version
-from tuwen.engine.fetch import Fetched, fetch_images
+from tuwen.engine.fetch import Fetched, check_fetch, fetch_images
 from tuwen.engine.ingest import Ingested, NewUnit, ingest, new_units
 from tuwen.engine.local import Workers
 from tuwen.engine.plan import Freshness, Order, Pass, Work, estimated_bytes, written_schema
@@ -27,7 +27,7 @@ from tuwen.engine.targets import count_targets, stages_before_fetching
 from tuwen.engine.work import Outcome, StageTask, Task, run
 from tuwen.parts import name_of
 from tuwen.selections.candidates import check_columns
-from tuwen.selections.ledger import Ledger
+from tuwen.selections.ledger import Ledger, stored_ledger
 from tuwen.selections.selection import parse_selections
 from tuwen.stages import Stage, kind_of
 from tuwen.stages.joined import joined_stages
@@ -99,8 +99,12 @@ class Built:
         return not self.ingested.num_units and not self.stage_rows and not fetched
 
 
-def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = False) -> Plan:
-    """The plan of `build`, without doing any of it. Works where there is no corpus yet."""
+def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = False, offline: bool = False) -> Plan:
+    """The plan of `build`, without doing any of it. Works where there is no corpus yet.
+
+    With `fetch.select`, images are counted by the ledger of that selection as it was left; before it was ever judged,
+    every image that is referenced counts.
+    """
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
     order = _checked(recipe, Path(path), allow_code=allow_code)
     corpus = Corpus.open(path) if (Path(path) / "corpus.json").exists() else None
@@ -110,7 +114,9 @@ def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = Fa
         for stage, work in Freshness(corpus, order).work(order.stages_in_order()):
             steps += _step(stage, work)
     listed = [PlannedUnit(new.source_name, new.unit.name, new.unit.location, new.unit.num_bytes) for new in units]
-    wanted = count_targets(corpus, recipe.fetch) if corpus is not None and recipe.fetch is not None else 0
+    wanted = 0
+    if corpus is not None and recipe.fetch is not None and not offline:
+        wanted = count_targets(corpus, recipe.fetch, stored_ledger(corpus, recipe.fetch.select))
     return Plan(listed, steps, [name_of(stage) for stage in order.stages_in_order()], wanted)
 
 
@@ -149,7 +155,7 @@ def build(
     for named in recipe.sources:
         named.source.units()  # refuse a source that names nothing before anything is made
     if recipe.fetch is not None and not offline:
-        _ = recipe.fetch.user_agent  # refuse to fetch anonymously before anything is made
+        check_fetch(recipe.fetch)
     corpus = Corpus.create(path)
     built, progress = Built(), Progress(quiet=quiet)
     with corpus.writing(), Workers(workers) as pool:

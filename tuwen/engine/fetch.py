@@ -24,6 +24,7 @@ from tuwen.corpus.tables import digest, source_schema
 from tuwen.corpus.units import SealedUnit, UnitAppender, sealed_units
 from tuwen.engine.progress import Phase, Progress, RunLog
 from tuwen.engine.targets import read_targets, write_targets
+from tuwen.errors import UsageError
 from tuwen.fetching.attempt import Attempt
 from tuwen.fetching.outcomes import OK, shares
 from tuwen.fetching.settings import FETCHED, Fetch
@@ -53,6 +54,21 @@ class Fetched:
     notes: list[str] = field(default_factory=list)
     """When and why fewer requests than allowed ran at once."""
     wall_s: float = 0.0
+
+
+def check_fetch(settings: Fetch) -> None:
+    """`UsageError` for all that can be known to be wrong before hours of fetching: contact and files."""
+    from tuwen.fetching.blocklists import Blocklists
+
+    _ = settings.user_agent
+    Blocklists(settings.blocklists, settings.blocklist_distance)
+    if settings.fallback:
+        from tuwen.engine.fallback import archives
+
+        try:
+            archives(settings).units()
+        except UsageError as error:
+            raise UsageError(f"fetch.fallback: {error}") from error
 
 
 def fetch_images(corpus: Corpus, settings: Fetch, kept: Path | None, progress: Progress, log: RunLog) -> Fetched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from itertools import groupby
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import host_sql
+from tuwen.engine.fetch import FOLDER
 from tuwen.engine.survivorship import survivorship
 from tuwen.fetching.diagnosis import TURNS, Finding, HostCounts, diagnose, tld_of
 from tuwen.fetching.outcomes import OK, outcome_of
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 RUN_GAP_H = 6
 """Hours without any attempt that part two runs of the fetcher."""
+LISTS = frozenset({"huggingface", "parquet", "url_list", "webdataset"})
+"""Sources whose rows give URLs: those of rows that could not be read are in no table."""
 KNOWN_FOR_DAYS = 365
 """How long a host that has answered counts as one that exists."""
 MOST_HOSTS = 10_000
@@ -73,6 +77,8 @@ def fetch_report(path: str | Path, by: Collection[str] = (), num_hosts: int = 10
             "num_urls": sum(row["num_urls"] for row in classes),
             "num_attempts": corpus.count("fetches"),
             "num_pending": _num_pending(connection),
+            "num_bad_records": _num_bad_records(corpus),
+            "num_unfinished_files": len(list((corpus.path / FOLDER / "spool").glob("*"))),
             "num_transient": sum(row["num_urls"] for row in classes if row["transient"]),
             "classes": classes,
             "hosts": _worst(connection, "host", num_hosts),
@@ -126,6 +132,12 @@ def _num_pending(connection: duckdb.DuckDBPyConnection) -> int:
         "where starts_with(image_ref, 'http://') or starts_with(image_ref, 'https://')"
     ).fetchall()
     return int(count)
+
+
+def _num_bad_records(corpus: Corpus) -> int:
+    """Rows of lists that give no URL that can be asked for: they became rows of no table."""
+    units = corpus.table("units", ["reader", "num_bad_records"]).to_pylist()
+    return sum(unit["num_bad_records"] or 0 for unit in units if LISTS.intersection(json.loads(unit["reader"])[:1]))
 
 
 _TLD = r"if(regexp_full_match(host, '\[.*|[0-9.]+'), '(address)', regexp_extract(host, '([^.]*)\.?$', 1))"

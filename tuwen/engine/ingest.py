@@ -48,6 +48,8 @@ class Ingested:
     num_units: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     damaged: list[tuple[str, str]] = field(default_factory=list)
+    num_bad_records: int = 0
+    """Records that could not be used; `tuwen status` and the log tell which."""
 
 
 def reader_of(source: Source) -> str:
@@ -98,7 +100,7 @@ def ingest(corpus: Corpus, units: Sequence[NewUnit], workers: Workers, progress:
             for spooled in workers.ordered(_spool, jobs):
                 counts = _append(appender, spooled)
                 _record(result, spooled, counts, log)
-                phase.advance(note=f"{result.rows.get('documents', 0)} pages, {result.rows.get('images', 0)} images")
+                phase.advance(note=", ".join(f"{count} {table}" for table, count in result.rows.items() if count))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return result
@@ -127,6 +129,7 @@ def _record(result: Ingested, spooled: _Spooled, counts: dict[str, int], log: Ru
     result.num_units += 1
     for table, count in counts.items():
         result.rows[table] = result.rows.get(table, 0) + count
+    result.num_bad_records += report.num_bad_records
     if report.error:
         result.damaged.append((spooled.new.unit.location, f"{report.error}: {'; '.join(report.messages)}"))
     log.write(

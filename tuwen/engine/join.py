@@ -43,6 +43,8 @@ from tuwen.engine.sorted_rows import DifferentDuplicates, write_sorted
 from tuwen.engine.state import read_state
 from tuwen.errors import TuwenError, UsageError
 from tuwen.parts import name_of, nearest
+from tuwen.selections.candidates import check_columns
+from tuwen.selections.selection import selections_of
 from tuwen.stages.joined import JoinedColumns, comparable
 from tuwen.stages.lookup import find_unique, keys_of
 
@@ -133,6 +135,8 @@ def _settled(corpus: Corpus, request: JoinRequest, recipe: Recipe) -> tuple[Join
     is_new = old is None or (old.request, old.table, old.on) != (described, request.table, request.on)
     try:
         record = _stored(corpus, request, described) if old is None or is_new else old
+        if is_new and request.described() != described:
+            raise TuwenError(f"{request.file} changed while it was read; join it again when it is complete")
         stages = {name: JoinedColumns.of(each, corpus.path) for name, each in {**known, record.name: record}.items()}
         joined = _matched(corpus, request, record, stages[record.name])
         order = Order.of([*recipe.stages, *stages.values()])  # type: ignore[list-item]
@@ -155,6 +159,22 @@ def drop_join(corpus: Corpus | str | Path, name: str) -> list[str]:
             raise UsageError(f"{corpus.path} has no join {name!r}; {nearest(name, names)}")
         tag_version(corpus, "join")
     return columns
+
+
+def broken_selections(corpus: Corpus | str | Path, *, allow_code: bool = False) -> list[str]:
+    """Selections of the recipe that read a column which nothing in the corpus writes, or no more."""
+    corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
+    try:
+        selections = selections_of(corpus, allow_code=allow_code)
+    except UsageError:  # of code that may not be run
+        return []
+    broken = []
+    for name, selection in selections.items():
+        try:
+            check_columns(selection, corpus.current_columns)
+        except UsageError:
+            broken.append(name)
+    return broken
 
 
 def _remove_leftovers(corpus: Corpus) -> list[str]:
@@ -189,6 +209,8 @@ def _stored(corpus: Corpus, request: JoinRequest, described: dict[str, Any]) -> 
             f"{request.file} has rows with one key and different values, for example {example!r}; "
             "make them one, or take the first: --duplicates first"
         ) from error
+    if not found.num_rows + found.num_without_key:
+        raise UsageError(f"{request.file} holds no rows")
     with partial.open("rb") as stream:
         os.fsync(stream.fileno())  # before the JSON that names it
     partial.rename(corpus.path / state_path(request.name, found.content))
@@ -263,7 +285,7 @@ def _unmatched(request: JoinRequest, state: pa.Table, seen: Any) -> list[str]:
     if seen.all():
         return found
     bare = replace(request, columns={})
-    for batch in bare.rows(pa.schema([])):
+    for batch in bare.rows(pa.schema([(request.name, pa.bool_())])):
         texts = batch.column(0).drop_null()
         rows, _ = find_unique(state, texts, [])
         lacking = texts.filter(pa.array(~seen[rows])).unique()

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.joins import PREFIX
-from tuwen.corpus.tables import ID_CHARACTERS, TABLES
+from tuwen.corpus.joins import NAME, PREFIX
+from tuwen.corpus.tables import ID_CHARACTERS, RESERVED, TABLES
 from tuwen.engine.keyed import KeyedFiles, vectors
 from tuwen.errors import UsageError
 from tuwen.parts import nearest
-from tuwen.stages.joined import comparable
+from tuwen.stages.joined import comparable, is_comparable
 
 # What `--on` may say besides TABLE.COLUMN and columns of pairs: table and column of the corpus.
 ON = {
@@ -29,7 +29,6 @@ ON = {
     "url": ("pairs", "image_ref"),
     "document_id": ("documents", "document_id"),
 }
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TABLES = ("pairs", "images", "documents", "fetches")
 _RELEASED = {"pairs": "", "images": "image_", "documents": "document_"}  # before columns, where tables are joined
 
@@ -65,9 +64,10 @@ class JoinRequest:
         table, column = _target(corpus, said)
         if duplicates not in ("refuse", "first"):
             raise UsageError(f"duplicates are refused, or the first is taken (refuse, first), not {duplicates!r}")
-        if name is not None and not _NAME.fullmatch(name):
+        if name is not None and not NAME.fullmatch(name):
             raise UsageError(f"a join's name is a word of letters, digits and _, got {name!r}")
         key = _key_column(files, key or said.rpartition(".")[2])
+        _check_key(files, key)
         renamed = _renamed(columns, [field.name for field in files.schema if field.name != key], path)
         request = cls(files, name or _cleaned(path), table, column, said, key, renamed, duplicates)
         _check_names(corpus, request)
@@ -106,18 +106,26 @@ class JoinRequest:
 
     def rows(self, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
         """Keys as they are compared, then the columns in the types of `schema`; ids alone come with true."""
-        for batch in self.files.batches(self.key, list(self.columns)):
-            keys = comparable(batch.column(0))
+        kinds = dict(zip(self.columns, schema.types, strict=True)) if self.columns else {}
+        for batch in self.files.batches(self.key, kinds):
+            keys = self._comparable(batch.column(0))
             if (self.table, self.on) == ("images", "image_id"):  # an id is the beginning of the SHA-256
                 keys = pc.if_else(
                     pc.equal(pc.binary_length(keys), 64), pc.utf8_slice_codeunits(keys, 0, ID_CHARACTERS), keys
                 )
             elif self.said == "url":
                 keys = _spelled(keys)
-            columns = [_cast(column, wanted) for column, wanted in zip(batch.columns[1:], schema, strict=False)]
-            if self.is_list:
-                columns = [pa.array(np.ones(batch.num_rows, dtype=bool))]
+            columns = [pa.array(np.ones(batch.num_rows, dtype=bool))] if self.is_list else batch.columns[1:]
             yield pa.record_batch([keys, *columns], names=["key", *(str(place) for place in range(len(columns)))])
+
+    def _comparable(self, keys: pa.Array) -> pa.Array:
+        try:
+            return comparable(keys)
+        except pa.ArrowException as error:
+            raise UsageError(
+                f"{self.file}: the key {self.key!r} holds bytes that are no text; "
+                "store 16 bytes as binary of fixed size, or their hexadecimal digits"
+            ) from error
 
 
 def _target(corpus: Corpus, said: str) -> tuple[str, str]:
@@ -140,7 +148,7 @@ def _target(corpus: Corpus, said: str) -> tuple[str, str]:
 def _cleaned(path: Path) -> str:
     """A name for the join from that of its file."""
     name = re.sub(r"[^a-z0-9_]+", "_", path.name.split(".")[0].lower()).strip("_")
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise UsageError(f"{path.name} makes no name for a join; give one with --as NAME")
     return name
 
@@ -158,10 +166,22 @@ def _key_column(files: KeyedFiles, wanted: str) -> str:
     raise UsageError(f"{first} has no column {wanted!r}; name the one with the keys: --key COLUMN ({', '.join(names)})")
 
 
+def _check_key(files: KeyedFiles, key: str) -> None:
+    kind = files.schema.field(key).type
+    if not files.are_untyped and not is_comparable(kind):
+        raise UsageError(
+            f"{files.paths[0]}: the key {key!r} is {kind}; a key is text, a whole number, 16 bytes (also as UUID) "
+            "or two unsigned 64-bit numbers"
+        )
+
+
 def _renamed(columns: Sequence[str] | Mapping[str, str], given: list[str], path: Path) -> dict[str, str]:
     """Column of the file → name in the corpus."""
     if not isinstance(columns, Mapping):
         pairs = [word.partition("=") for word in columns]
+        olds = [old for old, _, _ in pairs]
+        if twice := next((old for old in olds if olds.count(old) > 1), None):
+            raise UsageError(f"--columns names {twice!r} twice; a column comes in once, under one name")
         columns = {old: new or old for old, _, new in pairs}
     for old in columns:
         if old not in given:
@@ -180,8 +200,11 @@ def _check_names(corpus: Corpus, request: JoinRequest) -> None:
     }
     found: dict[str, str] = {}
     for old, new in (request.columns or {request.key: request.name}).items():
-        if not _NAME.fullmatch(new):
-            raise UsageError(f"{new!r} cannot be the name of a column; rename it: --columns {old!r}=NAME")
+        if not NAME.fullmatch(new) or new.casefold() in RESERVED or new.casefold().endswith("_error"):
+            why = " (Lance has one of its own)" if new.casefold() in RESERVED else ""
+            why = " (so end those of stages that failed)" if new.casefold().endswith("_error") else why
+            remedy = "--as NAME" if request.is_list else f"--columns {old}=NAME"
+            raise UsageError(f"{new!r} cannot be the name of a column{why}; give it another: {remedy}")
         if owner := taken.get(_in_release(request.table, new)):
             found[old] = owner
         taken[_in_release(request.table, new)] = f"the file's {old!r}"
@@ -210,26 +233,21 @@ def _spelled(urls: pa.Array) -> pa.Array:
     return pa.array([None if url is None else resolve(url) for url in urls.to_pylist()], pa.string())
 
 
-def _cast(column: pa.Array, wanted: pa.Field) -> pa.Array:
-    if column.type == wanted.type:
-        return column
-    try:
-        return column.cast(wanted.type)
-    except pa.ArrowException as error:  # another file of the folder, or a decimal beyond all doubles
-        raise UsageError(f"{wanted.name}: {column.type} in place of {wanted.type}, and {error}") from error
-
-
 def _plain(kind: pa.DataType, name: str) -> pa.DataType:
     """The type that a column has in the corpus; `UsageError` for one that no column can have."""
     if pa.types.is_dictionary(kind):
         return _plain(kind.value_type, name)
     if pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_null(kind):
         return pa.string()
+    if pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind):
+        return pa.binary()
     if pa.types.is_float16(kind):
         return pa.float32()
     if pa.types.is_decimal(kind):
         return pa.float64()
-    if pa.types.is_fixed_size_list(kind) and pa.types.is_primitive(kind.value_type):
+    if pa.types.is_fixed_size_list(kind) and any(
+        check(kind.value_type) for check in (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
+    ):
         return kind
     if pa.types.is_large_list(kind) or pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
         item = kind.value_type

@@ -12,11 +12,13 @@ https://github.com/mlfoundations/datacomp
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
+import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,14 +29,18 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tuwen.engine.arrays import open_arrays
+from tuwen.engine.keyed_text import text_batches, text_schema, told
 from tuwen.errors import TuwenError, UsageError
-from tuwen.selections.tree import literal
 
 BATCH_ROWS = 32_768
 BATCH_BYTES = 16 << 20  # of a batch with embeddings
 KEY = "key"  # of a list of ids, which has no header
 _PACKED = (".gz", ".zst")
-_TEXT = {".csv": "csv", ".tsv": "csv", ".jsonl": "json", ".ndjson": "json"}
+_DAMAGE: tuple[type[Exception], ...] = (  # whatever a library raises for bytes that are not what they should be
+    *(pa.ArrowException, OSError, ValueError, EOFError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, csv.Error),
+)
+_TEXT = (".csv", ".tsv", ".jsonl", ".ndjson")
 _FORMATS = ".parquet, .csv, .tsv, .jsonl, .npy or .txt"
 
 
@@ -51,6 +57,11 @@ class KeyedFiles:
         if not path.exists():
             raise UsageError(f"{path} is not there")
         paths = (path,) if path.is_file() else tuple(sorted(p for p in path.iterdir() if _format(p)))
+        for file in paths:
+            if any("\ud800" <= letter <= "\udfff" for letter in str(file)):
+                raise UsageError(f"the name of {str(file)!a} is not UTF-8; rename it")
+            if not file.stat().st_size:
+                raise UsageError(f"{file} is empty: it holds no rows")
         formats = {_format(file) for file in paths}
         if len(formats) != 1 or "" in formats:
             found = ", ".join(sorted(formats - {""})) or "none"
@@ -67,11 +78,22 @@ class KeyedFiles:
         beside = [file for path in self.paths if (file := _sidecar(path))]
         return [*self.paths, *beside, *([self.keys] if self.keys else [])]
 
+    @property
+    def are_untyped(self) -> bool:
+        """Whether keys are text whatever they look like."""
+        return _format(self.paths[0]) in (".csv", ".tsv")
+
     @cached_property
     def schema(self) -> pa.Schema:
-        """Columns of the first file; for embeddings and ids without names of their own, `key` and the file's stem."""
+        """Columns of the first file; for embeddings and ids without names of their own, `key` and the file's stem.
+
+        The types of a CSV are told by all files.
+        """
         with _damage_told(self.paths[0]):
-            return self._schema(self.paths[0])
+            schema = self._schema(self.paths[0])
+        if twice := next((name for name in schema.names if schema.names.count(name) > 1), None):
+            raise UsageError(f"{self.paths[0]} has two columns {twice!r}; give each a name of its own")
+        return schema
 
     def _schema(self, first: Path) -> pa.Schema:
         kind = _format(first)
@@ -86,8 +108,7 @@ class KeyedFiles:
                 for name, array in arrays.items():
                     schema = schema.append(pa.field(name, array.type))
             return pa.schema([pa.field(field.name, field.type) for field in schema])
-        with _reading(first, None) as reader:
-            return pa.schema(reader.schema)
+        return text_schema(self.paths)
 
     def _array_schema(self, path: Path) -> pa.Schema:
         with open_arrays(path) as arrays:
@@ -102,13 +123,17 @@ class KeyedFiles:
             named = KeyedFiles((self.keys,)).schema
             return pa.schema([*named, pa.field(path.stem, array.type)])
 
-    def batches(self, key: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """The key and then `columns`, batch by batch, in the types of `schema`; `key` keeps its own in text formats."""
+    def batches(self, key: str, columns: Mapping[str, pa.DataType]) -> Iterator[pa.RecordBatch]:
+        """The key and then `columns`, batch by batch, in the types that are asked for; `key` has its own, in CSV text.
+
+        Raises `UsageError` for values that a type cannot hold.
+        """
         wanted = [key, *columns]
         for path in self.paths:
             with _damage_told(path):
                 for batch in self._of_file(path, wanted):
-                    yield pa.record_batch([batch[name] for name in wanted], names=wanted)
+                    cast = [_cast(batch[name], kind, f"{path}: {name}") for name, kind in columns.items()]
+                    yield pa.record_batch([batch[key], *cast], names=wanted)
 
     def _of_file(self, path: Path, wanted: list[str]) -> Iterator[pa.RecordBatch]:
         kind = _format(path)
@@ -118,7 +143,9 @@ class KeyedFiles:
             yield from _arrays(path, KEY)
         elif kind == ".npy":
             assert self.keys is not None
-            rows = KeyedFiles((self.keys,)).batches(wanted[0], [n for n in wanted[1:] if n != path.stem])
+            listed = KeyedFiles((self.keys,))
+            kinds = {name: listed.schema.field(name).type for name in wanted[1:] if name != path.stem}
+            rows = listed.batches(wanted[0], kinds)
             yield from _beside(rows, path, wanted)
         elif kind == ".parquet":
             names = set(pq.read_schema(path).names)
@@ -126,22 +153,23 @@ class KeyedFiles:
             if missing := [name for name in wanted if name not in names and not beside]:
                 raise UsageError(f"{path} has no column {missing[0]!r}, which {self.paths[0].name} has")
             with pq.ParquetFile(path) as file:
-                rows = file.iter_batches(BATCH_ROWS, columns=[name for name in wanted if name in names])
+                rows = file.iter_batches(_rows_at_once(file), columns=[name for name in wanted if name in names])
                 yield from _beside(rows, beside, wanted) if beside else rows
         else:
-            with _reading(path, wanted[0]) as reader:
-                yield from reader
+            key, *others = wanted
+            fields = [pa.field(key, pa.string()), *(self.schema.field(name) for name in others)]
+            yield from text_batches(path, pa.schema(fields), self.paths[0])
 
 
 @contextmanager
 def _damage_told(path: Path) -> Iterator[None]:
-    """Whatever a library raises for bytes that are not what they should be."""
+    """Damage as an error that names the file."""
     try:
         yield
     except TuwenError:
         raise
-    except (pa.ArrowException, OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise TuwenError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
+    except _DAMAGE as error:
+        raise TuwenError(f"{path} cannot be read: {told(error)}") from error
 
 
 def _format(path: Path) -> str:
@@ -151,6 +179,13 @@ def _format(path: Path) -> str:
         suffix = Path(path.stem).suffix.lower()
         return suffix if suffix in (*_TEXT, ".txt") else ""
     return suffix if suffix in (".parquet", ".npy", ".txt", *_TEXT) and not path.name.startswith(".") else ""
+
+
+def _rows_at_once(file: pq.ParquetFile) -> int:
+    """So many rows that a batch with all columns has about `BATCH_BYTES`."""
+    groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
+    widest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // max(1, widest)))
 
 
 def _sidecar(path: Path) -> Path | None:
@@ -178,7 +213,7 @@ def _beside(rows: Iterator[pa.RecordBatch], path: Path, wanted: Sequence[str]) -
     with open_arrays(path) as arrays:
         streams = {name: array for name, array in arrays.items() if name in wanted}
         left = {array.shape[0] for array in streams.values()}
-        width = 1 + sum(array.dtype.itemsize * (array.shape[1:] or (1,))[0] for array in streams.values())
+        width = 1 + sum(array.row_bytes for array in streams.values())
         step, num_rows = max(1, min(BATCH_ROWS, BATCH_BYTES // width)), 0
         for whole in rows:
             num_rows += whole.num_rows
@@ -193,37 +228,36 @@ def _beside(rows: Iterator[pa.RecordBatch], path: Path, wanted: Sequence[str]) -
             raise UsageError(f"{path} has {min(left)} rows where its keys have {num_rows} or more: they do not belong")
 
 
-@contextmanager
-def _reading(path: Path, key: str | None) -> Iterator[pa.RecordBatchReader]:
-    """A text file as a stream of batches, its types told by all of it; the column `key` of a CSV stays text."""
-    import duckdb
-
-    call = _TEXT[_format(path)]
-    options = ["sample_size = -1"]
-    if call == "json":
-        options.append("format = 'newline_delimited'")
-    elif key is not None:  # ids that look like numbers would lose their zeros; JSON says itself what is text
-        options.append(f"types = {{{literal(key)}: 'VARCHAR'}}")
-    if ".tsv" in path.suffixes:
-        options.append("delim = '\t'")
-    connection = duckdb.connect(config={"autoinstall_known_extensions": "false", "threads": "1"})
-    try:
-        query = f"SELECT * FROM read_{call}({literal(str(path))}, {', '.join(options)})"
-        yield connection.sql(query).to_arrow_reader(BATCH_ROWS)
-    except duckdb.Error as error:
-        raise TuwenError(f"{path} cannot be read: {str(error).splitlines()[0]}") from error
-    finally:
-        connection.close()
-
-
 def vectors(files: KeyedFiles, key: str, columns: Sequence[str]) -> dict[str, int]:
     """Length of the lists of each column of numbers whose lists are all equally long: those are vectors."""
     lengths: dict[str, set[int]] = {
         name: set()
         for name in columns
-        if pa.types.is_list(kind := files.schema.field(name).type) and pa.types.is_floating(kind.value_type)
+        if _is_list(kind := files.schema.field(name).type) and pa.types.is_floating(kind.value_type)
     }
-    for batch in files.batches(key, list(lengths)) if lengths else ():
+    kinds = {name: files.schema.field(name).type for name in lengths}
+    for batch in files.batches(key, kinds) if lengths else ():
         for name, found in lengths.items():
             found.update(pc.unique(pc.list_value_length(batch[name].drop_null())).to_pylist())
     return {name: found.pop() for name, found in lengths.items() if len(found) == 1 and found != {0}}
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _cast(column: pa.Array, kind: pa.DataType, where: str) -> pa.Array:
+    if pa.types.is_fixed_size_list(kind):
+        if pa.types.is_integer(kind.value_type) and column.drop_null().flatten().null_count:
+            raise UsageError(f"{where} has a null inside a vector of whole numbers, which can hold none; store lists")
+        if pa.types.is_large_list(column.type):
+            column = column.cast(pa.list_(column.type.value_type))
+    if column.type == kind:
+        return column
+    try:
+        return column.cast(kind)
+    except pa.ArrowException as error:  # another file of the folder, or a decimal beyond all doubles
+        raise UsageError(
+            f"{where} is {column.type} in place of {kind}, and {told(error)}; give all files one type, "
+            "or leave the column out with --columns"
+        ) from error

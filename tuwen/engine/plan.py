@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tuwen.corpus.columns import FragmentState, Origin, TableState, freshness_of, read_record
 from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.joins import PREFIX
 from tuwen.corpus.tables import TABLES
 from tuwen.engine.state import fitted_digest
 from tuwen.errors import UsageError
@@ -125,6 +126,8 @@ class Order:
             return self.writer[table, column]
         found = stage_that_writes(table, column)
         hint = f"; add the stage {found} to the recipe" if found else ""
+        if name_of(stage).startswith(PREFIX):
+            hint += f"; or take the join away: tuwen join DIR --drop {name_of(stage).removeprefix(PREFIX)}"
         raise UsageError(f"{name_of(stage)} reads {table}.{column}, which no stage of the recipe writes{hint}")
 
     def _sorted(self, level: Mapping[str, int]) -> list[Stage]:

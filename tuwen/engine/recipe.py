@@ -13,7 +13,7 @@ import yaml
 
 from tuwen import parts
 from tuwen.errors import UsageError
-from tuwen.fetching.outcomes import OUTCOMES
+from tuwen.fetching.outcomes import check_class
 from tuwen.fetching.settings import FETCHED, Fetch
 from tuwen.selections.selection import Selection, parse_selections, selection_named
 from tuwen.sources import Source
@@ -88,8 +88,7 @@ class Recipe:
         if self.fetch is None:
             raise UsageError("--retry: the recipe has no section `fetch`, so nothing is fetched")
         for name in again:
-            if name not in OUTCOMES and not name.startswith("http_"):
-                raise UsageError(f"--retry: no class {name!r}; {parts.nearest(name, OUTCOMES)}")
+            check_class(name, "--retry")
         return replace(self, fetch=replace(self.fetch, retry=(*self.fetch.retry, *again)))
 
 

@@ -22,6 +22,7 @@ from tuwen.stages.lookup import keys_of
 
 CHUNK_BYTES = 64 << 20  # of a batch of the file: few enough batches to search, small enough to gather
 BATCH_ROWS = 32_768
+BATCH_BYTES = 32 << 20  # of vectors while rows are sorted
 _PLACE = "place"
 
 
@@ -63,7 +64,7 @@ def write_sorted(
     ):
         connection.register("given", pa.RecordBatchReader.from_batches(keyed.schema, keyed))
         query = f"SELECT * FROM given ORDER BY key{f', {_PLACE}' if first else ''}"
-        distinct = _distinct(connection.sql(query).to_arrow_reader(BATCH_ROWS), first=first)
+        distinct = _distinct(connection.sql(query).to_arrow_reader(_rows_at_once(keyed.schema)), first=first)
         for chunk in _chunks(_decoded(batch, stored) for batch in distinct):
             writer.write_batch(chunk)
             digest.update(chunk.rename_columns(places))
@@ -155,10 +156,16 @@ def _chunks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.concat_batches(waiting)
 
 
+def _rows_at_once(schema: pa.Schema) -> int:
+    """So many rows that a batch of their vectors stays below `BATCH_BYTES`; DuckDB makes them 2,048 at least."""
+    width = 1 + sum(int(kind.byte_width) for kind in schema.types if pa.types.is_fixed_size_binary(kind))
+    return max(1, min(BATCH_ROWS, BATCH_BYTES // width))
+
+
 def _is_vector(kind: pa.DataType) -> bool:
-    return bool(
-        pa.types.is_fixed_size_list(kind) and pa.types.is_primitive(kind.value_type)
-    ) and not pa.types.is_boolean(kind.value_type)
+    return bool(pa.types.is_fixed_size_list(kind)) and bool(
+        pa.types.is_integer(kind.value_type) or pa.types.is_floating(kind.value_type)
+    )
 
 
 def _sortable(kind: pa.DataType) -> pa.DataType:

@@ -18,6 +18,8 @@ from tuwen.parts import name_of
 from tuwen.stages import error_column
 from tuwen.stages.joined import joined_stages
 
+_UNIT_COLUMNS = ("source", "source_unit", "location", "num_records", "num_bad_records", "error", "message")
+
 
 def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
     """Tables, stages with their freshness and errors, damaged units, selections, versions. Reads no source."""
@@ -41,9 +43,7 @@ def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
         "joins": [asdict(record) for record in joins_of(corpus.path)],
         "selections": list(recipe.mapping.get("selections") or {}),
         "outdated_units": outdated_units(corpus, recipe.sources),
-        "damaged_units": corpus.table(
-            "units", ["source", "source_unit", "location", "num_records", "error", "message"], "error IS NOT NULL"
-        ).to_pylist(),
+        "damaged_units": corpus.table("units", _UNIT_COLUMNS, "error IS NOT NULL OR num_bad_records > 0").to_pylist(),
     }
 
 

@@ -6,7 +6,7 @@ Loss is never even: URLs rot by age, host and country, so what is left differs f
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES, host_sql
@@ -14,6 +14,9 @@ from tuwen.errors import UsageError
 from tuwen.selections.expressions import Expression
 from tuwen.selections.tree import quoted
 from tuwen.stages import stage_that_writes
+
+if TYPE_CHECKING:
+    import duckdb
 
 MOST_VALUES = 20
 HOST, YEAR = "host", "year"
@@ -47,20 +50,24 @@ def survivorship(corpus: Corpus, by: str, most_values: int = MOST_VALUES) -> dic
             f"create temp table groups as select try(cast({sql} as varchar)) as value, count(*) as num_pairs, "
             f"count(pair.image_id) as num_obtained from pairs as pair {join} group by 1"
         )
-        rows = connection.execute(
-            "select value, num_pairs, num_obtained from groups where value is not null "
-            f"order by num_pairs desc, value limit {most_values}"
-        ).fetchall()
-        rows += connection.execute("select value, num_pairs, num_obtained from groups where value is null").fetchall()
-        query = "select count(*) filter (value is not null), sum(num_pairs), sum(num_obtained) from groups"
-        ((num_values, num_pairs, num_obtained),) = connection.execute(query).fetchall()
+        return {"by": by, **_largest(connection, most_values)}
+
+
+def _largest(connection: duckdb.DuckDBPyConnection, most_values: int) -> dict[str, Any]:
+    """Totals, rows and rest of the table `groups`."""
+    rows = connection.execute(
+        "select value, num_pairs, num_obtained from groups where value is not null "
+        f"order by num_pairs desc, value limit {most_values}"
+    ).fetchall()
+    num_shown = len(rows)
+    rows += connection.execute("select value, num_pairs, num_obtained from groups where value is null").fetchall()
+    query = "select count(value), sum(num_pairs), sum(num_obtained) from groups"
+    ((num_values, num_pairs, num_obtained),) = connection.execute(query).fetchall()
     total = {"num_pairs": int(num_pairs or 0), "num_obtained": int(num_obtained or 0)}
     other = {
         name: total[name] - sum(row[place] for row in rows) for place, name in ((1, "num_pairs"), (2, "num_obtained"))
     }
-    num_shown = sum(value is not None for value, _, _ in rows)
     return {
-        "by": by,
         **total,
         "rows": [{"value": value, **_share(pairs, obtained)} for value, pairs, obtained in rows],
         "other": {"num_values": num_values - num_shown, **_share(**other)} if num_values > num_shown else None,

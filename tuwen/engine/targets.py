@@ -7,7 +7,7 @@ the second), so that no host waits behind another and none is hammered.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from tuwen.corpus.tables import EVIDENCE, host_sql
 from tuwen.engine.plan import Order
 from tuwen.errors import UsageError
 from tuwen.fetching.attempt import Target
-from tuwen.fetching.outcomes import OUTCOMES, is_transient, outcome_of
+from tuwen.fetching.outcomes import is_transient, outcome_of
 from tuwen.fetching.settings import Fetch
 from tuwen.parts import name_of
 from tuwen.selections.selection import UNITS, Selection, selection_named
@@ -27,7 +27,7 @@ from tuwen.selections.steps import WITHIN
 from tuwen.selections.takedowns import Takedowns
 from tuwen.selections.tree import literal
 from tuwen.stages import Stage
-from tuwen.stages.resolution import ATTEMPTS, NOT_FETCHED, SURVEYS
+from tuwen.stages.resolution import ATTEMPTS, DIGITS, MISMATCH, NOT_FETCHED, SURVEYS
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,12 +35,16 @@ if TYPE_CHECKING:
 TARGET = pa.schema(
     [
         ("url", pa.string()),
-        ("expected_hash", pa.string()),
+        ("expected", pa.list_(pa.string())),  # hashes of which one has to match; empty: any bytes will do
         ("refused", pa.string()),  # a class of outcomes that is known without asking
         ("evidence", pa.list_(EVIDENCE)),  # of the page that refuses
     ]
 )
 BATCH_ROWS = 4_096
+# Other bytes came than were expected: worth another try if nothing, or just these bytes, are expected now.
+_HAVING_NEW_HASH = f"""
+        HAVING any_value(m.key) IS NULL OR count(expected_hash) < count(*)
+            OR bool_or(lower(expected_hash[:{len("sha256:") + DIGITS}]) = 'sha256:' || m.sha256)"""
 PLACEHOLDER = "placeholder"  # the one class that only the whole corpus shows
 
 
@@ -56,7 +60,7 @@ def write_targets(corpus: Corpus, settings: Fetch, kept: Path | None, file: Path
     total = 0
     with _wanted(corpus, settings, kept) as (connection, wanted):
         ordered = f"""
-            SELECT url, expected_hash, refused, evidence FROM ({wanted})
+            SELECT url, expected, refused, evidence FROM ({wanted})
             ORDER BY row_number() OVER (PARTITION BY host ORDER BY md5(url)), md5(url)"""
         with pa.OSFile(str(file), "wb") as sink, pa.ipc.new_stream(sink, TARGET) as writer:
             for batch in connection.sql(ordered).to_arrow_reader(BATCH_ROWS):
@@ -65,14 +69,15 @@ def write_targets(corpus: Corpus, settings: Fetch, kept: Path | None, file: Path
     return total
 
 
-def failed_targets(corpus: Corpus, settings: Fetch, kept: Path | None) -> dict[str, str | None]:
-    """URLs that were asked for and will not be again, without an image, and the hash expected of each.
+def failed_targets(corpus: Corpus, settings: Fetch, kept: Path | None) -> dict[str, tuple[str, ...]]:
+    """URLs that failed for good, and the hashes of which one has to match; none: any bytes will do.
 
-    Refusals of any kind are not among them: what was opted out of, or blocked here, is not wanted from elsewhere.
+    Passing classes are not among them, nor refusals of any kind: what was opted out of, blocked here, or not given
+    to us (401, 403, 451) is not wanted from elsewhere.
     """
     with _wanted(corpus, settings, kept, failed=True) as (connection, wanted):
-        rows = connection.execute(f"SELECT url, expected_hash FROM ({wanted}) WHERE refused IS NULL ORDER BY 1")
-        return dict(rows.fetchall())
+        rows = connection.execute(f"SELECT url, expected FROM ({wanted}) WHERE refused IS NULL ORDER BY 1")
+        return {url: tuple(expected) for url, expected in rows.fetchall()}
 
 
 def read_targets(file: Path) -> Iterator[Target]:
@@ -81,14 +86,14 @@ def read_targets(file: Path) -> Iterator[Target]:
         for batch in pa.ipc.open_stream(source):
             for row in batch.to_pylist():
                 evidence = tuple((item["kind"], item["value"]) for item in row["evidence"] or ())
-                yield Target(row["url"], row["expected_hash"], evidence, row["refused"])
+                yield Target(row["url"], tuple(row["expected"]), evidence, row["refused"])
 
 
 @contextmanager
 def _wanted(
     corpus: Corpus, settings: Fetch, kept: Path | None, *, failed: bool = False
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-    """A connection, and the query for (url, host, expected_hash, refused, evidence) of every URL to ask for.
+    """A connection, and the query for (url, host, expected, refused, evidence) of every URL to ask for.
 
     `kept` is a ledger of pairs: only what it keeps is wanted. `failed`: those that were asked for and are gone instead.
     """
@@ -110,7 +115,7 @@ def _wanted(
         connection.execute(
             "CREATE TEMP TABLE attempts AS "
             f"SELECT key, at_us, image_id IS NOT NULL AND NOT is_refused AS is_image, "
-            f"if(is_refused, '{PLACEHOLDER}', error) AS error "
+            f"if(is_refused, '{PLACEHOLDER}', error) AS error, sha256 "
             f"FROM (SELECT *, coalesce({refused}, false) AS is_refused FROM ({ATTEMPTS}))"
         )
         connection.register("refusing", _refusing(connection, settings))
@@ -128,38 +133,58 @@ def _query(connection: duckdb.DuckDBPyConnection, settings: Fetch, kept: Path | 
             "FROM (SELECT document_id, unnest(nodes) AS node FROM documents) WHERE node.image_ref IS NOT NULL"
         )
     )
-    again = ", ".join(literal(error) for error in _errors_to_retry(connection, settings)) or "''"
-    last = "arg_max(error, coalesce(at_us, -1))"
-    if failed:
-        refused = ", ".join(literal(name) for name in OUTCOMES if outcome_of(name).family in ("rights", "safety"))
-        asked_for = f"""IN (SELECT key FROM attempts GROUP BY key
-            HAVING NOT bool_or(is_image) AND {last} NOT IN ({refused}, '{NOT_FETCHED}'))"""
-    else:
-        asked_for = f"""NOT IN (SELECT key FROM attempts GROUP BY key
-            HAVING bool_or(is_image) OR {last} NOT IN ({again}, '{NOT_FETCHED}'))"""
+    _sort_tried(connection, settings)
+    asked_for = "IN (SELECT key FROM failed)" if failed else "NOT IN (SELECT key FROM settled)"
     taken_down = f"LEFT JOIN (SELECT gone FROM ({gone})) AS t ON t.gone = url" if gone else ""
     return f"""
-        SELECT url, {host_sql("url")} AS host, min(expected_hash) AS expected_hash,
+        SELECT url, {host_sql("url")} AS host,
+            if(count(expected_hash) = count(*), list_sort(list(DISTINCT lower(expected_hash))), []) AS expected,
             CASE {"WHEN bool_or(t.gone IS NOT NULL) THEN 'taken_down'" if gone else ""}
                 WHEN bool_or(r.document_id IS NOT NULL) THEN 'opted_out' END AS refused,
             arg_min(r.rights, r.document_id) AS evidence
         FROM ({of_pairs} {of_pages}) AS refs
             LEFT JOIN refusing AS r USING (document_id)
+            LEFT JOIN mismatched AS m ON m.key = md5_number_lower(url)
             {taken_down}
         WHERE (starts_with(url, 'http://') OR starts_with(url, 'https://'))
             AND md5_number_lower(url) {asked_for}
-        GROUP BY url"""
+        GROUP BY url
+        {"" if failed else _HAVING_NEW_HASH}"""
+
+
+def _sort_tried(connection: duckdb.DuckDBPyConnection, settings: Fetch) -> None:
+    """Make the tables of keys `settled`, `failed` for good, and, with what came, `mismatched`, by the last attempt."""
+    last = "arg_max(error, coalesce(at_us, -1))"
+    found = connection.execute("SELECT DISTINCT error FROM attempts WHERE error IS NOT NULL ORDER BY 1").fetchall()
+    errors = [error for (error,) in found]
+    again = [error for error in errors if is_transient(error) or error in settings.retry]
+    refusals = [error for error in errors if outcome_of(error).family in ("rights", "safety", "blocked")]
+
+    def keys(name: str, having: str, more: str = "") -> None:
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT key{more} FROM attempts GROUP BY key HAVING {having}"
+        )
+
+    passing = _listed([*again, NOT_FETCHED])
+    never = _listed([NOT_FETCHED, *refusals, *filter(is_transient, errors)])
+    has_mismatch = f"NOT bool_or(is_image) AND {last} = '{MISMATCH}'"
+    keys("settled", f"(bool_or(is_image) OR {last} NOT IN {passing}) AND NOT coalesce({has_mismatch}, false)")
+    keys("failed", f"NOT bool_or(is_image) AND {last} NOT IN {never}")
+    keys(
+        "mismatched",
+        f"{has_mismatch} AND {last} NOT IN {passing}",
+        ", arg_max(sha256, coalesce(at_us, -1)) AS sha256",
+    )
+
+
+def _listed(values: Iterable[str]) -> str:
+    return f"({', '.join(map(literal, values))})"
 
 
 def _outcome_column(corpus: Corpus) -> str:
     if "outcome" not in corpus.columns("fetches"):
         raise UsageError(f"--retry {PLACEHOLDER}: which images are placeholders is told by the stage fetch.outcome")
     return "outcome"
-
-
-def _errors_to_retry(connection: duckdb.DuckDBPyConnection, settings: Fetch) -> list[str]:
-    found = connection.execute("SELECT DISTINCT error FROM attempts WHERE error IS NOT NULL ORDER BY 1").fetchall()
-    return [error for (error,) in found if is_transient(error) or error in settings.retry]
 
 
 def _refusing(connection: duckdb.DuckDBPyConnection, settings: Fetch) -> pa.Table:

@@ -23,3 +23,5 @@ class Answer:
     elapsed_ms: float = 0.0
     retry_after_s: float | None = None
     """What Retry-After asks for, counted from now."""
+    is_stale: bool = False
+    """The server had closed the connection, kept alive from an earlier request: most likely nobody read this one."""

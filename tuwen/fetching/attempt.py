@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from tuwen.fetching.answer import Answer
 from tuwen.fetching.pace import Change
+
+if TYPE_CHECKING:
+    from tuwen.fetching.sites import Policy
 
 Evidence = tuple[tuple[str, str], ...]
 
@@ -16,8 +22,8 @@ class Target:
     """A URL to fetch, with what is known about it before anybody is asked."""
 
     url: str
-    expected_hash: str | None = None
-    """`sha256:HEX` (all digits or the first 32 and more) or `md5:HEX`; None: any bytes will do."""
+    expected: tuple[str, ...] = ()
+    """Hashes of which one has to match: `sha256:HEX` (32 to 64 digits) or `md5:HEX`; empty: any bytes will do."""
     evidence: Evidence = ()
     """Rights evidence of the page that shows the image, as (kind, value) in the words of `documents.rights`."""
     refused: str | None = None
@@ -67,6 +73,23 @@ class Job:
     tries: int = 0
     last: Attempt | None = None
     """How the last try ended, if there will be another one."""
+    policy: Policy | None = None
+    """What its site says about `url`, if that was found out for this very job."""
+    was_stale: bool = False
+    """Whether a request for it has been repeated already because nobody seemed to have read it."""
+
+    def attempt(self, answer: Answer | None, error: str | None) -> Attempt:
+        """The row of the job's target, should this answer be the last word."""
+        attempt = Attempt(self.target.url, time.time_ns() // 1000, error=error)
+        attempt.rights = joined(self.target.evidence, self.evidence) or None
+        if self.visited:
+            attempt.redirect_url = self.url
+            attempt.elapsed_ms = self.spent_s * 1000
+        if answer is not None:
+            attempt.status = answer.status
+            attempt.content_type = answer.headers.get("content-type")
+            attempt.elapsed_ms = self.spent_s * 1000
+        return attempt
 
 
 @dataclass
@@ -96,3 +119,13 @@ class Summary:
 def joined(evidence: Evidence, more: Iterable[tuple[str, str]]) -> Evidence:
     """Each piece once, in the order in which it was found."""
     return (*evidence, *(pair for pair in dict.fromkeys(more) if pair not in evidence))
+
+
+async def each(targets: Iterable[Target] | AsyncIterable[Target]) -> AsyncIterator[Target]:
+    """Targets of either kind, one by one."""
+    if isinstance(targets, AsyncIterable):
+        async for target in targets:
+            yield target
+    else:
+        for target in targets:
+            yield target

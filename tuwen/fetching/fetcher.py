@@ -11,16 +11,16 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterable, Callable, Coroutine, Iterable
 from pathlib import Path
 from typing import Any
 
 from tuwen.corpus.tables import ID_CHARACTERS, digest
 from tuwen.fetching.answer import Answer
-from tuwen.fetching.attempt import Attempt, Job, Summary, Target, joined
+from tuwen.fetching.attempt import Attempt, Job, Summary, Target, each, joined
 from tuwen.fetching.guard import checked_url, origin_of
 from tuwen.fetching.hosts import LEFT, Host, Hosts
-from tuwen.fetching.inspection import Inspector
+from tuwen.fetching.inspection import Inspections
 from tuwen.fetching.network import Network
 from tuwen.fetching.outcomes import OK, is_transient
 from tuwen.fetching.pace import Pace
@@ -36,8 +36,8 @@ _BURST = 256  # jobs that one pass starts or reads before others get the process
 _LAST_S = 10.0  # for what is in flight when the run ends
 _TICK_S = 0.1
 _SITE_REDIRECTS = 5  # RFC 9309, 2.3.1.2
-_LARGE_BODY = 1 << 20
 _REDIRECTS = (301, 302, 303, 307, 308)
+_WITH_CONTENT = (200, 203)  # other 2xx are none, or a part that nobody asked for
 
 
 async def fetch(
@@ -72,7 +72,7 @@ class _Run:
         on_attempt: Callable[[Attempt], None] | None,
     ) -> None:
         self._settings = settings
-        self._inspect = Inspector(settings)
+        self._inspect = Inspections(settings)
         self._sites = Sites(settings, self._get_site_file, cache)
         self._spool = spool
         self._network = network
@@ -80,7 +80,13 @@ class _Run:
         self._on_attempt = on_attempt
         self._woken = asyncio.Event()
         self._room = asyncio.Event()
-        self._hosts: Hosts[Job] = Hosts(settings, spool.folder, on_change=self._woken.set)
+        self._hosts: Hosts[Job] = Hosts(
+            settings,
+            spool.folder,
+            on_change=self._woken.set,
+            on_rest=self._sites.rest,
+            not_before=self._sites.not_before(),
+        )
         self._pace = Pace(settings.concurrency)
         self._summary = Summary()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -106,6 +112,7 @@ class _Run:
             await _cancel([reader, ticker, *self._tasks])
             self._hosts.close()
             self._sites.close()
+            self._inspect.close()
         if self._failure is not None:
             raise self._failure
         summary = self._summary
@@ -119,7 +126,7 @@ class _Run:
 
     async def _read(self, targets: Iterable[Target] | AsyncIterable[Target]) -> None:
         number = 0
-        async for target in _each(targets):
+        async for target in each(targets):
             if self._stopping:
                 return
             self._take(target)
@@ -141,7 +148,7 @@ class _Run:
         url = checked_url(target.url)
         if target.refused is not None or url is None:
             job = Job(target, target.url)
-            self._end(job, self._attempt(job, None, target.refused or "bad_url"))
+            self._end(job, job.attempt(None, target.refused or "bad_url"))
         elif self._hosts.num_queued < _QUEUED:
             self._hosts.put(origin_of(url), Job(target, url))
         else:  # many slow hosts fill the queue: look for others, and keep little of these in memory
@@ -224,21 +231,35 @@ class _Run:
         self._hosts.slow_down(host, policy.crawl_delay_s)
         self._hosts.prepared(host)
 
+    async def _look_again(self, host: Host[Job], job: Job) -> None:
+        """Have the site files looked at once more for a job whose turn came. Without that turn: they take their own."""
+        job.policy = await self._sites.of(job.url)
+        self._hosts.slow_down(host, job.policy.crawl_delay_s)
+        self._hosts.prepared(host)
+        self._hosts.put_later(0.0, host.origin, job)
+
     async def _ask(self, host: Host[Job], job: Job, taken_at: float) -> None:
         """Use a turn: one request for one job, and what follows from it."""
         try:
-            policy = await self._sites.of(job.url)
+            policy = job.policy or self._sites.known(job.url)
+            if policy is None:
+                self._hosts.unused(host, taken_at)
+                self._hosts.unprepared(host)
+                return self._start(self._look_again(host, job))
             job.evidence = joined(job.evidence, policy.evidence)
             if policy.error is not None:
                 self._hosts.unused(host, taken_at)
-                return self._end(job, self._attempt(job, None, policy.error))
+                return self._end(job, job.attempt(None, policy.error))
             left_s = self._settings.timeout_s - job.spent_s
             answer = await self._request(host, job.url, self._settings.max_bytes, left_s)
         finally:
             self._hosts.release(host)
         job.spent_s += answer.elapsed_ms / 1000
         job.evidence = joined(job.evidence, headers_evidence(answer.headers))
-        if answer.status in _REDIRECTS and answer.error is None:
+        if answer.is_stale and not job.was_stale:
+            job.was_stale = True
+            self._hosts.put_later(0.0, host.origin, job)
+        elif answer.status in _REDIRECTS and answer.error is None:
             self._follow(job, answer)
         else:
             self._settle(host, job, await self._judged(job, answer))
@@ -257,8 +278,9 @@ class _Run:
             screen=None if is_site_file else self._screen,
             prefix=is_site_file,
         )
-        self._pace.record(host.origin, answer.error, answered_before)
-        self._hosts.record(host, answer, asked_at)
+        if not answer.is_stale:  # else it says nothing about anybody
+            self._pace.record(host.origin, answer.error, answered_before)
+            self._hosts.record(host, answer, asked_at)
         return answer
 
     async def _get_site_file(self, url: str, max_bytes: int) -> Answer:
@@ -284,26 +306,29 @@ class _Run:
     async def _get_through_redirects(self, url: str, max_bytes: int) -> Answer:
         answer = Answer(url, error="bad_url")
         for _ in range(_SITE_REDIRECTS + 1):
-            origin = origin_of(url)
-            self._hosts.slow_down(self._hosts.host(origin), self._sites.crawl_delay(origin))
-            try:
-                async with asyncio.timeout(self._settings.timeout_s + self._settings.max_wait_s):
-                    host = await self._hosts.turn(origin)
-            except TimeoutError:
-                return Answer(url, error="timeout")
-            if self._hosts.halted:  # say nothing, so that nothing is remembered about this site
-                raise asyncio.CancelledError
-            if host is None:
-                return Answer(url, error="host_down")
-            try:
-                answer = await self._request(host, url, max_bytes, self._settings.timeout_s, is_site_file=True)
-            finally:
-                self._hosts.release(host)
+            answer = await self._get_in_turn(url, max_bytes)
+            if answer.is_stale:
+                answer = await self._get_in_turn(url, max_bytes)
             if answer.status not in _REDIRECTS or answer.location is None:
                 return answer
             url = answer.location
         answer.error = "too_many_redirects"
         return answer
+
+    async def _get_in_turn(self, url: str, max_bytes: int) -> Answer:
+        origin = origin_of(url)
+        self._hosts.slow_down(self._hosts.host(origin), self._sites.crawl_delay(origin))
+        host = await self._hosts.turn(origin)
+        if self._hosts.halted:  # say nothing, so that nothing is remembered about this site
+            if host is not None:
+                self._hosts.release(host)
+            raise asyncio.CancelledError
+        if host is None:
+            return Answer(url, error="host_down")
+        try:
+            return await self._request(host, url, max_bytes, self._settings.timeout_s, is_site_file=True)
+        finally:
+            self._hosts.release(host)
 
     def _screen(self, status: int, headers: dict[str, str]) -> str | None:
         return refusal(headers_evidence(headers), self._settings) if status < 400 else None
@@ -313,28 +338,25 @@ class _Run:
     def _follow(self, job: Job, answer: Answer) -> None:
         visited = (*job.visited, job.url)
         if answer.location is None:
-            self._end(job, self._attempt(job, answer, "bad_redirect"))
+            self._end(job, job.attempt(answer, "bad_redirect"))
         elif len(visited) > self._settings.max_redirects or answer.location in visited:
-            self._end(job, self._attempt(job, answer, "too_many_redirects"))
+            self._end(job, job.attempt(answer, "too_many_redirects"))
         else:
-            job.visited, job.url = visited, answer.location
+            job.visited, job.url, job.policy = visited, answer.location, None
             self._hosts.put(origin_of(job.url), job)
 
     async def _judged(self, job: Job, answer: Answer) -> Attempt:
         """The attempt if this answer is the last word."""
         status = answer.status
         if status is not None and status >= 400:
-            return self._attempt(job, answer, f"http_{status}")
+            return job.attempt(answer, f"http_{status}")
         if answer.error is not None:
-            return self._attempt(job, answer, answer.error)
-        if status is None or not 200 <= status < 300:
-            return self._attempt(job, answer, f"http_{status}")
-        attempt = self._attempt(job, answer, None)
-        settings, body = self._settings, answer.body
-        if settings.reencode is not None or settings.blocklists or len(body) > _LARGE_BODY:
-            inspected = await asyncio.to_thread(self._inspect, body, job.target.expected_hash)
-        else:  # too quick to be worth a thread
-            inspected = self._inspect(body, job.target.expected_hash)
+            return job.attempt(answer, answer.error)
+        if status not in _WITH_CONTENT:
+            return job.attempt(answer, f"http_{status}")
+        attempt = job.attempt(answer, None)
+        body = answer.body
+        inspected = await self._inspect(body, job.target.expected)
         attempt.num_bytes, attempt.sha256, attempt.error = len(body), inspected.sha256, inspected.error
         if (stored := inspected.stored) is not None:
             attempt.image = stored
@@ -359,19 +381,7 @@ class _Run:
         if job.last is not None:
             self._end(job, job.last)
         elif host.closed is not None and host.closed != LEFT:
-            self._end(job, self._attempt(job, None, host.closed))
-
-    def _attempt(self, job: Job, answer: Answer | None, error: str | None) -> Attempt:
-        attempt = Attempt(job.target.url, time.time_ns() // 1000, error=error)
-        attempt.rights = joined(job.target.evidence, job.evidence) or None
-        if job.visited:
-            attempt.redirect_url = job.url
-            attempt.elapsed_ms = job.spent_s * 1000
-        if answer is not None:
-            attempt.status = answer.status
-            attempt.content_type = answer.headers.get("content-type")
-            attempt.elapsed_ms = job.spent_s * 1000
-        return attempt
+            self._end(job, job.attempt(None, host.closed))
 
     def _end(self, job: Job, attempt: Attempt) -> None:
         self._spool.add(attempt)
@@ -382,15 +392,6 @@ class _Run:
         summary.outcomes[attempt.error or OK] += 1
         if self._on_attempt is not None:
             self._on_attempt(attempt)
-
-
-async def _each(targets: Iterable[Target] | AsyncIterable[Target]) -> AsyncIterator[Target]:
-    if isinstance(targets, AsyncIterable):
-        async for target in targets:
-            yield target
-    else:
-        for target in targets:
-            yield target
 
 
 async def _cancel(tasks: list[asyncio.Task[None]]) -> None:

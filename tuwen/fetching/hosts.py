@@ -5,7 +5,7 @@ Turns of an origin are spaced, never more than `host_concurrency` at once, and t
 (Retry-After, or growing pauses after answers 429 and 503). Origins with work take turns one after the other.
 
 An origin is *closed* for the rest of the run when it has failed to connect `host_failures` times in a row (its URLs end
-as the class in `Host.closed`) or when the next turn is further away than `max_wait_s` (they are left for the next run).
+as the class in `Host.closed`) or when it asks for a longer wait than `max_wait_s` (they are left for a later run).
 
 Politeness is kept per origin, not per address: many names on one machine are many origins here.
 """
@@ -18,8 +18,9 @@ import itertools
 import pickle
 import tempfile
 import time
+import types
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -89,7 +90,11 @@ class Host(Generic[Job]):
 
 
 class Hosts(Generic[Job]):
-    """All origins of a run. Times are those of `clock`, in seconds."""
+    """All origins of a run. Times are those of `clock`, in seconds.
+
+    `on_rest` is told which origins want to be left alone for so many seconds, when they are closed for it and when the
+    run ends; `not_before` is what an earlier run was told.
+    """
 
     def __init__(
         self,
@@ -97,12 +102,17 @@ class Hosts(Generic[Job]):
         folder: Path,
         *,
         on_change: Callable[[], None] = lambda: None,
+        on_rest: Callable[[str, float], None] = lambda origin, seconds: None,
+        not_before: Mapping[str, float] = types.MappingProxyType({}),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
         self._on_change = on_change  # something may go now, or `next_at` has changed
+        self._on_rest = on_rest
         self._clock = clock
+        self._not_before = {origin: clock() + seconds for origin, seconds in not_before.items()}
         self._interval_s = _HEADROOM / settings.host_requests_per_s
+        self._longest_s = max(settings.max_wait_s, self._interval_s)  # our own slowness closes nobody
         self._hosts: dict[str, Host[Job]] = {}
         self._sweep_at = _KNOWN_ORIGINS
         self._ready: deque[Host[Job]] = deque()
@@ -130,6 +140,11 @@ class Hosts(Generic[Job]):
     def close(self) -> None:
         """Forget everything that was queued."""
         self.halt()
+        now = self._clock()
+        for host in self._hosts.values():
+            asks_for_it = host.rests_until > now or host.interval_s > self._interval_s
+            if asks_for_it and (seconds := self._due(host) - now) > 0:
+                self._on_rest(host.origin, seconds)
         self._aside.close()
 
     def host(self, origin: str) -> Host[Job]:
@@ -139,6 +154,10 @@ class Hosts(Generic[Job]):
             if len(self._hosts) >= self._sweep_at:
                 self._sweep()
             host = self._hosts[origin] = Host(origin, self._interval_s)
+            if self._not_before and origin in self._not_before:
+                host.rests_until = self._not_before[origin]
+                if host.rests_until - self._clock() > self._longest_s:
+                    host.closed = LEFT
         return host
 
     def put(self, origin: str, job: Job, at_most: int = _QUEUED_PER_ORIGIN) -> None:
@@ -170,6 +189,7 @@ class Hosts(Generic[Job]):
             host = self._ready.popleft()
             host.scheduled = False
             if not host.jobs or (host.closed is None and host.prepared is None):
+                self._schedule(host, now)  # for those who wait for a turn
                 continue
             if host.closed is None and not host.prepared:
                 host.prepared = None
@@ -211,6 +231,10 @@ class Hosts(Generic[Job]):
         """The origin's site files have been looked at: its jobs may go."""
         host.prepared = True
         self._schedule(host, self._clock())
+
+    def unprepared(self, host: Host[Job]) -> None:
+        """The origin's site files are being looked at once more: until it is `prepared`, no job gets a turn."""
+        host.prepared = None
 
     def slow_down(self, host: Host[Job], crawl_delay_s: float | None) -> None:
         """Keep to a crawl-delay; None: none is known."""
@@ -257,12 +281,14 @@ class Hosts(Generic[Job]):
         elif retry_after_s:
             host.rests_until = max(host.rests_until, now + retry_after_s)
         if host.closed is None and (
-            host.rests_until - now > self._settings.max_wait_s or host.rests > self._settings.host_failures
+            host.rests_until - now > self._longest_s or host.rests > self._settings.host_failures
         ):
             self._close(host, LEFT)
 
     def _close(self, host: Host[Job], reason: str) -> None:
         host.closed = reason
+        if reason == LEFT:
+            self._on_rest(host.origin, self._due(host) - self._clock())
         self._schedule(host, self._clock())
 
     def _most_at_once(self, host: Host[Job]) -> int:
@@ -294,7 +320,7 @@ class Hosts(Generic[Job]):
         if host.in_flight >= self._most_at_once(host):
             return
         due = self._due(host)
-        if due - now > self._settings.max_wait_s:
+        if due - now > self._longest_s:
             self._close(host, LEFT)
         elif due > now:
             host.scheduled = True

@@ -6,18 +6,26 @@ Whether an image can be decoded to its end is for the stage `image.properties` t
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import math
+import os
 import re
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tuwen.fetching.blocklists import Blocklists
 from tuwen.fetching.reencode import reencode
+from tuwen.fetching.room import Room
 from tuwen.fetching.settings import Fetch
 from tuwen.sources.sniffing import image_format, looks_like_svg
 
 MAX_SIDE = 65_535  # no format of the web has a reason to go beyond
+PIXELS_AT_ONCE = 100_000_000
+"""Declared by all images that are being decoded, some 1 GB; a larger one is decoded alone."""
+_LARGE_BODY = 1 << 20
 _HASH = re.compile(r"(sha256):([0-9a-f]{32,64})|(md5):([0-9a-f]{32})")
 
 
@@ -44,27 +52,33 @@ class Inspector:
         self._reencode = settings.reencode
         self._blocklists = Blocklists(settings.blocklists, settings.blocklist_distance)
 
-    def __call__(self, body: bytes, expected_hash: str | None = None) -> Inspected:
+    @property
+    def decodes(self) -> bool:
+        """Whether pixels are looked at."""
+        return self._reencode is not None or self._blocklists.has_perceptual
+
+    def __call__(self, body: bytes, expected: tuple[str, ...] = ()) -> Inspected:
         """The first of these that is true: empty, blocklisted by its bytes, no (readable) image, too large, another
         image than expected, blocklisted as a picture, not decodable where it has to be decoded.
 
-        `expected_hash`: `sha256:` with 32 to 64 digits, or `md5:` with 32; anything else matches nothing.
+        `expected`: hashes of which one has to match, `sha256:` with 32 to 64 digits or `md5:` with 32; anything else
+        matches nothing. Empty: any bytes will do.
         """
         digest = hashlib.sha256(body)
-        error = self._error(body, digest.digest(), expected_hash)
+        error = self._error(body, digest.digest(), expected)
         stored = None if error else body
         if stored and self._reencode:
             stored = reencode(stored, self._reencode, self._max_pixels)
             error = None if stored else "undecodable"
         return Inspected(error, digest.hexdigest(), stored)
 
-    def _error(self, body: bytes, sha256: bytes, expected_hash: str | None) -> str | None:
+    def _error(self, body: bytes, sha256: bytes, expected: tuple[str, ...]) -> str | None:
         if not body:
             return "empty_body"
         if self._blocklists.hold_sha256(sha256) or (self._blocklists.has_md5 and self._blocklists.hold_md5(_md5(body))):
             return "blocklisted"
         error = self._size_error(body)
-        if error is None and expected_hash is not None and not _matches(body, sha256, expected_hash):
+        if error is None and expected and not any(_matches(body, sha256, one) for one in expected):
             return "hash_mismatch"
         if error is None and self._blocklists.has_perceptual:
             return self._picture_error(body)
@@ -90,6 +104,41 @@ class Inspector:
         if decoded.gray is None:
             return "too_many_pixels" if decoded.error == "too_many_pixels" else "undecodable"
         return "blocklisted" if self._blocklists.hold_picture(perceptual_hashes([decoded.gray])[0]) else None
+
+
+class Inspections:
+    """Inspections beside an event loop, where they take long: as many threads as processors, and so many pixels."""
+
+    def __init__(self, settings: Fetch) -> None:
+        self._inspect = Inspector(settings)
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, "inspect")
+        self._pixels = Room(PIXELS_AT_ONCE)
+
+    def close(self) -> None:
+        """End the threads; who still waits for one is cancelled."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def __call__(self, body: bytes, expected: tuple[str, ...] = ()) -> Inspected:
+        """See `Inspector`."""
+        if not self._inspect.decodes and len(body) <= _LARGE_BODY:  # too quick to be worth a thread
+            return self._inspect(body, expected)
+        pixels = min(_declared_pixels(body), PIXELS_AT_ONCE) if self._inspect.decodes else 0
+        await self._pixels.take("", pixels)
+        work = self._threads.submit(self._inspect, body, expected)
+        loop = asyncio.get_running_loop()
+
+        def done(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the run and its loop may have ended meanwhile
+                loop.call_soon_threadsafe(self._pixels.give_back, "", pixels)
+
+        work.add_done_callback(done)  # not when this is cancelled: the thread goes on
+        return await asyncio.wrap_future(work)
+
+
+def _declared_pixels(body: bytes) -> int:
+    kind = image_format(body)
+    size = declared_size(body, kind) if kind is not None else None
+    return math.prod(size) if size is not None else 0
 
 
 def declared_size(body: bytes, kind: str) -> tuple[int, int] | None:

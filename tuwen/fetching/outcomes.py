@@ -1,7 +1,7 @@
 """What can become of a URL: the classes that `fetches.error` tells apart, and which of them may pass.
 
 `None` is the class `ok`. A transient outcome is tried again within the run and by the next run; a permanent one stays
-until `--retry CLASS` asks for it. HTTP statuses not listed here are `http_STATUS`: 4xx permanent, 5xx transient.
+until `--retry CLASS` asks for it. HTTP statuses not listed here are `http_STATUS`: 5xx transient, all others permanent.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
+
+from tuwen.errors import UsageError
+from tuwen.parts import nearest
 
 Family = Literal["ok", "rot", "blocked", "server", "network", "resolver", "content", "rights", "safety"]
 OK = "ok"
@@ -46,6 +49,7 @@ OUTCOMES: dict[str, Outcome] = {
     "http_425": Outcome(True, "server", "Too early."),
     "http_429": Outcome(True, "blocked", "Too many requests, also after waiting as the server asked."),
     "http_451": Outcome(False, "blocked", "Unavailable for legal reasons."),
+    "http_999": Outcome(False, "blocked", "Refused: LinkedIn and others say so to robots."),
     "too_many_redirects": Outcome(False, "server", "More redirects than allowed, or a loop."),
     "bad_redirect": Outcome(False, "server", "A redirect without a usable target."),
     # Bodies
@@ -68,7 +72,7 @@ OUTCOMES: dict[str, Outcome] = {
     "bad_url": Outcome(False, "safety", "Not an http or https URL that can be asked for."),
     "blocklisted": Outcome(False, "safety", "Its hash is on a blocklist; the bytes were not stored."),
 }
-_HTTP = re.compile(r"http_([1-5]\d\d)")
+_HTTP = re.compile(r"http_(\d{3})")
 
 
 def outcome_of(error: str | None) -> Outcome:
@@ -94,3 +98,9 @@ def shares(classes: Mapping[str, int]) -> list[str]:
         families[outcome_of(name).family] += count
     percents = {family: round(100 * families[family] / max(1, families.total())) for family in get_args(Family)}
     return [f"{percent} % {family}" for family, percent in percents.items() if percent]
+
+
+def check_class(name: str, where: str) -> None:
+    """`UsageError` unless a URL that failed can have ended so."""
+    if name == OK or (name not in OUTCOMES and not _HTTP.fullmatch(name)):
+        raise UsageError(f"{where}: no class {name!r}; {nearest(name, [known for known in OUTCOMES if known != OK])}")

@@ -5,7 +5,8 @@
 | `robots_txt`    | robots.txt (`tuwen.fetching.sites`) |
 | `noindex`       | noindex, none or noimageindex, told to everybody |
 | `noai`          | noai or noimageai, told to everybody |
-| `agents`        | any of these, told to an AI crawler (`tuwen.stages.robots.AI_AGENTS`) or to us by name |
+| `agents`        | any of these, told to an AI crawler (`tuwen.stages.robots.AI_AGENTS`) or to us by name; a group of |
+|                 | robots.txt for another crawler is not for us (RFC 9309): `robots_txt_ai` only records it |
 | `tdm`           | TDMRep: the header, or tdmrep.json |
 | `content_usage` | AIPREF: training refused, by header or robots.txt |
 | `ai_txt`        | ai.txt |
@@ -20,9 +21,8 @@ from functools import lru_cache
 from tuwen.fetching.settings import Fetch
 from tuwen.sources.extraction.rights import header_evidence
 from tuwen.stages.reservations import ROBOTS, Reserved
-from tuwen.stages.robots import EVERYBODY, directives
+from tuwen.stages.robots import AI_AGENTS, EVERYBODY, REFUSALS, directives
 
-_NOT_US = frozenset({"noindex", "none", "noimageindex", "noai", "noimageai"})
 _BOTS = re.compile(r"\bbots\s*=\s*n\b", re.IGNORECASE)
 _TRAINING = re.compile(r"\btrain-(?:gen)?ai\s*=\s*[yn]\b", re.IGNORECASE)
 
@@ -46,7 +46,7 @@ def _refused(evidence: tuple[tuple[str, str], ...], product: str) -> frozenset[s
     made = {
         "noindex": reserved.noindex or any(scope in EVERYBODY and word == "noimageindex" for scope, word in told),
         "noai": reserved.noai or reserved.noimageai,
-        "agents": reserved.refused_agents or any(scope == product and word in _NOT_US for scope, word in told),
+        "agents": any((scope == product or scope in AI_AGENTS) and word in REFUSALS for scope, word in told),
         "tdm": reserved.tdm_reserved,
         "content_usage": reserved.train_ai_refused or any(map(_refuses_all_machines, usage)),
         "ai_txt": reserved.ai_txt_refused,

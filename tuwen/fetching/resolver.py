@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections import Counter, OrderedDict
-from dataclasses import dataclass, field
+from collections import OrderedDict
 from typing import NamedTuple
 
 import aiodns
@@ -34,18 +33,6 @@ _NOT_FOUND = (
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
 
-@dataclass
-class ResolverStats:
-    """What the report tells about name resolution."""
-
-    queries: int = 0
-    """Names asked for; answers from the cache are not counted."""
-    failures: Counter[str] = field(default_factory=Counter)
-    """dns_not_found, dns_failure, blocked_address: names without a usable address."""
-    seconds: float = 0.0
-    """Waited for nameservers, over all queries."""
-
-
 class _Cached(NamedTuple):
     expires: float
     addresses: tuple[str, ...]
@@ -61,7 +48,6 @@ class Resolver(AbstractResolver):
     """
 
     def __init__(self, settings: Fetch) -> None:
-        self.stats = ResolverStats()
         self._guard = Guard(settings.allow_addresses)
         self._timeout_s = settings.dns_timeout_s
         self._budget = asyncio.Semaphore(settings.dns_concurrency)
@@ -119,14 +105,11 @@ class Resolver(AbstractResolver):
         try:
             async with self._budget:
                 started = time.monotonic()
-                self.stats.queries += 1
                 try:
                     cached = _Cached(started + _FOUND_TTL_S, await self._query(host), None)
                 except AddressError as failure:
-                    self.stats.failures[failure.error] += 1
                     ttl = _FAILURE_TTL_S if failure.error == "dns_failure" else _FOUND_TTL_S
                     cached = _Cached(time.monotonic() + ttl, (), failure)
-                self.stats.seconds += time.monotonic() - started
             self._cache[host] = cached
             self._cache.move_to_end(host)
             if len(self._cache) > _CACHED_NAMES:

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from tuwen.errors import UsageError
+from tuwen.fetching.outcomes import check_class
 
 FETCHED = "fetch"
 """What the column `source` says of rows that the fetcher brought."""
 Reservation = Literal["robots_txt", "noindex", "noai", "agents", "tdm", "content_usage", "ai_txt"]
 OBEYED: tuple[Reservation, ...] = ("robots_txt", "noindex", "noai", "agents", "tdm", "content_usage", "ai_txt")
+
+_POSITIVE = ("host_requests_per_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "dns_timeout_s", "deadline_s")
+_NOT_NEGATIVE = ("retries", "max_redirects", "backoff_s", "max_wait_s", "blocklist_distance")
+_LARGE = 1e12  # what is larger, infinite or no number is a slip
+_MOST_BITS = 16
 
 
 @dataclass(frozen=True)
@@ -100,16 +106,35 @@ class Fetch:
     def __post_init__(self) -> None:
         if not self.contact.isprintable():
             raise UsageError(f"fetch.contact is part of a header, so it must be one line, got {self.contact!r}")
-        if not self.product.isidentifier():
+        if not (self.product.isidentifier() and self.product.isascii()):
             raise UsageError(f"fetch.product must be one word, got {self.product!r}")
         for name in ("concurrency", "host_concurrency", "dns_concurrency", "max_bytes", "max_pixels", "host_failures"):
             if getattr(self, name) < 1:
                 raise UsageError(f"fetch.{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("host_requests_per_s", "timeout_s", "connect_timeout_s", "read_timeout_s", "dns_timeout_s"):
-            if not getattr(self, name) > 0:
-                raise UsageError(f"fetch.{name} must be positive, got {getattr(self, name)}")
-        if min(self.retries, self.max_redirects, self.backoff_s, self.max_wait_s, self.blocklist_distance) < 0:
-            raise UsageError("fetch: retries, max_redirects, backoff_s, max_wait_s, blocklist_distance: none below 0")
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= _LARGE:
+                raise UsageError(f"fetch.{name} must be a positive number, got {value}")
+        for name in _NOT_NEGATIVE:
+            if not 0 <= getattr(self, name) <= _LARGE:
+                raise UsageError(f"fetch.{name} must be 0 or more, got {getattr(self, name)}")
+        if self.blocklist_distance > _MOST_BITS:
+            raise UsageError(
+                f"fetch.blocklist_distance: {self.blocklist_distance} of 64 bits would match half of all pictures; "
+                f"at most {_MOST_BITS}"
+            )
+        for name in self.retry:
+            check_class(name, "fetch.retry")
+        for server in self.nameservers:
+            address, port = _address_and_port(server)
+            try:
+                ipaddress.ip_address(address)
+                if not 0 < int(port) < 1 << 16:
+                    raise ValueError(f"port {port}")
+            except ValueError as error:
+                raise UsageError(
+                    f"fetch.nameservers: {server!r} is no ADDRESS or ADDRESS:PORT ({error}); write 9.9.9.9, say"
+                ) from error
         for network in self.allow_addresses:
             try:
                 ipaddress.ip_network(network)
@@ -122,9 +147,20 @@ class Fetch:
         from tuwen import __version__
 
         contact = self.contact.strip() or os.environ.get("TUWEN_CONTACT", "").strip()
-        if not contact or not contact.isprintable():
+        if not contact.isprintable() or not ("@" in contact or "://" in contact):
             raise UsageError(
-                "fetch.contact is empty: give a URL or an e-mail address where hosts can reach you, in the recipe, by "
-                "--set fetch.contact=… or in the environment variable TUWEN_CONTACT"
+                f"fetch.contact is {contact!r}: give a URL or an e-mail address where hosts can reach you, in the "
+                "recipe, by --set fetch.contact=… or in the environment variable TUWEN_CONTACT"
             )
         return f"{self.product}/{__version__} (+{contact})"
+
+
+def _address_and_port(server: str) -> tuple[str, str]:
+    """`9.9.9.9:53`, `9.9.9.9`, `2620:fe::fe`, `[2620:fe::fe]:53`."""
+    if server.startswith("["):
+        address, _, rest = server[1:].partition("]")
+        return address, rest.removeprefix(":") or "53"
+    if server.count(":") == 1:
+        address, _, port = server.partition(":")
+        return address, port
+    return server, "53"

@@ -1,4 +1,5 @@
-"""Site files as they were answered, for up to a day, in a small SQLite file that several processes may share.
+"""Site files as they were answered, for up to a day, and for how long hosts want to be left alone, in a small SQLite
+file that several processes may share.
 
 It is a cache: whatever is wrong with the file, it is made anew, or done without.
 """
@@ -20,6 +21,9 @@ VALID_S = 24 * 3600.0
 RETRY_S = 300.0
 """After this long a file that could not be had is asked for once more; other runs ask at once."""
 
+LONGEST_REST_S = 30 * 24 * 3600.0
+"""What a host asks for beyond it is taken for a mistake."""
+
 _FORMAT = 1
 _TABLE = """
 create table if not exists site_files (
@@ -27,6 +31,7 @@ create table if not exists site_files (
     body blob not null, primary key (origin, path)
 ) without rowid
 """
+_RESTS = "create table if not exists rests (origin text primary key, until real not null) without rowid"
 
 
 @dataclass(frozen=True)
@@ -78,12 +83,33 @@ class SiteCache:
         body = zlib.compress(file.body, 1) if file.body else b""
         run = None if file.is_final else self._run
         row = (origin, path, file.asked_at, run, file.status, file.error, body)
+        self._write("insert or replace into site_files values (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _write(self, statement: str, row: tuple[object, ...]) -> None:
         try:
-            self._database.execute("insert or replace into site_files values (?, ?, ?, ?, ?, ?, ?)", row)
+            self._database.execute(statement, row)
         except sqlite3.OperationalError:
             return
         except sqlite3.Error:
             self._recreate()
+
+    def rests(self) -> dict[str, float]:
+        """Seconds from now for which origins want no requests."""
+        now = time.time()
+        query = "select origin, until from rests where until between ? and ?"
+        try:
+            rows = self._database.execute(query, (now, now + LONGEST_REST_S)).fetchall()
+            return {str(origin): float(until) - now for origin, until in rows}
+        except sqlite3.OperationalError:
+            return {}
+        except (sqlite3.Error, TypeError, ValueError):
+            self._recreate()
+            return {}
+
+    def put_rest(self, origin: str, seconds: float) -> None:
+        """Remember that an origin wants no requests for so long."""
+        row = (origin, time.time() + min(seconds, LONGEST_REST_S))
+        self._write("insert or replace into rests values (?, ?)", row)
 
     def close(self) -> None:
         """Close the file. What comes after is not remembered."""
@@ -124,9 +150,11 @@ class SiteCache:
             database.execute("pragma journal_mode = wal")
             database.execute("pragma synchronous = off")
             database.execute(_TABLE)
+            database.execute(_RESTS)
             database.execute(f"pragma user_version = {_FORMAT}")
             with contextlib.suppress(sqlite3.OperationalError):  # somebody else is writing: next time
                 database.execute("delete from site_files where asked_at < ?", (time.time() - VALID_S,))
+                database.execute("delete from rests where until < ?", (time.time(),))
         except BaseException:
             database.close()
             raise

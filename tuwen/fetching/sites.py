@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tuwen.fetching.answer import Answer
 from tuwen.fetching.guard import checked_url, origin_of
+from tuwen.fetching.hosts import CONNECTION_FAILURES
 from tuwen.fetching.reservations import refusal
 from tuwen.fetching.robots_txt import LARGEST, RobotsTxt
 from tuwen.fetching.settings import Fetch
@@ -28,10 +29,8 @@ _MOST_SITES = 2000
 _MOST_RULES = 100_000  # some 60 MB
 _LONG = 64 << 10  # bytes that are parsed beside the event loop
 
-# The host itself fails, as it would for the URL: told as what it is, for it is no word about robots.
-_HOST_FAILS = frozenset(
-    {"dns_not_found", "dns_failure", "refused", "unreachable", "tls", "blocked_address", "host_down", "bad_url"}
-)
+# Without a status, the host itself fails, as it would for the URL: told as what it is, for it is no word about robots.
+_HOST_FAILS = CONNECTION_FAILURES | {"disconnected", "bad_http", "blocked_address", "host_down", "bad_url"}
 # RFC 9309, 2.3.1.2: after too many redirects the file counts as missing.
 _MISSING = frozenset({"too_many_redirects", "bad_redirect"})
 
@@ -95,17 +94,32 @@ class Sites:
 
     async def of(self, url: str) -> Policy:
         """What its site says about a checked URL. The first asks the site; who comes meanwhile waits with it."""
+        if (policy := self.known(url)) is not None:
+            return policy
+        origin = origin_of(url)
+        task = self._pending.get(origin)
+        if task is None:
+            task = self._pending[origin] = asyncio.create_task(self._load(origin))
+            task.add_done_callback(lambda _: self._pending.pop(origin))
+        site = await asyncio.shield(task)  # one who gives up does not take the answer from the others
+        return site.policy(url, self._settings)
+
+    def known(self, url: str) -> Policy | None:
+        """What `of` would say at once; None where it would have to look, which may take turns at the origin."""
         origin = origin_of(url)
         site = self._sites.get(origin)
         if site is None or site.valid_until <= time.time():
-            task = self._pending.get(origin)
-            if task is None:
-                task = self._pending[origin] = asyncio.create_task(self._load(origin))
-                task.add_done_callback(lambda _: self._pending.pop(origin))
-            site = await asyncio.shield(task)  # one who gives up does not take the answer from the others
-        else:
-            self._sites.move_to_end(origin)
+            return None
+        self._sites.move_to_end(origin)
         return site.policy(url, self._settings)
+
+    def not_before(self) -> dict[str, float]:
+        """For how many seconds from now origins want no requests, as an earlier run was told."""
+        return self._cache.rests()
+
+    def rest(self, origin: str, seconds: float) -> None:
+        """Remember for the next run that an origin wants no requests for so long."""
+        self._cache.put_rest(origin, seconds)
 
     def crawl_delay(self, origin: str) -> float | None:
         """Seconds between requests that robots.txt asks for, if that is known by now: it holds for site files too."""

@@ -180,7 +180,8 @@ def counted(count: int, name: str) -> str:
 
 
 def _tables(measures: Measures) -> Iterable[str]:
-    yield table(("language", measures.languages_of), measures.languages)
+    if measures.languages:
+        yield table(("language", measures.languages_of), measures.languages)
     if measures.text_sources:
         yield table(("text source", "texts"), measures.text_sources)
     if measures.image_formats:
@@ -188,8 +189,9 @@ def _tables(measures: Measures) -> Iterable[str]:
     if measures.image_sides:
         rows = [(side, *values) for side, values in measures.image_sides]
         yield table(("pixels", "least", "10 %", "median", "90 %", "most"), rows)
-    yield table(("host", "documents"), measures.hosts)
-    yield table(("licence found", "documents"), measures.licenses)
+    yield table(("host", measures.hosts_of), measures.hosts)
+    if measures.num_documents:
+        yield table(("licence found", "documents"), measures.licenses)
 
 
 def funnel_table(funnel: Sequence[FunnelStep]) -> str:

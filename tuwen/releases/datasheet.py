@@ -56,12 +56,12 @@ def _composition(manifest: Manifest, measures: Measures) -> Answers:
     yield (
         "What is a sample?",
         {
-            "pair": "An image of a web page and a text that the page gives for it.",
+            "pair": f"An image and a text that {_giver(measures)} gives for it.",
             "image": "A distinct image.",
             "document": "A captured page: its texts and images in reading order.",
         }[unit]
         if not with_texts
-        else "A distinct image with every kept text that a web page gives for it.",
+        else f"A distinct image with every kept text that {_giver(measures)} gives for it.",
     )
     yield "How much is there?", f"{numbers(measures)}."
     yield (
@@ -97,26 +97,43 @@ def _composition(manifest: Manifest, measures: Measures) -> Answers:
     )
 
 
+def _giver(measures: Measures) -> str:
+    return "a web page" if measures.num_documents else "a list"
+
+
 def _collection(measures: Measures, lineage: Mapping[str, Any]) -> Answers:
     yield (
         "How was it acquired?",
-        f"From {counted(len(lineage['units']), 'unit')} of recorded data; `recipe.json` names each.",
+        f"From {counted(len(lineage['units']), 'unit')} of recorded data; `recipe.json` names each."
+        + (" Images that were only referenced were fetched from the web." if lineage.get("fetch") is not None else ""),
     )
     yield (
         "When?",
         (
-            f"Pages were captured between {measures.captured[0]} and {measures.captured[1]} (UTC)."
-            if measures.captured
-            else UNKNOWN
+            " ".join(
+                f"{what} between {days[0]} and {days[1]} (UTC)."
+                for what, days in (
+                    ("Pages were captured", measures.captured),
+                    ("Images were fetched", measures.fetched),
+                )
+                if days
+            )
+            or UNKNOWN
         ),
     )
-    yield "From whom?", _table(("host", "documents"), measures.hosts)
+    yield "From whom?", _table(("host", measures.hosts_of), measures.hosts)
     yield (
         "Did they consent, or opt out?",
         (
             "Consent was not asked. Rights and opt-out evidence found on the released pages, with the number of "
             "documents (a page without any said nothing, which is not consent):\n\n"
             + _table(("evidence", "documents"), measures.rights)
+            + (
+                "\n\nWhat the servers of released images said, with the number of images:\n\n"
+                + _table(("evidence", "images"), measures.image_rights)
+                if measures.image_rights
+                else ""
+            )
         ),
     )
 

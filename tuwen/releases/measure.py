@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from tuwen.corpus.tables import host_sql
+from tuwen.fetching.settings import FETCHED
 from tuwen.releases.content import Content
 
 TOP = 20
@@ -30,12 +31,15 @@ class Measures:
     languages: Counts
     languages_of: str  # what was counted there
     text_sources: Counts
-    hosts: Counts  # of the documents, the TOP most frequent
+    hosts: Counts  # of `hosts_of`, the TOP most frequent
+    hosts_of: str  # documents; where there are none, images
     licenses: Counts  # of the documents
     rights: Counts  # kind=value of the rights evidence of the documents
     image_formats: Counts
     image_sides: list[tuple[str, list[int]]] = field(default_factory=list)  # width, height: min, 10 %, 50 %, 90 %, max
-    captured: tuple[str, str] | None = None  # first and last day, ISO 8601
+    captured: tuple[str, str] | None = None  # of pages: first and last day, ISO 8601
+    fetched: tuple[str, str] | None = None  # of images that the fetcher brought
+    image_rights: Counts = field(default_factory=list)  # kind=value of what servers said of released images
 
     @property
     def num_licensed(self) -> int:
@@ -52,13 +56,17 @@ def measure(content: Content, sample: str, num_samples: int) -> Measures:
     images = {"pair": "released", "image": "released", "document": "kept_images"}[content.unit]
     documents = "(SELECT d.* FROM source_documents s JOIN documents d USING (document_id))"
     languages_of, languages = _languages(content)
+    num_documents = _number(content, f"SELECT count(*) FROM {documents}")
+    hosts_of, host, of = "documents", host_sql("url"), documents
+    if not num_documents and content.unit != "document" and "image_id" in content.columns["pairs"]:
+        hosts_of, host, of = "images", host_sql("image_ref"), _shown(images)
     return Measures(
         sample=sample,
         num_samples=num_samples,
         num_images=_number(content, f"SELECT count(DISTINCT image_id) FROM {images}"),
         num_texts=_number(content, "SELECT count(*) FROM released") if content.unit == "pair" else 0,
-        num_documents=_number(content, "SELECT count(document_id) FROM source_documents"),
-        num_hosts=_number(content, f"SELECT count(DISTINCT {host_sql('url')}) FROM {documents}"),
+        num_documents=num_documents,
+        num_hosts=_number(content, f"SELECT count(DISTINCT {host}) FROM {of}"),
         kept=_number(content, "SELECT count(*) FROM kept"),
         left_out=dict(_counts(content, "candidates WHERE reason IS NOT NULL", "reason")),
         languages=languages,
@@ -66,7 +74,8 @@ def measure(content: Content, sample: str, num_samples: int) -> Measures:
         text_sources=_counts(content, "released JOIN pairs USING (pair_id)", "text_source")
         if content.unit == "pair"
         else [],
-        hosts=_counts(content, documents, host_sql("url"))[:TOP],
+        hosts=_counts(content, of, host)[:TOP],
+        hosts_of=hosts_of,
         licenses=_counts(content, documents, "license"),
         rights=_counts(
             content,
@@ -75,7 +84,11 @@ def measure(content: Content, sample: str, num_samples: int) -> Measures:
         ),
         image_formats=_counts(content, _distinct_images(images), "format") if _has_image(content, "format") else [],
         image_sides=_sides(content, _distinct_images(images)),
-        captured=_captured(content, documents),
+        captured=_days(content, documents),
+        fetched=_days(
+            content, f"(FROM fetches WHERE source = '{FETCHED}' AND image_id IN (SELECT image_id FROM {images}))"
+        ),
+        image_rights=_image_rights(content),
     )
 
 
@@ -87,6 +100,21 @@ def _documents(content: Content) -> str:
     if content.unit == "pair":
         return "SELECT DISTINCT document_id FROM released JOIN pairs USING (pair_id)"
     return "SELECT document_id FROM released"
+
+
+def _shown(images: str) -> str:
+    """Addresses of released images, each once."""
+    return (
+        f"(SELECT DISTINCT image_ref FROM pairs WHERE image_id IN (SELECT image_id FROM {images}) "
+        "AND image_ref NOT LIKE 'data:%')"
+    )
+
+
+def _image_rights(content: Content) -> Counts:
+    if content.unit != "pair" or "image_rights" not in content.columns["pairs"]:
+        return []
+    said = "(SELECT DISTINCT image_id, unnest(image_rights) AS r FROM released JOIN pairs USING (pair_id, image_id))"
+    return _counts(content, said, "r.kind || '=' || coalesce(r.value, '')")
 
 
 def _distinct_images(table: str) -> str:
@@ -119,9 +147,9 @@ def _sides(content: Content, images: str) -> list[tuple[str, list[int]]]:
     return found
 
 
-def _captured(content: Content, documents: str) -> tuple[str, str] | None:
+def _days(content: Content, rows: str) -> tuple[str, str] | None:
     # Microseconds, not dates: DuckDB would count days in the time zone of the machine.
-    first, last = content.query(f"SELECT min(epoch_us(captured_at)), max(epoch_us(captured_at)) FROM {documents}")[0]
+    first, last = content.query(f"SELECT min(epoch_us(captured_at)), max(epoch_us(captured_at)) FROM {rows}")[0]
     return None if first is None else (_utc_day(first), _utc_day(last))
 
 

@@ -205,6 +205,8 @@ def _unknown(table: str, name: str, column: str, known: Collection[str]) -> str:
         return f"no column {name!r} yet; add the stage {stage} to the recipe and run tuwen build"
     close = difflib.get_close_matches(column, list(known), n=1)
     prefix = name[: len(name) - len(column)]
-    return f"{table} have no column {column!r}; " + (
-        f"did you mean {prefix + close[0]!r}?" if close else f"they have {', '.join(known)}"
+    return (
+        f"{table} have no column {column!r}; "
+        + (f"did you mean {prefix + close[0]!r}?" if close else f"they have {', '.join(known)}")
+        + "; what a join brought and was dropped comes back with tuwen join DIR FILE --on KEY"
     )

@@ -200,6 +200,12 @@ def _fingerprint(corpus: Corpus, selection: Selection, others: Mapping[str, Ledg
     return digest(json.dumps(record, sort_keys=True, ensure_ascii=False))
 
 
+def stored_ledger(corpus: Corpus, name: str | None) -> Path | None:
+    """Where the ledger of a selection lies, however old; None if it was never judged."""
+    path = _path(corpus, name) if name is not None else None
+    return path if path is not None and path.exists() else None
+
+
 def _path(corpus: Corpus, name: str) -> Path:
     return corpus.folder("ledgers") / f"{name}.parquet"
 

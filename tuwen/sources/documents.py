@@ -14,10 +14,11 @@ from tuwen.sources import Report, Unit
 from tuwen.sources.datasets.document_layouts import LAYOUTS, Interleaved, layouts_of
 from tuwen.sources.datasets.files import find_files, open_binary, unit_of
 from tuwen.sources.datasets.mapping import json_object, json_value
+from tuwen.sources.datasets.parquet_rows import row_groups
 from tuwen.sources.datasets.released import ReleasedDocuments, shards_in
 from tuwen.sources.datasets.row_batches import RowBatches
 from tuwen.sources.datasets.rows import CODECS, chunks, complain, json_lines, lines
-from tuwen.sources.datasets.table_rows import batch_rows, plain_rows
+from tuwen.sources.datasets.table_rows import plain_rows
 
 LayoutName = Literal["mmc4", "obelics", "wanjuan", "tuwen"]
 _SUFFIXES = (*(f"{kind}{codec}" for kind in (".jsonl", ".ndjson") for codec in ("", *CODECS)), ".parquet")
@@ -130,8 +131,7 @@ def _records(location: str, report: Report) -> Iterator[dict[str, Any]]:
                 for record, _ in json_lines(lines(chunks(stream, codec, report), report), report):
                     yield record
     except OSError as error:
-        report.error = "unreadable"
-        report.messages.append(f"{type(error).__name__}: {error.strerror or error}")
+        complain(report, f"{type(error).__name__}: {error.strerror or error}", "unreadable")
 
 
 def _parquet_records(stream: Any, report: Report) -> Iterator[dict[str, Any]]:
@@ -139,10 +139,9 @@ def _parquet_records(stream: Any, report: Report) -> Iterator[dict[str, Any]]:
 
     try:
         with pq.ParquetFile(stream, pre_buffer=False) as file:
-            for group in range(file.num_row_groups):
-                rows = min(_BATCH_ROWS, batch_rows(file.metadata.row_group(group)))
-                for batch in file.iter_batches(rows, row_groups=[group], use_threads=False):
-                    yield from plain_rows(batch)
+            for batch in row_groups(file, range(file.num_row_groups), report, _BATCH_ROWS):
+                yield from plain_rows(batch)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        report.error = "damaged" if report.num_records else "unreadable"
-        report.messages.append(f"{type(error).__name__}: {str(error)[:300]}")
+        complain(report, f"{type(error).__name__}: {str(error)[:300]}", "damaged")
+    if report.error and not report.num_records:
+        report.error = "unreadable"

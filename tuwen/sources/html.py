@@ -65,7 +65,7 @@ class Html:
             raise ValueError(f"base_url = {self.base_url!r} must be an absolute http or https URL")
 
     def units(self) -> list[Unit]:
-        """Units are named by the paths and contents of their files (size, first and last 64 KiB)."""
+        """Units are named by the paths and contents of their files, as `file_unit` tells them."""
         root = Path(self.folder).expanduser()
         if not root.is_dir():
             raise UsageError(

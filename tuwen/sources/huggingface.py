@@ -16,6 +16,7 @@ from tuwen.sources import Report, Unit
 from tuwen.sources.datasets.files import unit_of
 from tuwen.sources.datasets.mapping import ColumnMapping, Columns, Keep
 from tuwen.sources.datasets.row_batches import BATCH_BYTES
+from tuwen.sources.datasets.rows import complain
 from tuwen.sources.datasets.table_rows import TableRows, layout_of
 from tuwen.sources.parquet import Parquet
 from tuwen.sources.webdataset import MAX_IMAGE_BYTES
@@ -101,8 +102,11 @@ class Huggingface:
                 )
                 yield from rows.add(batch)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            report.error = "damaged" if report.num_records else "unreadable"
-            report.messages.append(f"{type(error).__name__}: {str(error)[:300]}")
+            complain(
+                report,
+                f"{type(error).__name__}: {str(error)[:300]}",
+                "damaged" if report.num_records else "unreadable",
+            )
         if rows is not None:
             yield from rows.finish()
 
@@ -110,7 +114,7 @@ class Huggingface:
         if not folder.is_dir():
             raise UsageError(f"huggingface: {self.path!r} is no folder; here is {str(Path.cwd())!r}")
         if self.split is not None and not (folder / "state.json").is_file():
-            if not (folder / self.split).is_dir():
+            if self.split not in _splits_of(folder):
                 raise UsageError(f"huggingface: {self.path!r} has no split {self.split!r}; {_splits(folder)}")
             return folder / self.split
         if self.split is None and (folder / "dataset_dict.json").is_file() and len(_splits_of(folder)) > 1:

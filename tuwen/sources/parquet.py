@@ -11,10 +11,13 @@ import pyarrow as pa
 from tuwen.sources import Report, Unit
 from tuwen.sources.datasets.files import find_files, open_binary, unit_of
 from tuwen.sources.datasets.mapping import ColumnMapping, Columns, Keep
+from tuwen.sources.datasets.parquet_rows import row_groups
 from tuwen.sources.datasets.released import shards_in
-from tuwen.sources.datasets.table_rows import TableRows, batch_rows, layout_of
+from tuwen.sources.datasets.rows import complain
+from tuwen.sources.datasets.table_rows import TableRows, layout_of
 from tuwen.sources.webdataset import MAX_IMAGE_BYTES
 
+_BATCH_ROWS = 1_024
 _UNIT_BYTES = 256 << 20  # of row groups, uncompressed
 
 
@@ -76,14 +79,13 @@ class Parquet:
             with open_binary(unit.location) as stream, pq.ParquetFile(stream, pre_buffer=False) as file:
                 layout = layout_of(file.schema_arrow, self._mapping(), unit.location)
                 rows = TableRows(layout, report, self.max_image_bytes)
-                for group in range(start, end if end >= 0 else file.num_row_groups):
-                    for batch in file.iter_batches(
-                        batch_rows(file.metadata.row_group(group)), row_groups=[group], use_threads=False
-                    ):
-                        yield from rows.add(batch)
+                groups = range(start, end if end >= 0 else file.num_row_groups)
+                for batch in row_groups(file, groups, report, _BATCH_ROWS):
+                    yield from rows.add(batch)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            report.error = "damaged" if rows is not None and report.num_records else "unreadable"
-            report.messages.append(f"{type(error).__name__}: {str(error)[:300]}")
+            complain(report, f"{type(error).__name__}: {str(error)[:300]}", "damaged")
+        if report.error and not report.num_records:
+            report.error = "unreadable"
         if rows is not None:
             yield from rows.finish()
 

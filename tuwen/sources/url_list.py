@@ -14,6 +14,7 @@ from tuwen.sources import Report, Unit
 from tuwen.sources.datasets.files import find_files, unit_of
 from tuwen.sources.datasets.layouts import Format, Layout
 from tuwen.sources.datasets.mapping import ColumnMapping, Columns, Keep, image_refs, pair_rows
+from tuwen.sources.datasets.row_batches import repeats
 from tuwen.sources.datasets.rows import complain
 
 
@@ -52,7 +53,7 @@ class UrlList:
             raise ValueError("names stands in place of a header: set header: false, or leave names out")
 
     def units(self) -> list[Unit]:
-        """Units in the order of the files' locations; a second copy of a file is left out.
+        """Units in the order of the files' locations; of files with the same base name and bytes, those of one.
 
         `UsageError` where a file lacks a column that is mapped, as far as its first rows show.
         """
@@ -65,17 +66,19 @@ class UrlList:
 
     def read(self, unit: Unit, report: Report) -> Iterator[tuple[str, pa.RecordBatch]]:
         """Pairs in the order of the rows, each once."""
-        seen = KeySet()
+        seen, num_repeats = KeySet(), 0
         try:
             for urls, mapped in self._layout().read(unit, self._mapping(), report):
                 refs = image_refs(urls)
                 _count(urls, refs, report)
-                pairs = pair_rows(refs, mapped)
-                pairs = pairs.filter(seen.add_new(pairs["pair_id"]))
+                every = pair_rows(refs, mapped)
+                pairs = every.filter(seen.add_new(every["pair_id"]))
+                num_repeats += every.num_rows - pairs.num_rows
                 if pairs.num_rows:
                     yield "pairs", pairs
         except (OSError, pa.ArrowException) as error:
             complain(report, f"{type(error).__name__}: {error}", "damaged")
+        report.messages += repeats(num_repeats)
         if not report.num_records:
             if not report.messages:
                 complain(report, "the file holds no row")

@@ -48,7 +48,7 @@ class Warc:
     places: ClassVar[tuple[str, ...]] = ("paths",)
 
     def units(self) -> list[Unit]:
-        """One unit per file, sorted by path; a second copy of a file is left out."""
+        """One unit per file, sorted by path; of files with the same base name and bytes, one."""
         if not self.paths:
             raise UsageError("warc: paths is empty; name at least one file, folder or glob")
         files = sorted({file for path in self.paths for file in _files(path)})

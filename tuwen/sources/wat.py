@@ -50,7 +50,7 @@ class Wat:
     places: ClassVar[tuple[str, ...]] = ("paths",)
 
     def units(self) -> list[Unit]:
-        """One unit per file, sorted by path; a second copy of a file is left out."""
+        """One unit per file, sorted by path; of files with the same base name and bytes, one."""
         for path in self.paths:
             if is_url(path):
                 raise UsageError(f"wat: {path!r} is a URL; download it, and name the file")
@@ -70,8 +70,7 @@ class Wat:
             try:
                 found = _read(record)
             except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-                what = record.error or f"{type(error).__name__}: {error}"
-                complain(report, f"offset {record.offset}: {what}")
+                complain(report, f"offset {record.offset}: {record.error or _told(error)}")
                 continue
             if found is None:
                 continue
@@ -96,14 +95,27 @@ def _read(record: Record) -> tuple[Page, str, int | None, str] | None:
     if not metadata or str(response.get("Response-Message", {}).get("Status", 200)) != "200":
         return None
     about = envelope.get("WARC-Header-Metadata", {})
-    url = target_url(about.get("WARC-Target-URI") or record.header(b"WARC-Target-URI"))
+    url = target_url(_string(about.get("WARC-Target-URI")) or record.header(b"WARC-Target-URI"))
     if url is None:
         raise ValueError("no WARC-Target-URI")
     page = _page(metadata, {str(name).lower(): str(value) for name, value in response.get("Headers", {}).items()}, url)
     if page is None:
         return None
     payload = about.get("WARC-Payload-Digest") or about.get("WARC-Block-Digest") or digest(record.block)
-    return page, url, microseconds(about.get("WARC-Date") or record.header(b"WARC-Date")), str(payload)
+    return page, url, microseconds(_string(about.get("WARC-Date")) or record.header(b"WARC-Date")), str(payload)
+
+
+def _told(error: Exception) -> str:
+    """What is wrong with a record, in words."""
+    if isinstance(error, json.JSONDecodeError | UnicodeDecodeError):
+        return f"the JSON cannot be read: {error}"
+    if isinstance(error, RecursionError):
+        return "the JSON is nested too deeply"
+    return str(error) if isinstance(error, ValueError) else "the JSON is not laid out as that of WAT files"
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _page(metadata: dict[str, Any], headers: dict[str, str], url: str) -> Page | None:

@@ -62,7 +62,7 @@ class Webdataset:
         return ColumnMapping.of({name: _fields(theirs) for name, theirs in self.columns.items()}, keep, own=("image",))
 
     def units(self) -> list[Unit]:
-        """One unit per file, sorted by path; a second copy of a file is left out."""
+        """One unit per file, sorted by path; of files with the same base name and bytes, one."""
         units: dict[str, Unit] = {}
         for location in find_files(self.paths, _SUFFIXES, "webdataset"):
             unit = unit_of(location, "webdataset")
@@ -89,6 +89,7 @@ class _Sample:
     key: str
     image: bytes | None = None
     texts: dict[str, bytes] = field(default_factory=dict)  # by extension
+    is_beside_damage: bool = False  # a member of it may be lost
 
     @property
     def parts(self) -> set[str]:
@@ -119,25 +120,38 @@ class _Reading:
         yield from self._flush(last=True)
         for what, count in [*self._bad.most_common(), *self._passed_over.most_common(_MOST_KINDS)]:
             self._report.messages.append(f"{count} {what}")
+        self._released.finish()
+        self._rows.tell_repeats(self._report)
 
     def _samples(self, location: str) -> Iterator[_Sample]:
         sample: _Sample | None = None
         usual: set[str] | None = None  # members of the first sample
+        is_beside_damage = False
         for member in members(location, self._report, self._wanted):
+            if member.kind == "damaged":
+                is_beside_damage = True
+                if sample is not None:
+                    sample.is_beside_damage = True
+                continue
             if member.kind != "file":
                 self._passed_over[f"members of kind {member.kind} were passed over"] += 1
                 continue
             key, extension = _split(member.name)
             if sample is None or key != sample.key:
                 if sample is not None:
-                    usual = usual or sample.parts
-                    yield sample
-                sample = _Sample(key)
+                    yield from self._whole(sample, usual)
+                    usual = usual or (None if sample.is_beside_damage else sample.parts)
+                sample = _Sample(key, is_beside_damage=is_beside_damage)
+                is_beside_damage = False
             self._keep_member(sample, extension, member)
-        if sample is not None and self._report.error and not sample.parts >= (usual or {"image", "json", "txt"}):
-            self._report.num_bad_records += 1
-            self._bad["samples were cut off and left out"] += 1
-        elif sample is not None:
+        if sample is not None:
+            yield from self._whole(sample, usual)
+
+    def _whole(self, sample: _Sample, usual: set[str] | None) -> Iterator[_Sample]:
+        """The sample, unless it stands where the shard is damaged and lacks what others have."""
+        if sample.is_beside_damage and not sample.parts >= (usual or {"image", "json", "txt"}):
+            self._bad["samples were cut off and left out"] += 1  # the damage has been counted
+        else:
             yield sample
 
     def _wanted(self, name: str, num_bytes: int) -> bool:

@@ -77,28 +77,53 @@ def joined_stages(path: Path) -> list[Any]:
     return [JoinedColumns.of(record, path) for record in joins_of(path)]
 
 
+def is_comparable(kind: pa.DataType) -> bool:
+    """Whether keys may be of this type."""
+    if pa.types.is_dictionary(kind):
+        return is_comparable(kind.value_type)
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    bytes_ = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)
+    return _is_halves(kind) or _is_16_bytes(kind) or any(check(kind) for check in (*texts, *numbers, *bytes_))
+
+
 def comparable(keys: pa.Array) -> pa.Array:
     """Keys as the texts that are compared, whatever they were written as.
 
-    Whole numbers become digits and no number null; 32 or 64 hexadecimal digits become lower case; 16 bytes, or two
-    unsigned 64-bit numbers (the higher half first, as DataComp stores a uid), become 32 digits.
+    Whole numbers become digits; not-a-number, fractions and floats of 2^63 or more null. 32 or 64 hexadecimal digits
+    become lower case. 16 bytes, UUIDs, or two unsigned 64-bit numbers (the higher half first, as DataComp stores a uid)
+    become 32 digits. Raises `pa.ArrowInvalid` for bytes that are no text.
     """
     kind = keys.type
     if pa.types.is_dictionary(kind):
         return comparable(keys.dictionary_decode())
     if pa.types.is_floating(kind):
-        whole = pc.fill_null(pc.equal(pc.floor(keys), keys), False)
+        keys = keys.cast(pa.float64())
+        whole = pc.fill_null(pc.and_(pc.equal(pc.floor(keys), keys), pc.less(pc.abs(keys), 2.0**63)), False)
         return pc.if_else(whole, pc.if_else(whole, keys, 0).cast(pa.int64()), None).cast(pa.string())
-    if pa.types.is_struct(kind) and [part.type for part in kind] == [pa.uint64()] * 2:
+    if pa.types.is_decimal(kind):
+        digits = pc.replace_substring_regex(keys.cast(pa.string()), r"\.0*$", "")
+        return pc.if_else(pc.match_substring_regex(digits, "^-?[0-9]+$"), digits, None)
+    if _is_halves(kind):
         halves = np.stack([half.fill_null(0).to_numpy() for half in keys.flatten()], axis=1)
         return pc.if_else(keys.is_valid(), _hexadecimal(halves.astype(">u8").tobytes()), None)
-    if pa.types.is_fixed_size_binary(kind) and kind.byte_width == 16:
-        return pc.if_else(keys.is_valid(), _hexadecimal(b"".join(keys.fill_null(bytes(16)).to_pylist())), None)
+    if _is_16_bytes(kind):
+        raw = keys.storage if isinstance(kind, pa.BaseExtensionType) else keys
+        return pc.if_else(raw.is_valid(), _hexadecimal(b"".join(raw.fill_null(bytes(16)).to_pylist())), None)
     texts = keys.cast(pa.string())
     lower = pc.ascii_lower(texts)
     if lower.equals(texts):
         return texts
     return pc.if_else(pc.match_substring_regex(texts, _DIGITS), lower, texts)
+
+
+def _is_halves(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_struct(kind)) and [part.type for part in kind] == [pa.uint64()] * 2
+
+
+def _is_16_bytes(kind: pa.DataType) -> bool:
+    stored = kind.storage_type if isinstance(kind, pa.BaseExtensionType) else kind
+    return bool(pa.types.is_fixed_size_binary(stored) and stored.byte_width == 16)
 
 
 def _hexadecimal(data: bytes) -> pa.Array:

@@ -21,6 +21,7 @@ class Reserved:
     noai: bool | None = None
     noimageai: bool | None = None
     refused_agents: tuple[str, ...] | None = None
+    """AI crawlers by name: in robots directives, and in robots.txt where everybody else is allowed."""
     tdm_reserved: bool | None = None
     train_ai_refused: bool | None = None
     robots_disallowed: bool | None = None
@@ -31,6 +32,7 @@ class Reserved:
         """Read evidence as it is stored: kind and value as found. Directives for search engines alone are left out."""
         found = [(entry["kind"] or "", (entry["value"] or "").lower()) for entry in evidence or () if entry]
         robots = Directives.union(parse(value) for kind, value in found if kind in ROBOTS)
+        names = [name.strip() for kind, value in found if kind == "robots_txt_ai" for name in value.split(",")]
         tdm = [value.strip() == "1" for kind, value in found if kind == "tdm_reservation"]
         tdm += [value == "reserved" for kind, value in found if kind == "tdmrep_json" and value != "none"]
         usage = [value for kind, value in found if kind == "content_usage" and _TRAINING.search(value)]
@@ -40,7 +42,7 @@ class Reserved:
             robots.noindex if robots else None,
             robots.noai if robots else None,
             robots.noimageai if robots else None,
-            tuple(sorted(robots.refused_agents)) if robots else None,
+            tuple(sorted({*names, *(robots.refused_agents if robots else ())})) if robots or names else None,
             any(tdm) if tdm else None,
             any(map(_NO_TRAINING.search, usage)) if usage else None,
             any(crawl) if crawl else None,

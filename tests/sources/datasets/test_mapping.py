@@ -184,3 +184,32 @@ def test_missing_columns_are_told_with_those_there_are() -> None:
 def test_mappings_that_mean_nothing(columns: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ColumnMapping.of(columns)
+
+
+def test_nesting_that_can_be_written_but_not_repaired() -> None:
+    deep = json.loads('{"a":' * 600 + "NaN" + "}" * 600)
+    assert json_object({"x": deep}) is None
+
+
+def test_dates_beyond_what_python_knows() -> None:
+    far = pa.array([569_000_000 * 10**9, None], pa.timestamp("us"))
+    fields = {
+        "far": far,
+        "day": pa.array([10**7, 0], pa.date32()),
+        "list": pa.array([[569_000_000 * 10**9, 2**60, 0], None], pa.list_(pa.timestamp("us"))),
+        "struct": pa.StructArray.from_arrays([far, pa.array([1, 2])], ["at", "n"]),
+        "map": pa.array([[("k", 10**8)], None], pa.map_(pa.string(), pa.date32())),
+        "zone": pa.array([0, None], pa.timestamp("us", "Mars/Olympus")),
+        "zones": pa.array([[0], None], pa.list_(pa.timestamp("us", "Mars/Olympus"))),
+    }
+    for name, column in fields.items():
+        first, second = json_objects({"a": pa.array([1, 2]), name: column}, 2).to_pylist()
+        assert json.loads(first)["a"] == 1 and json.loads(second)["a"] == 2
+    found = json.loads(json_objects({"list": fields["list"], "struct": fields["struct"]}, 2).to_pylist()[0])
+    assert found["struct"]["n"] == 1 and found["struct"]["at"].startswith("20000-")
+    assert [value and value[:5] for value in found["list"]] == ["20000", None, "1970-"]
+
+
+def test_two_names_of_one_column_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"columns\.x and columns\.y both name 's'"):
+        ColumnMapping.of({"url": "url", "x": "s", "y": "s"})

@@ -32,7 +32,9 @@ def packed(entries: list[tuple[str, bytes]], format: int = tarfile.GNU_FORMAT) -
 def read(path: Path, data: bytes, most: int = 1 << 20) -> tuple[list[Member], Report]:
     path.write_bytes(data)
     report = Report()
-    return list(members(str(path), report, lambda name, size: size <= most)), report
+    found = list(members(str(path), report, lambda name, size: size <= most))
+    assert any(member.kind == "damaged" for member in found) == (report.error is not None)
+    return [member for member in found if member.kind != "damaged"], report
 
 
 @given(st.lists(st.tuples(NAMES, st.binary(max_size=2_000)), max_size=6), st.booleans(), st.booleans())
@@ -109,3 +111,23 @@ def test_a_gzip_bomb_is_passed_over(tmp_path: Path) -> None:
     found, report = read(tmp_path / "x.tar", bomb)
     assert [(member.num_bytes, member.data) for member in found] == [(64 << 20, None), (4, b"fine")]
     assert report == Report()
+
+
+def test_reading_goes_on_after_a_damaged_header(tmp_path: Path) -> None:
+    data = bytearray(packed([(f"{number}.txt", b"%d" % number * 700) for number in range(4)]))
+    place = data.index(b"1.txt")
+    for field, noise, what in ((148, b"7", "checksum"), (124, b"zz", "checksum")):
+        spoiled = bytearray(data)
+        spoiled[place + field : place + field + len(noise)] = noise
+        found, report = read(tmp_path / "x.tar", bytes(spoiled))
+        assert [member.name for member in found] == ["0.txt", "2.txt", "3.txt"]
+        assert (report.error, report.num_bad_records) == ("damaged", 1)
+        assert f"byte {place}:" in report.messages[0] and what in report.messages[0]
+
+
+def test_damage_is_counted(tmp_path: Path) -> None:
+    data = packed([("a.txt", b"x" * 3_000)])
+    for spoiled in (data[:2_000], gzip.compress(data)[:-20], b"\x1f\x8b\x08" + b"x" * 99, b"no tar" * 200):
+        _, report = read(tmp_path / "x.tar", spoiled)
+        assert report.error and report.num_bad_records == 1 and len(report.messages) == 1
+    assert "literal" not in report.messages[0]

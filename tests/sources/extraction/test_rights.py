@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from tuwen.sources.extraction.page import extract
+from tuwen.stages.reservations import Reserved
+from tuwen.stages.robots import AI_AGENTS
 
 URL = "http://a.test/x/"
 
@@ -39,6 +43,33 @@ def test_meta() -> None:
         ("meta_copyright", "(c) A"),
     ]
     assert page.license is None
+
+
+@pytest.mark.parametrize("name", sorted(AI_AGENTS))
+def test_whoever_is_looked_for_by_name_is_recorded(name: str) -> None:
+    page = extract(f"<meta name={name.upper()} content=noai>".encode(), URL)
+    assert page.rights == [("meta_robots", f"{name}: noai")]
+    assert Reserved.of([{"kind": kind, "value": value} for kind, value in page.rights]).refused_agents == (name,)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "is_told"),
+    [
+        ("tuwen", "noindex", True),
+        ("Some.Crawler-2", "NoAI; noimageai, max-snippet: -1", True),
+        ("tuwen", "none", True),
+        ("tuwen", "all, max-snippet:-1", False),
+        ("description", "why noindex is not enough", False),
+        ("keywords", "noindex, seo, nofollow", False),
+        ("google", "notranslate", False),
+        ("referrer", "none", False),
+        ("two words", "noindex", False),
+        ("tuwen", "noindex, " * 1000, False),
+    ],
+)
+def test_directives_are_recorded_whoever_they_are_told_to(name: str, content: str, is_told: bool) -> None:
+    page = extract(f'<meta name="{name}" content="{content}">'.encode(), URL)
+    assert page.rights == ([("meta_robots", f"{name.lower()}: {content}")] if is_told else [])
 
 
 def test_links() -> None:

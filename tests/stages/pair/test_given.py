@@ -81,6 +81,7 @@ def test_what_it_writes_depends_on_its_parameters() -> None:
         ({"x": "decimal"}, "is no type"),
         ({"text": "string"}, "every pair has a column"),
         ({"TEXT": "string"}, "every pair has a column"),
+        ({"_rowid": "int64"}, "Lance has a column of that name"),
         ({"clip.score": "float32"}, "name that rules can use"),
         ({"x": "int8", "X": "int8"}, "name that rules can use"),
     ],

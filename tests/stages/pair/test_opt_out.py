@@ -29,6 +29,15 @@ def test_robots_tags(tag: str, expected: tuple[object, ...]) -> None:
     assert list(found) == ["noindex", "noai", "noimageai", "refused_agents"]
 
 
+def test_agents_that_only_robots_txt_names_are_among_those_refused() -> None:
+    assert opt_out(("robots_txt", "allowed"), ("robots_txt_ai", "ccbot, gptbot")) == {
+        "refused_agents": ["ccbot", "gptbot"],
+        "robots_disallowed": False,
+    }
+    both = opt_out(("x_robots_tag", "ccbot: none, claudebot: noai"), ("robots_txt_ai", "gptbot, ccbot"))
+    assert both["refused_agents"] == ["ccbot", "claudebot", "gptbot"]
+
+
 def test_nothing_checked_and_nothing_found_say_nothing() -> None:
     rights = pa.array([None, []], pa.list_(EVIDENCE))
     rows = OptOut()(pa.record_batch({"image_rights": rights})).to_pylist()

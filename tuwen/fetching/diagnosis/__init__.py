@@ -15,7 +15,6 @@ from tuwen.fetching.diagnosis import own, theirs
 from tuwen.fetching.diagnosis.counts import TURNS, Cause, Counts, Finding, HostCounts, tld_of
 
 if TYPE_CHECKING:
-    from tuwen.fetching.resolver import ResolverStats
     from tuwen.fetching.settings import Fetch
 
 __all__ = ["TURNS", "Cause", "Finding", "HostCounts", "diagnose", "tld_of"]
@@ -24,23 +23,21 @@ __all__ = ["TURNS", "Cause", "Finding", "HostCounts", "diagnose", "tld_of"]
 def diagnose(
     hosts: Iterable[HostCounts],
     *,
-    resolver: ResolverStats | None = None,
     known_hosts: Collection[str] = (),
     retried: Collection[str] = (),
-    slowdowns: int = 0,
     settings: Fetch | None = None,
 ) -> list[Finding]:
     """What went wrong: troubles on this side first, then by the number of URLs. Empty where all is well.
 
-    `known_hosts` answered in an earlier run; URLs of the classes `retried` had ended so before; `slowdowns` counts how
-    often the pace was cut; `settings` were in force.
+    `known_hosts` answered in an earlier run; URLs of the classes `retried` had ended so before; `settings` were
+    in force.
     """
     counts = Counts(hosts)
     lying = own.lying_resolver(counts, frozenset(known_hosts), retried)
-    line = [*own.dead_line(counts), *own.full_line(counts, slowdowns, settings)]
+    line = [*own.dead_line(counts), *own.full_line(counts, settings)]
     found = [
         *lying,
-        *own.failing_resolver(counts, resolver, settings),
+        *own.failing_resolver(counts, settings),
         *own.special_addresses(counts),
         *line,
         *theirs.blocking(counts, settings),

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tuwen.fetching.diagnosis.counts import FEW, SILENT, Counts, Finding, HostCounts, of, widespread
 
 if TYPE_CHECKING:
-    from tuwen.fetching.resolver import ResolverStats
     from tuwen.fetching.settings import Fetch
 
 DNS_FAILING = 0.1
@@ -67,7 +66,7 @@ def lying_resolver(counts: Counts, known: Collection[str], retried: Collection[s
     ]
 
 
-def failing_resolver(counts: Counts, stats: ResolverStats | None, settings: Fetch | None) -> list[Finding]:
+def failing_resolver(counts: Counts, settings: Fetch | None) -> list[Finding]:
     """No answer about unrelated names, or about the names of one registry only."""
     failing = [site for site in counts.sites if site.mostly({"dns_failure"}, 0.2)]
     if not widespread(len(failing), len(counts.sites), DNS_FAILING):
@@ -77,8 +76,6 @@ def failing_resolver(counts: Counts, stats: ResolverStats | None, settings: Fetc
     if registry := _registry_at_fault(counts, failing):
         what = f"The nameservers of .{registry} are out of reach; the resolver itself works."
         return [Finding("resolver", what, evidence, "Build again later: these URLs are tried again.", (), num_urls)]
-    if stats is not None and stats.queries:
-        evidence += f"; {stats.queries:,} queries of {1000 * stats.seconds / stats.queries:,.0f} ms on average"
     if not any(site.answered for site in counts.sites):
         what = "The resolver does not answer, or this machine is offline."
         advice = "See whether the network is up; then name servers that answer in fetch.nameservers."
@@ -160,15 +157,13 @@ def dead_line(counts: Counts) -> list[Finding]:
     return found
 
 
-def full_line(counts: Counts, slowdowns: int, settings: Fetch | None) -> list[Finding]:
+def full_line(counts: Counts, settings: Fetch | None) -> list[Finding]:
     """Transfers break off at hosts that live, wherever they are."""
     living = [host for host in counts.hosts if host.answered and host.asked > 1]
     touched = [host for host in living if host.mostly(BROKEN, TOUCHED)]
     if not widespread(len(touched), len(living), TOUCHED_HOSTS):
         return []
     evidence = f"transfers stood still or broke off at {of(len(touched), len(living))} living hosts"
-    if slowdowns:
-        evidence += f"; the pace was cut {slowdowns:,} times"
     return [
         Finding(
             "line",

@@ -51,7 +51,10 @@ def find_files(paths: Iterable[str], suffixes: tuple[str, ...], source: str) -> 
 
 
 def unit_of(location: str, source: str) -> Unit:
-    """A unit for a file, named by its base name, size, first and last 64 KiB, as `file_unit` does it."""
+    """A unit for a file, named as `file_unit` does it.
+
+    A file behind a URL goes by its base name, size, first and last 64 KiB: reading it all would be to download it.
+    """
     try:
         if not is_url(location):
             return file_unit(Path(location))

@@ -15,7 +15,8 @@ from tuwen.errors import UsageError
 from tuwen.sources import Report, Unit
 from tuwen.sources.datasets.files import open_binary
 from tuwen.sources.datasets.mapping import ColumnMapping, Mapped, text_array
-from tuwen.sources.datasets.rows import CODECS, chunks, complain, delimited, json_lines, json_list, lines
+from tuwen.sources.datasets.parquet_rows import row_groups
+from tuwen.sources.datasets.rows import CODECS, chunks, delimited, first_row, json_lines, json_list, lines
 
 Format = Literal["parquet", "csv", "tsv", "jsonl", "json"]
 
@@ -100,8 +101,9 @@ class Layout:
                 yield from _of_objects(json_lines(blocks, report), mapping, report)
                 return
             delimiter, quoting = _DELIMITERS[part.format], self._quoted(part.format)
-            rows = delimited(blocks, delimiter, quoting, len(part.names), report)
-            yield from _of_fields(islice(rows, int(self.header and part.start == 0), None), part, mapping, report)
+            if self.header and part.start == 0:
+                _, blocks = first_row(blocks, quoting)
+            yield from _of_fields(delimited(blocks, delimiter, quoting, len(part.names), report), part, mapping, report)
 
     def _quoted(self, format: Format) -> bool:
         return format == "csv" if self.quoting is None else self.quoting
@@ -118,16 +120,27 @@ class Layout:
             if found:  # texts and hashes may come later
                 replace(mapping, texts=(), hashes=(), renamed={}, keep=()).check(found, where)
             return ()
-        first = next((line for block in _without_mark(lines(pieces, report), 0) for line in block if line), b"")
-        text, delimiter = first.decode("utf-8", "replace"), _DELIMITERS[format]
-        fields = next(csv.reader([text], delimiter=delimiter), []) if self._quoted(format) else text.split(delimiter)
+        first, _ = first_row(_without_mark(lines(pieces, report), 0), self._quoted(format))
         if not first:
             return ()
+        fields = self._fields(first, _DELIMITERS[format], self._quoted(format), where)
         if self.names is not None and len(self.names) != len(fields):
-            raise UsageError(f"{where} has {len(fields)} columns, but names has {len(self.names)}: {text[:200]!r}")
+            raise UsageError(f"{where} has {len(fields)} columns, but names has {len(self.names)}: {first[0][:200]!r}")
         names = self.names or tuple(fields if self.header else map(str, range(len(fields))))
         mapping.check(names, where)
         return names
+
+    def _fields(self, first: list[str], delimiter: str, quoting: bool, where: str) -> list[str]:
+        text = "\n".join(first)
+        try:
+            fields = next(csv.reader([line + "\n" for line in first], delimiter=delimiter)) if quoting else None
+        except csv.Error:
+            fields = []
+        if fields == [] or (self.header and "\r" in text):
+            raise UsageError(
+                f"{where}: the first row cannot be read; if lines end in CR alone, convert them to LF: {text[:100]!r}"
+            )
+        return text.split(delimiter) if fields is None else fields
 
 
 def _suffix(location: str) -> tuple[str, str | None]:
@@ -164,16 +177,10 @@ def _parquet(stream: BinaryIO, part: Part, mapping: ColumnMapping, report: Repor
 
     file = pq.ParquetFile(stream)
     columns = mapping.columns_of(file.schema_arrow)
-    for index in range(part.start, file.num_row_groups if part.end is None else part.end):
-        group = file.metadata.row_group(index)
-        row_bytes = max(1, group.total_byte_size // max(1, group.num_rows))
-        size = max(1, min(_BATCH_ROWS, _BATCH_BYTES // row_bytes))
-        try:
-            for batch in file.iter_batches(size, row_groups=[index], columns=columns, use_threads=False):
-                report.num_records += batch.num_rows
-                yield mapping.column(batch, "url"), mapping.of_batch(batch)
-        except (OSError, pa.ArrowException) as error:
-            complain(report, f"row group {index}: {error}", "damaged")
+    groups = range(part.start, file.num_row_groups if part.end is None else part.end)
+    for batch in row_groups(file, groups, report, _BATCH_ROWS, columns):
+        report.num_records += batch.num_rows
+        yield mapping.column(batch, "url"), mapping.of_batch(batch)
 
 
 def _of_objects(

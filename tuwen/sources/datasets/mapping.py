@@ -30,6 +30,7 @@ import pyarrow.compute as pc
 from tuwen.corpus.tables import ID_CHARACTERS, source_schema
 from tuwen.errors import UsageError
 from tuwen.parts import nearest
+from tuwen.sources.datasets.plain_values import plain_values
 from tuwen.sources.extraction.links import LONGEST_URL, Resolver
 
 Column = str | int
@@ -88,8 +89,12 @@ class ColumnMapping:
                 found[name] = str(theirs)
         mine = {name: found.pop(name) for name in own if name in found}
         hashes = tuple((name, found.pop(name)) for name in _HASHES if name in found)
+        renamed: dict[str, str] = {}
+        for name, column in found.items():
+            if renamed.setdefault(column, name) != name:
+                raise ValueError(f"columns.{renamed[column]} and columns.{name} both name {column!r}; keep one of them")
         kept = None if keep == "all" else tuple(map(str, keep))
-        return cls(mine, tuple(texts), hashes, {theirs: name for name, theirs in found.items()}, kept)
+        return cls(mine, tuple(texts), hashes, renamed, kept)
 
     @property
     def used(self) -> set[str]:
@@ -191,6 +196,12 @@ def image_refs(urls: pa.Array) -> pa.Array:
     return urls
 
 
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether values are bytes of any length."""
+    types = pa.types
+    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind))
+
+
 def strings(values: pa.Array) -> pa.Array:
     """Any column as strings: bytes that are not UTF-8 become U+FFFD, nested values null."""
     if pa.types.is_dictionary(values.type):
@@ -233,8 +244,8 @@ def json_objects(fields: Mapping[str, pa.Array], num_rows: int) -> pa.Array:
     try:
         found = connection.register("rows", table).sql(query).to_arrow_table()
     except (duckdb.Error, pa.ArrowException):  # a type that DuckDB does not know
-        rows = pa.table(list(fields.values()), names=list(fields)).to_pylist()
-        return pa.array([json_object(row) for row in rows], pa.string())
+        rows = zip(*map(plain_values, fields.values()), strict=True)
+        return pa.array([json_object(dict(zip(fields, row, strict=True))) for row in rows], pa.string())
     return pa.concat_arrays([pa.array([], pa.string()), *(chunk.cast(pa.string()) for chunk in found.column(0).chunks)])
 
 
@@ -251,7 +262,10 @@ def json_value(value: Any) -> str | None:
     except RecursionError:
         return None
     except ValueError:
-        return json_value(_finite(value))
+        try:
+            return json_value(_finite(value))
+        except RecursionError:
+            return None
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
@@ -273,7 +287,7 @@ def _plain(column: pa.Array) -> pa.Array:
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
     if pa.types.is_nested(column.type):  # DuckDB would write NaN within
-        return pa.array([None if v is None else json_value(v) for v in column.to_pylist()], pa.string())
+        return pa.array([None if v is None else json_value(v) for v in plain_values(column)], pa.string())
     if pa.types.is_timestamp(column.type) and column.type.tz:
         return column.cast(pa.timestamp(column.type.unit))
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
@@ -284,9 +298,11 @@ def _plain(column: pa.Array) -> pa.Array:
 def _has_binary(kind: pa.DataType) -> bool:
     if isinstance(kind, pa.ExtensionType):
         kind = kind.storage_type
+    if pa.types.is_dictionary(kind):
+        return _has_binary(kind.value_type)
     if pa.types.is_nested(kind):
         return any(_has_binary(kind.field(index).type) for index in range(kind.num_fields))
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+    return is_binary(kind) or bool(pa.types.is_fixed_size_binary(kind))
 
 
 def _finite(value: Any) -> Any:

@@ -4,11 +4,16 @@ A released row names its image, its text and its page, and carries columns of al
 texts come back as they were; `image_url` becomes the reference, and a past fetch says which image it stood for, so that
 `pair.resolve` finds exactly that one. Nodes of pages were not released. Everything that stages had computed goes into
 `given`, from where `pair.given` makes columns of it.
+
+Images that the release re-encoded come with their own `sha256`. They are stored under their own ids, and the pair
+refers to the image that is there; id and URL of the original are `original_image_id` and `image_url` in `given`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -48,7 +53,7 @@ def is_released_image(row: Mapping[str, Any], data: bytes | None) -> bool:
     """Whether a row is one of a release of images: others have such names too, but not our ids."""
     if not row.keys() >= _KEYS or {"pair_id", "texts"} & row.keys():
         return False
-    return row["image_id"] == digest(data) if data is not None else _is_id(row["image_id"])
+    return _is_id(row["image_id"]) if data is None else row["image_id"] == digest(data) or _is_reencoded(row, data)
 
 
 class ReleasedRows:
@@ -58,37 +63,46 @@ class ReleasedRows:
         self._rows, self._report, self._keep = rows, report, keep
         self.num_without_url = 0
         """Rows of an index whose image was embedded in its page: nobody can fetch it again."""
+        self._bad: Counter[str] = Counter()
 
     def add(self, row: Mapping[str, Any], data: bytes | None) -> None:
         """Add one row, with the bytes of its image if the release has them."""
         image_id, url = row.get("image_id"), text_or_none(row.get("image_url"))
-        if not _is_id(image_id) or (data is not None and digest(data) != image_id):
-            self._refuse(f"image {image_id!r}: the id is not the SHA-256 prefix of the bytes")
+        reencoded = data is not None and _is_id(image_id) and digest(data) != image_id
+        if not _is_id(image_id) or (reencoded and not _is_reencoded(row, data)):
+            self._refuse("rows of a release have bytes that neither image_id nor sha256 is the digest of")
             return
         if "pair_id" in row and not _is_id(row["pair_id"]):
-            self._refuse(f"pair {row['pair_id']!r} is no id")
+            self._refuse("rows of a release have a pair_id that is no id")
             return
         if data is None and url is None:
             self.num_without_url += 1
             return
         captured_at = self._add_document(row)
         if data is not None:
-            self._rows.add_image(data)
-            if url is not None:
+            stored_id = self._rows.add_image(data)
+            if url is not None and not reencoded:
                 self._rows.add_fetch(url, captured_at, image_id, evidence(row.get("image_rights")))
-        reference = url or embedded(image_id)
+        reference = embedded(stored_id) if reencoded else url or embedded(image_id)
         expected = text_or_none(row.get("expected_hash")) or (f"sha256:{image_id}" if data is None else None)
-        if "pair_id" not in row:
-            self._rows.add_pair(reference, None, "given", expected_hash=expected, given=self._given(row))
+        more = {"expected_hash": expected, "given": self._given(row, data, reencoded)}
+        if "pair_id" in row:
+            self._rows.add("pairs", {**_pair(row), "image_ref": reference, **more})
         else:
-            self._rows.add(
-                "pairs", {**_pair(row), "image_ref": reference, "expected_hash": expected, "given": self._given(row)}
+            self._rows.add_pair(reference, None, "given", **more)
+
+    def finish(self) -> None:
+        """Tell what was wrong."""
+        self._report.messages += [f"{count} {what}" for what, count in self._bad.most_common()]
+        if count := self.num_without_url:
+            self._report.messages.append(
+                f"{count} rows of an index have no image_url: their images were embedded in pages "
+                "and cannot be fetched again"
             )
 
-    def _refuse(self, message: str) -> None:
+    def _refuse(self, what: str) -> None:
         self._report.num_bad_records += 1
-        if len(self._report.messages) < 20:
-            self._report.messages.append(message)
+        self._bad[what] += 1
 
     def _add_document(self, row: Mapping[str, Any]) -> int | None:
         captured_at = microseconds_or_none(row.get("document_captured_at"))
@@ -107,9 +121,13 @@ class ReleasedRows:
             )
         return captured_at
 
-    def _given(self, row: Mapping[str, Any]) -> str | None:
+    def _given(self, row: Mapping[str, Any], data: bytes | None, reencoded: bool) -> str | None:
         found = given_object(row.get("given"))
         found |= {name: value for name, value in row.items() if name not in _NOT_GIVEN and value is not None}
+        if _is_reencoded(row, data):
+            del found["sha256"]  # the release wrote it, it was no column
+        if reencoded:
+            found |= {"original_image_id": row["image_id"], "image_url": text_or_none(row.get("image_url"))}
         if self._keep is not None:
             found = {name: found[name] for name in sorted(set(self._keep) & found.keys())}
         return json_object({name: found[name] for name in sorted(found)})
@@ -184,6 +202,11 @@ def _pair(row: Mapping[str, Any]) -> dict[str, Any]:
         **{name: text_or_none(row.get(name)) for name in ("text", "text_source", "region")},
         "derived_from": list(filter(_is_id, derived_from)) if isinstance(derived_from, list) else None,
     }
+
+
+def _is_reencoded(row: Mapping[str, Any], data: bytes | None) -> bool:
+    """Whether the row has the digest of just these bytes, as releases with `reencode` write it."""
+    return data is not None and bool(row.get("sha256")) and row["sha256"] == hashlib.sha256(data).hexdigest()
 
 
 def _is_id(value: object) -> TypeGuard[str]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from tuwen.corpus.keys import KeySet
 from tuwen.corpus.tables import TABLES, digest, source_schema
+from tuwen.sources import Report
 from tuwen.stages.resolution import EMBEDDED
 
 BATCH_BYTES = 8 << 20
@@ -21,6 +22,7 @@ class RowBatches:
 
     def __init__(self) -> None:
         self._known: dict[str, KeySet] = {}
+        self._num_repeats = 0
         self._clear()
 
     def _clear(self) -> None:
@@ -40,6 +42,8 @@ class RowBatches:
         if key not in rows:
             rows[key] = row
             self._num_bytes += _size(row)
+        elif table == "pairs":
+            self._num_repeats += 1
 
     def add_image(self, data: bytes) -> str:
         """Add an image and return its id."""
@@ -75,8 +79,13 @@ class RowBatches:
             found = [pa.RecordBatch.from_pylist(list(rows[table].values()), schema=source_schema(table))]
             for batch in [*found, *(pairs if table == "pairs" else [])]:
                 new = batch.filter(self._known.setdefault(table, KeySet()).add_new(batch[TABLES[table].key]))
+                self._num_repeats += batch.num_rows - new.num_rows if table == "pairs" else 0
                 if new.num_rows:
                     yield table, new
+
+    def tell_repeats(self, report: Report) -> None:
+        """Say how many pairs were left out because an earlier one was the same."""
+        report.messages += repeats(self._num_repeats)
 
 
 def _size(row: Mapping[str, Any]) -> int:
@@ -88,6 +97,11 @@ def _size(row: Mapping[str, Any]) -> int:
         elif isinstance(value, list):
             size += sum(_size(item) for item in value if isinstance(item, dict))
     return size
+
+
+def repeats(count: int) -> list[str]:
+    """What a report says of pairs that came again."""
+    return [f"{count} pairs repeat an earlier one of the unit (image and text); its `given` stays"] if count else []
 
 
 def embedded(image_id: str) -> str:

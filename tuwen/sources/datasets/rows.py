@@ -12,7 +12,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, BinaryIO
 
 import pyarrow as pa
@@ -27,8 +27,9 @@ CODECS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
 _CHUNK_BYTES = 1 << 18
 _COMPRESSED_CHUNK_BYTES = 1 << 15  # what the last read before damage may lose
 _MOST_LINES = 100  # of one row, for line breaks within quotes
+_URL = ("http://", "https://")
 _BLANK = re.compile(r"[\s,]*")
-_NEXT_ROW = re.compile(r"\}\s*,?\s*(?=\{)")
+_NEXT_ROW = re.compile(r"\}\s*+,?+\s*+(?=\{)")  # possessive: blanks are never tried twice
 
 
 def complain(report: Report, message: str, error: str | None = None) -> None:
@@ -83,12 +84,30 @@ def lines(pieces: Iterable[bytes], report: Report, *, start: int = 0, end: int |
         yield [rest.removesuffix(b"\r")]
 
 
+def first_row(blocks: Iterable[list[bytes]], quoting: bool) -> tuple[list[str], Iterator[list[bytes]]]:
+    """The lines of the first row (several, where a quoted field holds line breaks), and what follows them.
+
+    Bytes that are not UTF-8 are replaced: a header is one, whether or not it can be read.
+    """
+    rest = chain.from_iterable(blocks)
+    taken = list(islice((line for line in rest if line), 1))
+    while quoting and sum(line.count(b'"') for line in taken) % 2 and len(taken) < _MOST_LINES:
+        following = next(rest, None)
+        if following is None:
+            break
+        taken.append(following)
+    if sum(line.count(b'"') for line in taken) % 2 and quoting:  # never closed
+        rest, taken = chain(taken[1:], rest), taken[:1]
+    return [line.decode("utf-8", "replace") for line in taken], ([line] for line in rest)
+
+
 def delimited(
     blocks: Iterable[list[bytes]], delimiter: str, quoting: bool, num_columns: int, report: Report
 ) -> Iterator[tuple[list[str], int]]:
     """Fields of CSV or TSV lines, RFC 4180 where `quoting`, else split at every delimiter. Empty lines are no rows.
 
-    A row with more or fewer fields than `num_columns` is bad; a quote that is never closed costs its own line.
+    A row with more or fewer fields than `num_columns` is bad; a quote that is never closed costs its own line. So does
+    one that would take rows into its field: lines with a URL in the column where the first line has one.
     https://www.rfc-editor.org/rfc/rfc4180
     """
     csv.field_size_limit(max(csv.field_size_limit(), MAX_ROW_BYTES))
@@ -101,15 +120,16 @@ def delimited(
             rows = [text.split(delimiter)]
         else:
             together = _until_balanced(text, waiting, texts)
-            rows = _quoted(together, delimiter)
-            if len(together) > 1 and any(len(row) != num_columns for row in rows):
+            rows = [] if _holds_rows(together, delimiter, num_columns) else _quoted(together, delimiter)
+            if len(together) > 1 and [len(row) for row in rows] != [num_columns]:
                 waiting.extendleft(reversed(together[1:]))
                 rows = _quoted(together[:1], delimiter)
         for row in rows:
             if len(row) == num_columns:
                 yield row, len(text)
             else:
-                complain(report, f"{len(row)} fields instead of {num_columns}: {text[:100]!r}", "damaged")
+                what = f"{len(row)} fields instead of {num_columns}" if row else "a quote that is not closed"
+                complain(report, f"{what}: {text[:100]!r}", "damaged")
 
 
 def _until_balanced(text: str, waiting: deque[str], texts: Iterator[str]) -> list[str]:
@@ -124,11 +144,22 @@ def _until_balanced(text: str, waiting: deque[str], texts: Iterator[str]) -> lis
     return together
 
 
+def _holds_rows(together: list[str], delimiter: str, num_columns: int) -> bool:
+    """Whether lines that a quote holds together are rows of their own."""
+    fields = [[field.lstrip('"') for field in line.split(delimiter)] for line in together]
+    urls = [place for place, field in enumerate(fields[0]) if field.startswith(_URL)]
+    return bool(urls) and any(
+        len(row) == num_columns and all(row[place].startswith(_URL) for place in urls if place < num_columns)
+        for row in fields[1:]
+    )
+
+
 def _quoted(together: list[str], delimiter: str) -> list[list[str]]:
-    """Rows of lines; one without fields if a quote is left open."""
+    """Rows of lines; one without fields if a quote is left open, or closed within a field of several lines."""
     is_open = sum(line.count('"') for line in together) % 2 == 1
+    strict = is_open or len(together) > 1
     try:
-        return list(csv.reader([line + "\n" for line in together], delimiter=delimiter, strict=is_open))
+        return list(csv.reader([line + "\n" for line in together], delimiter=delimiter, strict=strict))
     except csv.Error:
         return [[]]
 

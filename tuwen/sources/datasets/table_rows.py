@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 
 from tuwen.errors import UsageError
 from tuwen.sources import Report
-from tuwen.sources.datasets.mapping import ColumnMapping, image_refs, pair_rows
+from tuwen.sources.datasets.mapping import ColumnMapping, image_refs, is_binary, pair_rows
+from tuwen.sources.datasets.plain_values import plain_values
 from tuwen.sources.datasets.released import ReleasedRows, is_released_image, is_released_pair
-from tuwen.sources.datasets.row_batches import BATCH_BYTES, RowBatches, embedded
+from tuwen.sources.datasets.row_batches import RowBatches, embedded
 from tuwen.sources.sniffing import image_format
 
 _TEXTS = ("text", "caption", "captions", "TEXT")
-_BATCH_ROWS = 1_024
+_IMAGES = ("image", "jpg", "img")
 _URLS = ("url", "URL", "image_url", "URLs")
 
 
@@ -34,8 +35,8 @@ class Layout:
 def layout_of(schema: pa.Schema, mapping: ColumnMapping, where: str) -> Layout:
     """What a table of this schema holds; `UsageError` where it cannot be told or a mapped column is missing."""
     texts = next((name for name in _TEXTS if name in schema.names), None)
-    of_images = {"image_id", "image_url"} <= set(schema.names) and not (texts or mapping.texts)
-    if is_released_pair(schema.names) or of_images:
+    of_images = _is_release_of_images(schema) and not mapping.texts
+    if not mapping.own and (is_released_pair(schema.names) or of_images):
         return Layout("released", "image" if "image" in schema.names else "", mapping)
     mapping.check(schema.names, where)
     images = [mapping.own["image"]] if "image" in mapping.own else image_columns(schema)
@@ -48,7 +49,7 @@ def layout_of(schema: pa.Schema, mapping: ColumnMapping, where: str) -> Layout:
     if images and ("image" in mapping.own or "url" not in mapping.own):
         own = {name: column for name, column in mapping.own.items() if name != "url"}
         addresses = {mapping.own["url"]: "url"} if "url" in mapping.own else {}
-        return Layout("embedded", images[0], replace(mapping, own=own, renamed={**mapping.renamed, **addresses}))
+        return Layout("embedded", images[0], replace(mapping, own=own, renamed={**addresses, **mapping.renamed}))
     url = mapping.own.get("url") or next((name for name in _URLS if name in schema.names), None)
     if url is None:
         raise UsageError(
@@ -62,7 +63,7 @@ def image_columns(schema: pa.Schema) -> list[str]:
     """Columns that hold images as the Hugging Face hub keeps them, else those of plain bytes that are called so."""
     declared = _declared_images(schema)
     found = [field.name for field in schema if field.name in declared or _has_bytes(field.type)]
-    return found or [field.name for field in schema if _is_binary(field.type) and field.name in ("image", "jpg", "img")]
+    return found or [field.name for field in schema if field.name in _IMAGES and is_binary(_decoded(field.type))]
 
 
 def _declared_images(schema: pa.Schema) -> set[str]:
@@ -77,8 +78,18 @@ def _has_bytes(kind: pa.DataType) -> bool:
     return pa.types.is_struct(kind) and {part.name for part in kind} == {"bytes", "path"}
 
 
-def _is_binary(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+def _decoded(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_release_of_images(schema: pa.Schema) -> bool:
+    """Whether all columns are as in a release of images; others have an `image_id` and an `image_url` too."""
+    names = set(schema.names)
+    if not names >= {"image_id", "image_url"}:
+        return False
+    kind = schema.field(schema.get_all_field_indices("image_id")[0]).type
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    return is_text and all(name.startswith("image_") for name in names - {"image", "sha256"})
 
 
 class TableRows:
@@ -114,11 +125,8 @@ class TableRows:
                 "released": "are no images of a release: image_id is not the SHA-256 prefix of the bytes",
             }
             report.messages.append(f"{self._num_bad} rows {what[self._layout.kind]}")
-        if count := self._released.num_without_url:
-            report.messages.append(
-                f"{count} rows of an index have no image_url: their images were embedded in pages "
-                "and cannot be fetched again"
-            )
+        self._released.finish()
+        self._rows.tell_repeats(report)
 
     def _embedded(self, batch: pa.RecordBatch) -> pa.Array:
         refs: list[str | None] = []
@@ -147,20 +155,18 @@ class TableRows:
 def plain_rows(batch: pa.RecordBatch) -> list[dict[str, Any]]:
     """Rows as plain values; 32-bit floats as the shortest decimals that stand for them: 0.1, not 0.100000001."""
     columns = [
-        column.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(column.type) else column
+        plain_values(column.cast(pa.string()).cast(pa.float64()) if pa.types.is_float32(column.type) else column)
         for column in batch.columns
     ]
-    return list(pa.RecordBatch.from_arrays(columns, names=batch.schema.names).to_pylist())
-
-
-def batch_rows(group: Any) -> int:
-    """How many rows of a Parquet row group (its metadata) to read at a time: about 8 MB of them."""
-    return int(max(1, min(_BATCH_ROWS, BATCH_BYTES * max(1, group.num_rows) // max(1, group.total_byte_size))))
+    rows = zip(*columns, strict=True) if columns else [()] * batch.num_rows
+    return [dict(zip(batch.schema.names, row, strict=True)) for row in rows]
 
 
 def _bytes_of(column: pa.Array) -> list[bytes | None]:
     if isinstance(column, pa.ExtensionArray):
         column = column.storage
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_struct(column.type):
         column = pc.struct_field(column, "bytes")
-    return list(column.to_pylist()) if _is_binary(column.type) else [None] * len(column)
+    return list(column.to_pylist()) if is_binary(column.type) else [None] * len(column)

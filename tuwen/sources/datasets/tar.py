@@ -7,7 +7,9 @@ it says. Here only plain files are read, and no more of one than the caller want
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from typing import BinaryIO, cast
 
 from tuwen.sources import Report
 from tuwen.sources.datasets.files import open_binary
+from tuwen.sources.datasets.rows import complain
 
 BLOCK = 512
 MAX_EXTENDED_BYTES = 1 << 20  # of a header that names the next member
@@ -22,11 +25,16 @@ _CHUNK = 1 << 20
 _EMPTY = bytes(BLOCK)
 _FILE, _LONG_NAME, _PAX, _PAX_GLOBAL = b"0\0 7", b"L", b"x", b"g"
 _GZIP = b"\x1f\x8b"
+_CHECKSUM = re.compile(rb"[ \0]*([0-7]{1,7})[ \0]*")
+_OCTAL = re.compile(rb"[0-7]+")
 
 
 @dataclass(frozen=True)
 class Member:
-    """One entry. `data` is None where it is no plain file (`kind` is link, folder, sparse, special) or not wanted."""
+    """One entry. `data` is None where it is no plain file (`kind` is link, folder, sparse, special) or not wanted.
+
+    Of the kind `damaged` is what stands for entries that are lost, up to the next header that can be read or the end.
+    """
 
     name: str
     kind: str
@@ -34,39 +42,52 @@ class Member:
     data: bytes | None
 
 
+_LOST = Member("", "damaged", 0, None)
+
+
 class _Truncated(Exception):
     """The archive ends within a member."""
+
+
+class _BadHeader(Exception):
+    """A block that stands where a header should, and is none."""
 
 
 def members(location: str, report: Report, wanted: Callable[[str, int], bool]) -> Iterator[Member]:
     """All members in order; `wanted(name, num_bytes)` says whether to read a plain file.
 
-    Where the archive is cut off or damaged, what was whole has been yielded and `report` says so.
+    Where the archive is cut off or damaged, what is whole is yielded and `report` says so. After a damaged header
+    reading goes on at the next one.
     """
     try:
         with open_binary(location) as raw:
             packed = raw.read(2) == _GZIP
             raw.seek(0)
             stream = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
-            yield from _members(stream, wanted)
+            yield from _members(stream, report, wanted)
+        return
     except (_Truncated, EOFError) as error:
-        _fail(report, "truncated", str(error) or "the compressed stream is cut off")
-    except (gzip.BadGzipFile, zlib.error, ValueError) as error:
-        _fail(report, "damaged", str(error))
+        complain(report, str(error) or "the compressed stream is cut off", "truncated")
+    except (gzip.BadGzipFile, zlib.error) as error:
+        complain(report, f"the compressed stream is damaged: {error}", "damaged")
     except OSError as error:
-        _fail(report, "unreadable", error.strerror or str(error))
+        complain(report, error.strerror or str(error), "unreadable")
+    yield _LOST
 
 
-def _fail(report: Report, error: str, message: str) -> None:
-    report.error = error
-    report.messages.append(message)
-
-
-def _members(stream: BinaryIO, wanted: Callable[[str, int], bool]) -> Iterator[Member]:
+def _members(stream: BinaryIO, report: Report, wanted: Callable[[str, int], bool]) -> Iterator[Member]:
     long_name, pax = None, dict[str, str]()
-    offset = 0
-    while header := _header(stream, offset):
-        size = _number(header[124:136])
+    while True:
+        offset = stream.tell()
+        try:
+            header, size = _header(stream)
+        except _BadHeader as error:
+            complain(report, f"no tar header at byte {offset}: {error}; what follows is lost up to the next", "damaged")
+            header, size = _next_header(stream)
+            long_name, pax = None, {}
+            yield _LOST
+        if not header:
+            return
         kind = header[156:157]
         if kind in (_LONG_NAME, _PAX, _PAX_GLOBAL):
             body = _take(stream, size, MAX_EXTENDED_BYTES)
@@ -83,7 +104,6 @@ def _members(stream: BinaryIO, wanted: Callable[[str, int], bool]) -> Iterator[M
             data = _take(stream, size, size) if read else _take(stream, 0 if what in _BODILESS else size, 0)
             yield Member(name, what, size, data if read else None)
             long_name, pax = None, {}
-        offset += BLOCK + size
 
 
 _BODILESS = ("link", "folder", "special")
@@ -101,25 +121,40 @@ def _kind(kind: bytes, name: str, pax: dict[str, str]) -> str:
     return "file" if kind and kind in _FILE else "unknown"
 
 
-def _header(stream: BinaryIO, offset: int) -> bytes | None:
-    """The next header; None at the end of the archive."""
+def _header(stream: BinaryIO) -> tuple[bytes, int]:
+    """The next header and the size it tells; no bytes at the end of the archive."""
     block = _read(stream, BLOCK)
     if block == _EMPTY:
-        return None
+        return b"", 0
     if len(block) < BLOCK:
-        raise _Truncated(f"the file ends at byte {offset + len(block)} without the mark of an archive's end")
-    if int(block[148:156].strip(b" \0") or b"0", 8) != sum(block) - sum(block[148:156]) + 8 * 32:
-        raise ValueError(f"no tar header at byte {offset}: the checksum is wrong")
-    return block
+        raise _Truncated(f"the file ends at byte {stream.tell()} without the mark of an archive's end")
+    if not _has_checksum(block):
+        raise _BadHeader("the checksum is wrong")
+    return block, _number(block[124:136])
+
+
+def _next_header(stream: BinaryIO) -> tuple[bytes, int]:
+    """The first block from here on that is a header, as `_header` has it; no bytes where none follows."""
+    while len(block := _read(stream, BLOCK)) == BLOCK:
+        if _has_checksum(block):
+            with contextlib.suppress(_BadHeader):
+                return block, _number(block[124:136])
+    return b"", 0
+
+
+def _has_checksum(block: bytes) -> bool:
+    told = _CHECKSUM.fullmatch(block, 148, 156)
+    return told is not None and int(told[1], 8) == sum(block) - sum(block[148:156]) + 8 * 32
 
 
 def _number(field: bytes) -> int:
     if field[0] & 0x80:  # base 256, for what eleven octal digits cannot say
         number = int.from_bytes(field[1:], "big") if field[0] == 0x80 else -1
     else:
-        number = int(field.strip(b" \0") or b"0", 8)
+        digits = field.strip(b" \0") or b"0"
+        number = int(digits, 8) if _OCTAL.fullmatch(digits) else -1
     if not 0 <= number < 1 << 62:
-        raise ValueError("a member claims a size that no file has")
+        raise _BadHeader("it tells a size that no file has")
     return number
 
 

@@ -3,6 +3,7 @@
 | kind | where | value |
 |---|---|---|
 | `meta_robots` | `<meta name=robots>`, or the name of a crawler | as written; with `agent: ` before it for a crawler |
+| | `<meta>` of any other name that says noindex, noai, … and nothing else | with `name: ` before it |
 | `x_robots_tag`, `content_usage` | HTTP header (AIPREF: `Content-Usage`) | as served |
 | `tdm_reservation`, `tdm_policy` | HTTP header or `<meta>` (TDMRep) | as written |
 | `rel_license` | `<a>`, `<link>`, `<area>` with `rel=license` | absolute URL |
@@ -23,6 +24,7 @@ from collections.abc import Mapping
 
 from tuwen.sources.extraction.content import Page
 from tuwen.sources.extraction.links import Resolver
+from tuwen.stages.robots import AI_AGENTS, refuses
 
 _MOST_ENTRIES = 64
 _LONGEST_VALUE = 2_000
@@ -55,10 +57,11 @@ _META = {
     "copyright": "meta_copyright",
     "dcterms.rightsholder": "meta_copyright",
 }
-_AGENT = re.compile(
-    r"[\w.-]*bot(?:-[\w-]+)?|[\w-]*spider|slurp|teoma|google-extended|applebot-extended|anthropic-ai|claude-web|cohere-ai"
-    r"|img2dataset|omgili|facebookexternalhit|meta-externalagent|diffbot|imagesift|chatgpt-user"
-)
+_AGENT = re.compile(r"[\w.-]*bot(?:-[\w-]+)?|[\w-]*spider|slurp|teoma|facebookexternalhit|imagesift|chatgpt-user")
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
+_LONGEST_DIRECTIVES = 500
+# Their `none` is not about robots.
+_NO_AGENTS = frozenset({"viewport", "referrer", "msapplication-config", "color-scheme"})
 _LINK_LICENSE = re.compile(r"<([^<>]+)>\s*;[^,]*?\brel\s*=\s*\"?[^\",;]*\blicense\b", re.IGNORECASE)
 _CREATIVE_COMMONS = re.compile(r"//(?:[\w-]+\.)?creativecommons\.org/(?:licenses|publicdomain)/", re.IGNORECASE)
 _JSON_KINDS = {
@@ -99,8 +102,13 @@ def read_meta(page: Page, attributes: Mapping[str, str | None]) -> None:
         _add(page, "meta_robots", content)
     elif kind := _META.get(name):
         _add(page, kind, content)
-    elif name != "viewport" and _AGENT.fullmatch(name):
+    elif name not in _NO_AGENTS and (name in AI_AGENTS or _AGENT.fullmatch(name) or _is_told(name, content)):
         _add(page, "meta_robots", f"{name}: {content}")
+
+
+def _is_told(name: str, content: str) -> bool:
+    """Whether a name that nobody knows here is told to keep images out: it may be ours."""
+    return len(content) <= _LONGEST_DIRECTIVES and refuses(content) and _NAME.fullmatch(name) is not None
 
 
 def read_link(page: Page, attributes: Mapping[str, str | None], resolver: Resolver) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tuwen.corpus.tables import TABLES
+from tuwen.corpus.tables import RESERVED, TABLES
 
 _WHOLE, _NUMBER = r"[+-]?\d+(\.0*)?", r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
 _TYPES = {  # as recipes name them: DuckDB's name, and what a text has to look like
@@ -51,6 +51,8 @@ class Given:
                 raise ValueError(f"columns.{name} = {kind!r} is no type; known: {', '.join(_TYPES)}")
             if not name.isidentifier() or names.count(name.lower()) > 1:
                 raise ValueError(f"columns.{name}: a column needs a name that rules can use; rename it in the source")
+            if name.lower() in RESERVED:
+                raise ValueError(f"columns.{name}: Lance has a column of that name; rename it in the source")
             if name.lower() in TABLES["pairs"].schema.names:
                 raise ValueError(f"columns.{name}: every pair has a column of that name; rename it in the source")
         schema = pa.schema([(name, _TYPES[kind][0]) for name, kind in self.columns.items()])

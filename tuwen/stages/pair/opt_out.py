@@ -16,7 +16,8 @@ class OptOut:
     """What the image's own server says about indexing and training: headers of the image and files of its site.
 
     `image_noindex`, `image_noai`, `image_noimageai`  X-Robots-Tag, to everybody. https://developers.google.com/search/docs/crawling-indexing/robots-meta-tag#xrobotstag
-    `image_refused_agents`      AI crawlers that are told `noindex`, `none` or `noai` by name there, sorted
+    `image_refused_agents`      AI crawlers that are told `noindex`, `none` or `noai` by name there, or that robots.txt
+                                keeps out where it lets everybody else in, sorted
     `image_tdm_reserved`        TDMRep, by header or /.well-known/tdmrep.json
     `image_train_ai_refused`    Content-Usage says train-ai=n, by header or in robots.txt (AIPREF)
     `image_robots_disallowed`   robots.txt does not let the fetcher in (RFC 9309), or could not be had
@@ -25,6 +26,7 @@ class OptOut:
     Null where there is no evidence of that kind, or nobody looked. The page's own words are in `document.opt_out`.
     """
 
+    version = 2
     table = "pairs"
     reads = ("image_rights",)
     writes = pa.schema(
