@@ -40,9 +40,22 @@ def test_json_holds_the_same(corpus: str, capsys: pytest.CaptureFixture[str]) ->
     assert found["survivorship"][0]["num_pairs"] == found["survivorship"][0]["num_obtained"] == 5570
 
 
+def test_the_urls_of_a_class_can_be_had(corpus: str, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["fetches", corpus, "--json"]) == 0
+    counts = {row["class"]: row["num_urls"] for row in json.loads(capsys.readouterr().out)["classes"]}
+    assert main(["fetches", corpus, "--class", "http_404"]) == 0
+    urls = capsys.readouterr().out.splitlines()
+    assert len(urls) == counts["http_404"] > 0 and urls == sorted(urls)
+    assert all(url.startswith("http") for url in urls)
+    assert main(["fetches", corpus, "--class", "http_404", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == urls
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--class", "http_40"], "no class 'http_40'"),
         (["--by", "langage"], "did you mean 'language'"),
         (["--by", "image.width"], "--by: no column"),
         (["--by", "1 +"], "cannot read"),

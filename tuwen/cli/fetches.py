@@ -24,14 +24,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of pairs whose image was obtained, by a column of pairs, document.COLUMN, host (of the image), "
         "year (of the page) or an expression of these; may be repeated",
     )
+    parser.add_argument("--class", dest="outcome", metavar="CLASS", help="print the URLs that ended so, one a line")
     parser.add_argument("--hosts", metavar="N", type=positive, default=10, help="hosts to show (default: 10)")
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print classes, worst hosts and domains, findings, and survivorship."""
-    from tuwen.engine.fetch_report import fetch_report
+    from tuwen.engine.fetch_report import fetch_report, urls_of
+    from tuwen.fetching.outcomes import OK, check_class
 
+    if arguments.outcome is not None:
+        if arguments.outcome != OK:
+            check_class(arguments.outcome, "--class")
+        urls = urls_of(arguments.corpus, arguments.outcome)
+        if arguments.json:
+            print_json(list(urls))
+        else:
+            for url in urls:
+                print("".join(c for c in url if c.isprintable()))
+        return 0
     found = fetch_report(arguments.corpus, by=arguments.by, num_hosts=arguments.hosts)
     print_json(found) if arguments.json else print_report(found)
     return 0

@@ -30,6 +30,7 @@ KNOWN_FOR_DAYS = 365
 """How long a host that has answered counts as one that exists."""
 MOST_HOSTS = 10_000
 """Hosts that are told apart: half of them the heaviest, half a sample by the hash of their names."""
+_ROWS = 4_096
 _UNKNOWN_US = -1  # archives may not know when; before every time that is known
 
 # The regular expression of `host_sql` costs as much as all the rest, so it only sees URLs that need it.
@@ -62,6 +63,16 @@ def findings(corpus: Corpus) -> list[Finding]:
     with corpus.connect() as connection:
         _collect(corpus, connection)
         return _findings(corpus, connection)
+
+
+def urls_of(path: str | Path, outcome: str) -> Iterator[str]:
+    """URLs that ended in a class, in their order."""
+    corpus = Corpus.open(path).pinned()
+    with corpus.connect() as connection:
+        _collect(corpus, connection)
+        found = connection.execute("select url from ended where class = ? order by url", [outcome])
+        while rows := found.fetchmany(_ROWS):
+            yield from (url for (url,) in rows)
 
 
 def fetch_report(path: str | Path, by: Collection[str] = (), num_hosts: int = 10) -> dict[str, Any]:

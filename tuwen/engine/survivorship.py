@@ -23,6 +23,10 @@ HOST, YEAR = "host", "year"
 _JOIN = "left join documents as document on document.document_id = pair.document_id"
 
 
+def _stages(corpus: Corpus) -> list[Any]:
+    return list(corpus.recipe().get("stages") or [])
+
+
 def survivorship(corpus: Corpus, by: str, most_values: int = MOST_VALUES) -> dict[str, Any]:
     """Pairs and obtained images by the value of an expression over pairs.
 
@@ -32,9 +36,9 @@ def survivorship(corpus: Corpus, by: str, most_values: int = MOST_VALUES) -> dic
     beyond the `most_values` largest, or null. `UsageError` for columns that do not exist, and before `pair.resolve`.
     """
     if "image_id" not in corpus.current_columns("pairs"):
-        raise UsageError(
-            "which pairs got their image is not known yet; add pair.resolve to the recipe, then tuwen build"
-        )
+        named = any("pair.resolve" in (stage if isinstance(stage, dict) else [stage]) for stage in _stages(corpus))
+        advice = "run tuwen build to its end" if named else "add pair.resolve to the recipe, then tuwen build"
+        raise UsageError(f"which pairs got their image is not known yet; {advice}")
     used: dict[str, dict[str, None]] = {"pairs": {"image_id": None}, "documents": {}}
 
     def column_sql(name: str) -> str:

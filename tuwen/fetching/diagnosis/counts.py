@@ -123,6 +123,11 @@ def worst(hosts: Iterable[HostCounts], classes: Collection[str]) -> str:
     return ", ".join(f"{host.host} ({host.num(classes):,})" for host in ranked[:_SHOWN_HOSTS])
 
 
+def number(count: int, noun: str) -> str:
+    """`1 host`, `1,234 hosts`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def of(part: int, whole: int) -> str:
     """`97 % of 1,200`."""
     return f"{part:,} of {whole:,}" if whole < 100 else f"{100 * part / whole:.0f} % of {whole:,}"

@@ -11,6 +11,7 @@ from tuwen.fetching.diagnosis.counts import (
     Counts,
     Finding,
     HostCounts,
+    number,
     of,
     widespread,
     worst,
@@ -119,20 +120,22 @@ def rot(counts: Counts, *, lying: bool, line: bool) -> list[Finding]:
     single = sum(host.num(REFUSALS - {"http_429"}) for host in mixed)
     if not counts.is_notable(num := files + names + servers + single):
         return []
+    hosts = sum(host.num(GONE) > 0 for host in counts.hosts)
     parts = [
-        (files, f"{files:,} files gone at {sum(host.num(GONE) > 0 for host in counts.hosts):,} hosts that answer"),
-        (names, f"{names:,} URLs whose name is gone"),
-        (servers, f"{servers:,} at {len(dead):,} dead servers"),
+        (files, f"{number(files, 'file')} gone at {number(hosts, 'living host')}"),
+        (names, f"{number(names, 'URL')} whose name is gone"),
+        (servers, f"{servers:,} at {number(len(dead), 'dead server')}"),
         (single, f"{single:,} refused one by one among images (stores say 403 for what is not there)"),
     ]
+    refused = " If a host refused them for other reasons, --retry http_403 asks once more." if single else ""
     return [
         Finding(
             "rot",
             "URLs have rotted.",
             f"{counts.share(num)}: " + ", ".join(text for count, text in parts if count),
             "No setting brings them back. WARC files that hold them can be named in fetch.fallback; "
-            "`tuwen fetches DIR --by COLUMN` shows what the loss does to the corpus.",
-            ("fetch.fallback", "--by"),
+            f"`tuwen fetches DIR --by COLUMN` shows what the loss does to the corpus.{refused}",
+            ("fetch.fallback", "--by", *(["--retry http_403"] if single else [])),
             num,
         )
     ]
@@ -182,7 +185,10 @@ def content(counts: Counts, settings: Fetch | None) -> list[Finding]:
         instead = [host for host in counts.hosts if host.num({"not_an_image"}) and not host.turned_away]
         if counts.is_notable(num := sum(host.num({"not_an_image"}) for host in instead)):
             what = "Pages came instead of images: soft refusals, moved sites, or links to pages."
-            advice = "Open one of them in a browser; hosts that only show images on their own pages stay out of reach."
+            advice = (
+                "Open one in a browser (`tuwen fetches DIR --class not_an_image` lists them); hosts that only show "
+                "images on their own pages stay out of reach."
+            )
             found.append(Finding("content", what, counts.where("not_an_image"), advice, (), num))
     for name, setting in (("too_large", "max_bytes"), ("too_many_pixels", "max_pixels")):
         if counts.is_notable(num := counts.num(name)):
