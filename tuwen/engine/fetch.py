@@ -130,8 +130,8 @@ def _show(phase: Phase, fetcher: _Fetcher) -> None:
 
 
 class _Fetcher:
-    """The fetcher in a thread of its own: one event loop asks for a few thousand URLs a second, more than most lines
-    carry, and politeness needs a single place that knows what each host was asked.
+    """The fetcher in a thread of its own: one event loop takes some 0.3 ms of CPU per image, so it outruns most lines
+    and politeness needs a single place that knows what each host was asked.
     """
 
     def __init__(self, targets: Path, settings: Fetch, spool: Path, cache: Path) -> None:
