@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tuwen.corpus.tables import host_sql
-from tuwen.stages.lookup import find
+from tuwen.stages.lookup import find_unique
 
 if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
@@ -56,9 +55,6 @@ class Urls:
         return corpus.sql(_COUNTS, {"fetches": ["url", "image_id"]})
 
     def __call__(self, batch: pa.RecordBatch, state: pa.Table) -> pa.RecordBatch:
-        positions, found = find(state, batch["image_id"])
-        rows = np.full(batch.num_rows, -1, dtype=np.int64)
-        rows[positions] = np.arange(len(positions))
-        counts = found.take(pa.array(rows, mask=rows < 0))
-        arrays = [pc.fill_null(counts[name].combine_chunks(), 0) for name in self.writes.names]
-        return pa.record_batch(arrays, schema=self.writes)
+        places = [state.schema.get_field_index(name) for name in self.writes.names]
+        _, counts = find_unique(state, batch["image_id"], places)
+        return pa.record_batch([pc.fill_null(count, 0) for count in counts], schema=self.writes)
