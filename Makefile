@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench docs constraints clean
+.PHONY: demo test check bench docs quality constraints clean
 .DELETE_ON_ERROR:
 
 demo: .venv/core
@@ -27,6 +27,10 @@ bench: .venv/test
 docs: .venv/test
 	$(BIN)/python docs/generate.py
 
+# docs/quality.md: precision and recall of every detector, measured now.
+quality: .venv/test
+	$(BIN)/python benchmarks/quality/page.py
+
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
@@ -41,7 +45,7 @@ docs: .venv/test
 # After a change of the ranges in pyproject.toml: install freely, run the tests, then write down what was tested.
 constraints:
 	echo '# Exact versions that the tests ran with; ranges are in pyproject.toml. Made by: make constraints' > constraints.txt
-	$(BIN)/pip freeze --exclude-editable --exclude tuwen >> constraints.txt
+	$(BIN)/pip freeze --exclude-editable --exclude tuwen | sed "s/+cpu$$//" >> constraints.txt
 
 clean:
 	rm -rf .venv demo build dist

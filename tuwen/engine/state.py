@@ -61,6 +61,7 @@ def forget_fitted(corpus: Corpus, stage: Stage) -> None:
 
 
 def _fitted_file(corpus: Corpus, stage: Stage) -> Path:
-    configured = repr((option(stage, "version", 1), sorted(parameters_of(stage).items())))
+    model = option(stage, "model_hash")  # of files that it is fitted from: another list is another fit
+    configured = repr((option(stage, "version", 1), sorted(parameters_of(stage).items()), model and model()))
     fingerprint = hashlib.blake2b(configured.encode(), digest_size=8).hexdigest()
     return corpus.folder("states") / f"{name_of(stage)}-{fingerprint}.arrow"

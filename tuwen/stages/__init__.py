@@ -26,7 +26,10 @@ it declares, and the engine hands over:
             `surveys`, as `table.column`; recomputed when any of them changes), "fitted" (as corpus, but the state is
             kept until the user asks to refit).
             The kind "joined" is that of `tuwen join` alone, whose state lies in the corpus.
-`surveys`   tuple of `table.column` that `prepare` reads.
+`surveys`   tuple of `table.column` that `prepare` reads: with `corpus.sql` for keys and numbers, with `corpus.scan` for
+            texts, which come in any order.
+`model_hash` method that gives a digest of the files (a model, a list, a folder) that the stage reads: part of the
+            column's freshness.
 
 An exception in a call is caught by the engine, which narrows the batch to the rows that cause it and writes the
 error's name for those rows in `<stage>_error` (`text.language` → `text_language_error`). A stage that knows what is
