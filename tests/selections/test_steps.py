@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import duckdb
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tuwen import parts
@@ -21,6 +23,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 # One use of every step: parameters, and what is promised of it.
 #   seeded: another seed keeps other rows. grows: a growing corpus never brings back a refused row.
+#   keeps all: the step only gives weights.
 EXAMPLES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "rule": ({"where": "score > 0.3 and language <> 'de'"}, {"grows"}),
     "within": ({"selection": "wide"}, {"grows"}),
@@ -29,6 +32,11 @@ EXAMPLES: dict[str, tuple[dict[str, Any], set[str]]] = {
     "quota": ({"per": "language", "at_most": 7}, {"seeded", "grows"}),
     "balance": ({"of": "concepts", "t": 4}, {"seeded", "grows"}),
     "sample": ({"rows": 11}, {"seeded", "grows"}),
+    "top": ({"by": ["score desc"], "share": 0.2, "per": "language"}, set()),
+    "threshold": ({"of": "score", "at_least": "median", "per": "language", "min_rows": 5}, set()),
+    "mixture": ({"of": "language", "shares": {"en": 2, "zh": 1}, "rows": 21}, {"seeded", "grows"}),
+    "weight": ({"by": "case when score >= 0.3 then score when score is not null then 0 end"}, {"grows"}),
+    "rehydrate": ({"size": "cluster", "filter": "wide", "min_rows": 5}, {"keeps all"}),
 }
 
 
@@ -90,7 +98,10 @@ def test_order_of_rows_and_fragments_do_not_matter(
     selections = example(name)
     first, second = judge(corpus, "judged", selections), judge(other, "judged", selections)
     assert first.path.read_bytes() == second.path.read_bytes()
-    assert 0 < first.num_kept < first.num_rows, "an example that keeps all or nothing proves nothing"
+    if "keeps all" in EXAMPLES[name][1]:
+        assert len(set(pq.read_table(first.path)["weight"].to_pylist())) > 1, "equal weights prove nothing"
+    else:
+        assert 0 < first.num_kept < first.num_rows, "an example that keeps all or nothing proves nothing"
     assert judge(corpus, "judged", selections).path.read_bytes() == second.path.read_bytes()
 
 
@@ -259,6 +270,153 @@ def test_balance_of_many_labels(pairs: Callable[..., Corpus]) -> None:
     assert 0 < left.count(["common"]) < 15 and [] not in left and None not in left
 
 
+def weights(corpus: Corpus, *steps: Any, others: Mapping[str, Any] | None = None) -> dict[str, float | None]:
+    """Readable id → sampling weight, null where refused."""
+    selections = parse_selections({**(others or {}), "judged": {"unit": "pair", "steps": list(steps)}})
+    rows = pq.read_table(judge(corpus, "judged", selections).path).to_pylist()
+    return {bytes.fromhex(row["id"]).rstrip(b"\0").decode(): row["weight"] for row in rows}
+
+
+def counts_kept(corpus: Corpus, column: str, *steps: Any) -> dict[Any, int]:
+    ledger = judge(corpus, Selection.from_mapping("judged", {"unit": "pair", "steps": list(steps)}), {})
+    values = {row["pair_id"]: row[column] for row in corpus.table("pairs", ["pair_id", column]).to_pylist()}
+    found = [values[each] for each in ledger.kept().read_all()["id"].to_pylist()]
+    return {value: found.count(value) for value in dict.fromkeys(found)}
+
+
+def zipfian(language: str, most: int) -> list[dict[str, Any]]:
+    """Concepts c1, c2, … with counts most, most / 2, most / 3, … down to 1, one row each."""
+    return [
+        {"language": language, "concepts": [f"c{rank}"]}
+        for rank in range(1, most + 1)
+        for _ in range(round(most / rank))
+    ]
+
+
+def tail_share(counts: Sequence[int], t: int) -> float:
+    """The share of all matches that entries with fewer than t matches hold."""
+    found = np.array(counts)
+    return float(found[found < t].sum() / found.sum())
+
+
+def limits(corpus: Corpus, step: Mapping[str, Any], concepts_of: str) -> set[int]:
+    """Counts of concepts all of whose rows were kept, by brute force over the ledger."""
+    ledger = judge(corpus, Selection.from_mapping("judged", {"unit": "pair", "steps": [{"balance": step}]}), {})
+    left = set(ledger.kept().read_all()["id"].to_pylist())
+    rows = corpus.table("pairs", ["pair_id", "language", "concepts"]).to_pylist()
+    groups: dict[str, list[bool]] = {}
+    for row in rows:
+        if row["language"] == concepts_of:
+            groups.setdefault(row["concepts"][0], []).append(row["pair_id"] in left)
+    return {len(flags) for flags in groups.values() if all(flags)}
+
+
+def test_balance_at_a_tail_share(pairs: Callable[..., Corpus]) -> None:
+    rows = [*zipfian("en", 120), *zipfian("zh", 30)]
+    corpus = pairs(*rows)
+    counts = {
+        language: [round(most / rank) for rank in range(1, most + 1)] for language, most in (("en", 120), ("zh", 30))
+    }
+    step = {"of": "concepts", "tail_share": 0.4, "per": "language"}
+    for language, found in counts.items():
+        t = max(count for count in found if tail_share(found, count) <= 0.4)
+        kept_whole = limits(corpus, step, language)
+        assert {count for count in found if count <= t} <= kept_whole, "the tail is kept whole"
+        assert max(found) not in kept_whole, "the head is not"
+    like = {"of": "concepts", "t": 12, "per": "language", "like": "en"}
+    share = tail_share(counts["en"], 12)
+    t = max(count for count in counts["zh"] if tail_share(counts["zh"], count) <= share)
+    assert {count for count in counts["zh"] if count <= t} <= limits(corpus, like, "zh")
+    assert t < 12, "a smaller language gets a smaller t"
+
+
+def test_balance_counts_within_each_language(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs(*({"language": lang, "concepts": ["cat"]} for lang in ["en"] * 100 + ["zh"] * 5))
+    kept = counts_kept(corpus, "language", {"balance": {"of": "concepts", "t": 5, "per": "language"}})
+    assert kept["zh"] == 5 and kept["en"] < 20
+
+
+@pytest.mark.parametrize("of", ["concepts", "language"])
+def test_balance_tells_what_it_expects(of: str, pairs: Callable[..., Corpus]) -> None:
+    rows = [{"concepts": ["a", "b"] if n % 3 else ["a"], "language": "en" if n % 4 else "zh"} for n in range(400)]
+    corpus = pairs(*rows, {"concepts": [], "language": None})
+    selection = Selection.from_mapping("x", {"unit": "pair", "steps": [{"balance": {"of": of, "t": 40}}]})
+    (step,) = judge(corpus, selection, {}).funnel()
+    numbers: dict[Any, int] = {}
+    for row in rows:
+        for label in row[of] if of == "concepts" else [row[of]]:
+            numbers[label] = numbers.get(label, 0) + 1
+    chances = []
+    for row in rows:
+        missed = 1.0
+        for label in row[of] if of == "concepts" else [row[of]]:
+            missed *= 1 - min(1, 40 / numbers[label])
+        chances.append(1 - missed)
+    assert step.expected == round(sum(chances))
+    deviation = sum(chance * (1 - chance) for chance in chances) ** 0.5
+    assert abs(step.left - step.expected) < 4 * deviation + 1
+
+
+def test_top(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs(*({"score": score, "language": "en"} for score in (0.5, 0.1, None, 0.3)), {"score": 0.9})
+    found = verdicts(corpus, "pair", {"top": {"by": "score", "share": 0.5, "per": "language"}})
+    assert [name for name, value in sorted(found.items()) if value is None] == ["b", "d"]
+    assert found["a"] == {"language": "en", "score": 0.5, "rank": 3, "limit": 2}
+    assert found["c"]["rank"] is None and found["e"]["language"] is None
+    assert verdicts(corpus, "pair", {"top": {"by": "score desc", "rows": 1}})["e"] is None
+
+
+def test_threshold(pairs: Callable[..., Corpus]) -> None:
+    scores = {"en": [0.1, 0.2, 0.3, 0.4, 0.5], "zh": [0.6, 0.7, 0.8, 0.9, 1.0], "th": [0.05]}
+    rows = [{"language": language, "score": score} for language, found in scores.items() for score in found]
+    corpus = pairs(*rows, {"language": "en", "score": None})
+    step = {"threshold": {"of": "score", "at_least": "median", "per": "language", "min_rows": 5}}
+    found = verdicts(corpus, "pair", step)
+    assert [name for name, value in sorted(found.items()) if value is None] == ["c", "d", "e", "h", "i", "j"]
+    assert found["k"]["at_least"] == pytest.approx(0.5), "one Thai row is held to the median of all"
+    assert found["l"]["score"] is None
+    spread = {"threshold": {"of": "score", "at_least": "mean - stddev", "at_most": "greatest(p90, 0.2)"}}
+    values = np.float32([score for each in scores.values() for score in each]).astype(float)
+    kept = [value for value in values if values.mean() - values.std() <= value <= np.quantile(values, 0.9)]
+    assert sum(value is None for value in verdicts(corpus, "pair", spread).values()) == len(kept)
+
+
+def test_mixture(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs(*({"language": lang} for lang in ["en"] * 60 + ["zh"] * 10 + ["de"] * 30 + [None] * 5))
+    count = lambda **step: counts_kept(corpus, "language", {"mixture": {"of": "language", **step}})  # noqa: E731
+    assert count() == {"en": 10, "zh": 10, "de": 10}
+    assert count(shares={"en": 2, "zh": 1}) == {"en": 20, "zh": 10}
+    assert count(shares={"en": 0.5, "zh": 0.25, "ja": 0.25}) == {"en": 20, "zh": 10}, "nothing there is no limit"
+    assert count(shares={"en": 3, "de": 1}, rows=40) == {"en": 30, "de": 10}
+    assert count(rows=60) == {"en": 20, "zh": 10, "de": 20}, "what a scarce value lacks is not made up for"
+    assert count(shares={"fr": 1}) == {}
+
+
+def test_weights_multiply_and_reach_the_ledger(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs({"score": 0.5, "language": "en"}, {"score": 0.25, "language": "zh"}, {"score": None}, {"score": 0})
+    steps = [{"weight": "score * 4"}, {"rule": "score > 0.1"}, {"weight": "if(language = 'en', 0.25, 1)"}]
+    assert weights(corpus, *steps) == {"a": 0.5, "b": 1.0, "c": None, "d": None}
+    assert weights(corpus, {"rule": "score is not null"}) == dict.fromkeys("abcd")
+
+
+def test_rehydrate(pairs: Callable[..., Corpus]) -> None:
+    # Rows whose clusters have 1 row are bad in 5 of 10 cases, those with 2 in 2 of 10, those with 4 never.
+    rows = [
+        {"cluster": size, "score": 0.1 if n < bad else 0.9} for size, bad in ((1, 5), (2, 2), (4, 0)) for n in range(10)
+    ]
+    corpus = pairs(*rows, {"cluster": 9, "score": 0.9})
+    good = {"good": {"unit": "pair", "steps": [{"rule": "score > 0.5"}]}}
+    found = weights(corpus, {"rehydrate": {"size": "cluster", "filter": "good", "min_rows": 5}}, others=good)
+    by_size: dict[int, set[float | None]] = {}
+    for place, row in enumerate(rows):
+        by_size.setdefault(row["cluster"], set()).add(found[chr(97 + place)])
+    overall, rates = 7 / 31, {2: 0.2, 4: 0.0}
+    expected = {size: 1 + 9 * (overall - rate) / overall for size, rate in rates.items()}
+    assert {size: len(found) for size, found in by_size.items()} == {1: 1, 2: 1, 4: 1}
+    assert [by_size[size].pop() for size in (1, 2, 4)] == pytest.approx([1.0, expected[2], 10.0])
+    assert found[chr(97 + 30)] == 1.0, "one cluster of nine is too few to tell"
+
+
 def test_sample(pairs: Callable[..., Corpus]) -> None:
     corpus = pairs(*({} for _ in range(400)))
     names = lambda step: {name for name, value in verdicts(corpus, "pair", step).items() if value is None}  # noqa: E731
@@ -297,6 +455,16 @@ def test_windows_see_survivors_only(pairs: Callable[..., Corpus]) -> None:
         ({"quota": {"per": "a", "share": 1.5}}, "(0, 1]"),
         ({"balance": {"of": "a", "t": 0}}, "at least 1"),
         ({"balance": {"of": "a", "t": 3, "unlabelled": "maybe"}}, "unlabelled"),
+        ({"balance": {"of": "a"}}, "either t or tail_share"),
+        ({"balance": {"of": "a", "t": 3, "tail_share": 0.1}}, "either t or tail_share"),
+        ({"balance": {"of": "a", "tail_share": 0.1, "per": "b", "like": "en"}}, "needs per and t"),
+        ({"top": {"by": "a"}}, "either share or rows"),
+        ({"top": {"by": "a", "share": 0}}, "(0, 1]"),
+        ({"threshold": {"of": "a"}}, "at_least, at_most"),
+        ({"threshold": {"of": "a", "at_least": "medain"}}, "did you mean 'median'?"),
+        ({"mixture": {"of": "a", "shares": {}}}, "at least one value"),
+        ({"mixture": {"of": "a", "shares": {"b": -1}}}, "positive"),
+        ({"rehydrate": {"size": "a", "filter": "b", "most": 0.5}}, "at least 1"),
         ({"sample": {}}, "either share or rows"),
         ({"sample": {"share": 2}}, "[0, 1]"),
         ({"sampel": {"rows": 3}}, "did you mean 'sample'?"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from tuwen.corpus.corpus import Corpus
@@ -20,6 +20,9 @@ from tuwen.selections.tree import literal, quoted
 
 if TYPE_CHECKING:
     import duckdb
+
+WEIGHT = '"_weight"'
+_VERDICT = f"{ID}, _failed, _value, CASE WHEN _failed IS NULL THEN {WEIGHT} END AS {WEIGHT}"
 
 
 @dataclass(frozen=True)
@@ -34,10 +37,16 @@ class Numbered:
 
 @dataclass(frozen=True)
 class Judgement:
-    """`sql` gives one row per candidate: `_id`, `_failed` (index into `conditions`, null: kept) and `_value` (JSON)."""
+    """What came of a selection.
+
+    `sql` gives one row per candidate: `_id`, `_failed` (index into `conditions`, null: kept), `_value` (JSON) and
+    `_weight`, for sampling, which is null for rows that are refused, and for all rows of a selection that gives none.
+    `expected`: index of a condition → how many rows it should have kept, for those that draw.
+    """
 
     sql: str
     conditions: list[Numbered]
+    expected: dict[int, int] = field(default_factory=dict)
 
 
 def judgement(
@@ -55,7 +64,8 @@ def judgement(
     types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
     conditions = _conditions(selection, types)
     _check(connection, selection, conditions, types)
-    return Judgement(_passes(connection, rows.sql, conditions), conditions)
+    judged = Judgement("", conditions)
+    return replace(judged, sql=_passes(connection, rows.sql, conditions, judged.expected))
 
 
 def _conditions(selection: Selection, types: Mapping[str, str]) -> list[Numbered]:
@@ -82,10 +92,9 @@ def _check(
     connection.execute(f"CREATE TEMP TABLE _nulls AS SELECT {columns}")  # a table: constants would fold away
     for numbered in conditions:
         where = f"selection {selection.name}, step {numbered.step} ({numbered.condition.rule})"
+        judged = ", ".join(f"({sql})" for sql in _judged(numbered.condition))
         try:
-            tried = connection.sql(
-                f"WITH {SURVIVORS} AS (FROM _nulls) SELECT ({numbered.condition.keep}) FROM {SURVIVORS}"
-            )
+            tried = connection.sql(f"WITH {SURVIVORS} AS (FROM _nulls) SELECT {judged} FROM {SURVIVORS}")
             kind = str(tried.types[0])
             tried.fetchall()
         except duckdb.Error as error:
@@ -96,23 +105,37 @@ def _check(
             raise UsageError(f"{where}: a rule must be true or false, this is {kind}; compare it with something")
 
 
-def _passes(connection: duckdb.DuckDBPyConnection, source: str, conditions: Sequence[Numbered]) -> str:
+def _judged(condition: Condition) -> list[str]:
+    """What DuckDB has to make sense of."""
+    return [sql for sql in (condition.keep, condition.weight, condition.expected) if sql is not None]
+
+
+def _passes(
+    connection: duckdb.DuckDBPyConnection, source: str, conditions: Sequence[Numbered], expected: dict[int, int]
+) -> str:
     groups = [
         list(group)
         for _, group in itertools.groupby(
             enumerate(conditions), key=lambda item: -1 if item[1].condition.alone else item[0]
         )
     ]
+    start = "1.0::DOUBLE" if any(numbered.condition.weight for numbered in conditions) else "NULL::DOUBLE"
+    source = f"SELECT *, {start} AS {WEIGHT} FROM ({source})"
     refused = []
     for number, group in enumerate(groups):
+        index, numbered = group[0]
+        if numbered.condition.expected is not None:
+            query = f"WITH {SURVIVORS} AS ({source}) SELECT ({numbered.condition.expected})::DOUBLE"
+            ((count,),) = connection.sql(query).fetchall()
+            expected[index] = round(count or 0)
         later = {name: None for rest in groups[number + 1 :] for _, numbered in rest for name in numbered.reads}
         sql = _pass(source, group, list(later))
         if number == len(groups) - 1:
-            refused.append(f"SELECT {ID}, _failed, _value FROM ({sql})")
+            refused.append(f"SELECT {_VERDICT} FROM ({sql})")
             break
         table = f"_pass_{number}"
         connection.execute(f"CREATE TEMP TABLE {table} AS {sql}")
-        refused.append(f"SELECT {ID}, _failed, _value FROM {table} WHERE _failed IS NOT NULL")
+        refused.append(f"SELECT {_VERDICT} FROM {table} WHERE _failed IS NOT NULL")
         source = f"SELECT * EXCLUDE (_failed, _value) FROM {table} WHERE _failed IS NULL"
     return " UNION ALL ".join(refused)
 
@@ -124,14 +147,16 @@ def _pass(source: str, group: Sequence[tuple[int, Numbered]], later: Sequence[st
     if not numbered.condition.alone:
         # In one SELECT, so that a window of `keep` that appears in `value` is computed once.
         refused = f"({numbered.condition.keep}) IS NOT TRUE"
+        weight = f"{WEIGHT} * ({numbered.condition.weight})" if numbered.condition.weight else WEIGHT
         return (
             f"{survivors} SELECT {columns}, CASE WHEN {refused} THEN {index}::SMALLINT END AS _failed, "
-            f"CASE WHEN {refused} THEN {_value(numbered.condition)} END AS _value FROM {SURVIVORS}"
+            f"CASE WHEN {refused} THEN {_value(numbered.condition)} END AS _value, {weight} AS {WEIGHT} "
+            f"FROM {SURVIVORS}"
         )
     cases = " ".join(f"WHEN TRY({each.condition.keep}) IS NOT TRUE THEN {place}" for place, each in group)
     values = " ".join(f"WHEN {place} THEN {_value(each.condition)}" for place, each in group)
     return (
-        f"{survivors} SELECT {columns}, _failed, CASE _failed {values} END AS _value "
+        f"{survivors} SELECT {columns}, _failed, CASE _failed {values} END AS _value, {WEIGHT} "
         f"FROM (SELECT *, CAST(CASE {cases} END AS SMALLINT) AS _failed FROM {SURVIVORS})"
     )
 

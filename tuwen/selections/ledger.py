@@ -1,8 +1,9 @@
 """The ledger of a selection: for every candidate the first step that refused it, with rule and value, or that it stays.
 
-It lies in the corpus as `ledgers/NAME.parquet`, sorted by id (id, step, rule, value; step null: kept, 0: taken down)
-and `ledgers/NAME.json` (definition, counts, fingerprint). The fingerprint covers the definition and the content of
-every column that was read, so that a ledger is judged again when, and only when, something it depends on changed.
+It lies in the corpus as `ledgers/NAME.parquet`, sorted by id (id, step, rule, value, weight; step null: kept, 0: taken
+down; weight: how often a kept row is to be drawn, null where no step gives weights) and `ledgers/NAME.json`
+(definition, counts, fingerprint). The fingerprint covers the definition and the content of every column that was read,
+so that a ledger is judged again when, and only when, something it depends on changed.
 """
 
 from __future__ import annotations
@@ -26,8 +27,16 @@ from tuwen.selections.candidates import Candidates, Kept, candidates
 from tuwen.selections.judgement import Judgement, judgement
 from tuwen.selections.selection import Selection, selection_named, selections_of
 
-SCHEMA = pa.schema([("id", pa.string()), ("step", pa.int16()), ("rule", pa.string()), ("value", pa.string())])
-VERSION = 1  # of what a ledger holds for equal input; part of the fingerprint
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("step", pa.int16()),
+        ("rule", pa.string()),
+        ("value", pa.string()),
+        ("weight", pa.float64()),
+    ]
+)
+VERSION = 2  # of what a ledger holds for equal input; part of the fingerprint
 ROWS_PER_GROUP = 122_880  # as DuckDB sorts, so that batches become row groups without a copy
 
 
@@ -41,7 +50,10 @@ class RuleCount:
 
 @dataclass(frozen=True)
 class FunnelStep:
-    """What one step did: rows judged = rows lost + rows left. Step 0, takedowns, appears only where it refused rows."""
+    """What one step did: rows judged = rows lost + rows left. Step 0, takedowns, appears only where it refused rows.
+
+    `expected`: for a step that draws each row with a probability of its own, the rows that should be left; else None.
+    """
 
     step: int
     name: str
@@ -49,6 +61,7 @@ class FunnelStep:
     lost: int
     left: int
     rules: tuple[RuleCount, ...] = ()
+    expected: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,11 @@ class Ledger:
     def num_kept(self) -> int:
         """Rows kept."""
         return self.num_rows - sum(int(entry["lost"]) for entry in self._described["conditions"])
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether a step gives sampling weights: then every kept row has one."""
+        return any(entry["weighted"] for entry in self._described["conditions"])
 
     @property
     def fingerprint(self) -> str:
@@ -254,11 +272,9 @@ def _write(path: Path, judged: Judgement, batches: Iterable[pa.RecordBatch]) -> 
         path, SCHEMA, compression="zstd", compression_level=1, use_dictionary=["rule"], write_statistics=["id"]
     ) as writer:
         for batch in _rechunked(batches):
-            ids, failed, value = batch.columns
-            writer.write_batch(
-                pa.RecordBatch.from_arrays([ids, steps.take(failed), rules.take(failed), value], schema=SCHEMA),
-                row_group_size=ROWS_PER_GROUP,
-            )
+            ids, failed, value, weight = batch.columns
+            columns = [ids, steps.take(failed), rules.take(failed), value, weight]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=SCHEMA), row_group_size=ROWS_PER_GROUP)
             counts += np.bincount(failed.fill_null(len(steps)).to_numpy(), minlength=len(counts))
     lost: dict[int | None, int] = {index: int(count) for index, count in enumerate(counts[:-1])}
     return {**lost, None: int(counts[-1])}
@@ -283,7 +299,14 @@ def _rechunked(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _described_conditions(judged: Judgement, lost: Mapping[int | None, int]) -> list[dict[str, Any]]:
     return [
-        {"step": numbered.step, "name": numbered.name, "rule": numbered.condition.rule, "lost": lost.get(index, 0)}
+        {
+            "step": numbered.step,
+            "name": numbered.name,
+            "rule": numbered.condition.rule,
+            "lost": lost.get(index, 0),
+            "expected": judged.expected.get(index),
+            "weighted": numbered.condition.weight is not None,
+        }
         for index, numbered in enumerate(judged.conditions)
     ]
 
@@ -298,11 +321,12 @@ def _funnel(num_rows: int, conditions: Iterable[Mapping[str, Any]]) -> list[Funn
         lost = sum(entry["lost"] for entry in entries)
         if step or lost:
             rules = tuple(RuleCount(entry["rule"], entry["lost"]) for entry in entries)
-            steps.append(FunnelStep(step, entries[0]["name"], left, lost, left - lost, rules))
+            expected = entries[-1].get("expected")
+            steps.append(FunnelStep(step, entries[0]["name"], left, lost, left - lost, rules, expected))
         left -= lost
     return steps
 
 
 def funnel_json(steps: Iterable[FunnelStep]) -> list[dict[str, Any]]:
-    """Plain values of a funnel: a list of step, name, judged, lost, left and rules (rule, lost)."""
+    """Plain values of a funnel: a list of step, name, judged, lost, left, rules (rule, lost) and expected."""
     return [asdict(step) for step in steps]

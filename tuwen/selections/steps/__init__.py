@@ -3,25 +3,23 @@
 A step is a frozen dataclass. It never touches data; it says, in DuckDB SQL, what must hold for a row to stay:
 
     @dataclass(frozen=True)
-    class Top:
-        \"\"\"Keep the share of rows with the highest score. <paper URL>\"\"\"
+    class Alternate:
+        \"\"\"Keep every `n`-th row in the order of ids. <paper URL>\"\"\"
 
-        by: str                                   # the first field takes the short form `- top: clip_score`
-        share: float = 0.2
+        n: int                                    # the first field takes the short form `- alternate: 3`
 
         @property
         def reads(self) -> tuple[str, ...]:
-            return Expression.parse(self.by).columns()
+            return ()
 
         def conditions(self, types: Mapping[str, str]) -> list[Condition]:
-            rank = f"row_number() OVER (ORDER BY {Expression.parse(self.by).safe_sql()} DESC NULLS LAST, {ID})"
-            keep = f"{rank} <= {self.share} * count(*) OVER ()"
-            return [Condition(keep, str(self), {"rank": rank})]
+            rank = f"row_number() OVER (ORDER BY {ID})"
+            return [Condition(f"{rank} % {self.n} = 0", str(self), {"rank": rank})]
 
         def __str__(self) -> str:
-            return f"top {self.share:.0%} by {self.by}"
+            return f"every {self.n}th row"
 
-Put that into `tuwen/selections/steps/top.py` and `- top: clip_score` works in every recipe; the conformance tests in
+Put that into `tuwen/selections/steps/alternate.py` and `- alternate: 3` works in every recipe; the conformance tests in
 tests/selections/test_steps.py find it by themselves (give it an entry in `EXAMPLES` there).
 
 `keep` sees the columns of `reads`, under the names that recipes use (`"image.width"`, quoted), and `ID`. Windows see
@@ -32,8 +30,8 @@ every run and a corpus that grows keeps drawing the same numbers. A step whose r
 says so with a class attribute `version: ClassVar[int] = 2`, which makes stored ledgers stale.
 
 Written against this on paper before it was settled: MetaCLIP's balance (`balance.py`), the duplicate-aware up-sampling
-of FineWeb2 (nothing is dropped here, so it keeps `row_number() … <= weight(count(*) OVER (PARTITION BY cluster))` of
-the real duplicates), and the top share by score of POINTS (above).
+of FineWeb2 (`rehydrate.py`, a weight: nothing is dropped and nothing repeated), and the top share by score of POINTS
+(`top.py`).
 """
 
 from __future__ import annotations
@@ -59,12 +57,16 @@ class Condition:
 
     `keep`: SQL, true or not. `rule`: the threshold in words, as the ledger shows it. `value`: label → SQL of what was
     judged, for the ledger. `alone`: looks at the row itself only, so that it may run in one pass with its neighbours.
+    `weight`: SQL of a factor on the sampling weight of rows that stay. `expected`: SQL of one number over `SURVIVORS`:
+    how many rows a draw should keep, which the funnel shows beside how many it kept.
     """
 
     keep: str
     rule: str
     value: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    weight: str | None = None
+    expected: str | None = None
 
 
 @runtime_checkable
