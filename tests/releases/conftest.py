@@ -22,6 +22,7 @@ from tuwen.corpus.columns import ColumnFile, ColumnWriter, TableState, commit_co
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.units import append_rows
+from tuwen.selections.ledger import SCHEMA as LEDGER
 from tuwen.stages.image.pixels import decode
 
 NUM_DOCUMENTS = 12
@@ -56,11 +57,12 @@ class Selection:
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """A ledger as a file: id, step (null: kept), rule, value."""
+    """A ledger as a file: id, step (null: kept), rule, value, weight."""
 
     selection: Selection
     path: Path
     steps: list[Any] = field(default_factory=list)
+    is_weighted: bool = True
 
     def funnel(self) -> list[Any]:
         return self.steps
@@ -263,6 +265,11 @@ def _headers(corpus: Corpus) -> None:
     add_columns(corpus, "pairs", "pair.opt_out", ["position"], lambda row: {"image_noai": row["position"] < 5}, schema)
 
 
+def weight_of(identity: str) -> float:
+    """Any number that tells rows apart."""
+    return int(identity[:4], 16) / 4096
+
+
 def judge(corpus: Corpus, selection: Selection, path: Path, *, reverse: bool = False) -> LedgerFile:
     """Keep what two rules allow, and write down the rest."""
     table = {"pair": "pairs", "image": "images", "document": "documents"}[selection.unit]
@@ -277,10 +284,11 @@ def judge(corpus: Corpus, selection: Selection, path: Path, *, reverse: bool = F
     for identity, value in rows:
         refused = rules[0] if not value else rules[2] if identity.startswith("0") else None
         step, rule = refused or (None, None)
-        decided.append({"id": identity, "step": step, "rule": rule, "value": None if refused is None else str(value)})
+        shown = None if refused is None else str(value)
+        weight = weight_of(identity) if refused is None else None
+        decided.append({"id": identity, "step": step, "rule": rule, "value": shown, "weight": weight})
     decided.sort(key=lambda row: row["id"], reverse=reverse)
-    schema = pa.schema([("id", pa.string()), ("step", pa.int32()), ("rule", pa.string()), ("value", pa.string())])
-    pq.write_table(pa.Table.from_pylist(decided, schema=schema), path)
+    pq.write_table(pa.Table.from_pylist(decided, schema=LEDGER), path)
     funnel, left = [], len(decided)
     for step, rule in rules:
         lost = sum(row["step"] == step for row in decided)

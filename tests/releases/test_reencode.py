@@ -31,6 +31,7 @@ from tuwen.releases.release import write_release
 from tuwen.releases.verify import verify
 from tuwen.releases.writers import PACKAGE
 from tuwen.releases.writers.webdataset import read_samples
+from tuwen.selections.ledger import SCHEMA as LEDGER
 
 OPTIONS = {"short_side": 16, "quality": 80}
 EXTENSIONS = {"jpeg": "jpg", "webp": "webp", "png": "png"}
@@ -224,8 +225,7 @@ def test_an_image_that_cannot_be_read_stops_the_release_unless_the_stage_has_sai
     rows = [{**row, "source": "web", "source_unit": "unit"} for row in world.rows["images"]]
     append_rows(corpus, "images", [pa.RecordBatch.from_pylist(rows, schema=TABLES["images"].schema)])
     ids = sorted(row["image_id"] for row in rows)
-    schema = pa.schema([("id", pa.string()), ("step", pa.int32()), ("rule", pa.string()), ("value", pa.string())])
-    pq.write_table(pa.Table.from_pylist([{"id": key} for key in ids], schema=schema), tmp_path / "ledger.parquet")
+    pq.write_table(pa.Table.from_pylist([{"id": key} for key in ids], schema=LEDGER), tmp_path / "ledger.parquet")
     selection = world.ledgers["image"].selection
     funnel = [SimpleNamespace(step=1, name="all", judged=len(ids), lost=0, left=len(ids))]
     ledger = replace(world.ledgers["image"], selection=selection, path=tmp_path / "ledger.parquet", steps=funnel)

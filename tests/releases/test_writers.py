@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -165,6 +166,19 @@ def test_parquet_holds_every_pair_with_its_image(world, releases):
             pair["image_id"],
         )
         assert row["image_url"] == (None if pair["image_ref"].startswith("data:") else pair["image_ref"])
+
+
+def test_sampling_weights_come_along_where_a_step_gives_them(world, tmp_path):
+    rows = {"pair": "pair_id", "image": "image_id", "document": "document_id"}
+    for unit, name in (("pair", "index"), ("image", "index"), ("document", "documents")):
+        write_release(world.corpus, world.ledgers[unit], tmp_path / unit, name)
+        found = pq.read_table(tmp_path / unit / "data/00000.parquet").to_pylist()
+        assert {row[rows[unit]]: row["sampling_weight"] for row in found} == {
+            row[rows[unit]]: int(row[rows[unit]][:4], 16) / 4096 for row in found
+        }
+    plain = replace(world.ledgers["pair"], is_weighted=False)
+    write_release(world.corpus, plain, tmp_path / "plain", "index")
+    assert "sampling_weight" not in pq.read_schema(tmp_path / "plain" / "data/00000.parquet").names
 
 
 def test_row_groups_are_bounded(world, tmp_path):

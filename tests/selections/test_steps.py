@@ -14,7 +14,7 @@ import pytest
 
 from tuwen import parts
 from tuwen.corpus.corpus import Corpus
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
 from tuwen.selections.ledger import judge, preview
 from tuwen.selections.selection import PACKAGE, Selection, parse_selections
 from tuwen.selections.steps import uniform
@@ -379,6 +379,12 @@ def test_threshold(pairs: Callable[..., Corpus]) -> None:
     values = np.float32([score for each in scores.values() for score in each]).astype(float)
     kept = [value for value in values if values.mean() - values.std() <= value <= np.quantile(values, 0.9)]
     assert sum(value is None for value in verdicts(corpus, "pair", spread).values()) == len(kept)
+
+
+def test_a_threshold_that_the_data_make_impossible_is_told(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs({"score": 0.0}, {"score": 0.0})
+    with pytest.raises(TuwenError, match=r"selection judged: .*[Oo]verflow"):
+        verdicts(corpus, "pair", {"threshold": {"of": "score", "at_least": "count * 9223372036854775807"}})
 
 
 def test_mixture(pairs: Callable[..., Corpus]) -> None:

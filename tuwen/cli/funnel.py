@@ -64,7 +64,8 @@ def print_funnel(ledger: Ledger, *, rules: bool = False) -> None:
     )
     for step in ledger.funnel():
         share = step.left / ledger.num_rows if ledger.num_rows else 0.0
-        table.add_row(shown(step.name), str(step.judged), str(step.lost), str(step.left), "█" * round(20 * share))
+        left = str(step.left) if step.expected is None else f"{step.left} [dim](expected {step.expected})[/dim]"
+        table.add_row(shown(step.name), str(step.judged), str(step.lost), left, "█" * round(20 * share))
         for rule in step.rules if rules else ():
             table.add_row(f"  [dim]{shown(rule.rule)}[/dim]", "", f"[dim]{rule.lost}[/dim]", "", "")
     Console().print(table)

@@ -275,7 +275,7 @@ def narrow_memory() -> str:
 def _connect(spill: Path, memory: str | None = None) -> duckdb.DuckDBPyConnection:
     import duckdb
 
-    return duckdb.connect(
+    connection = duckdb.connect(
         ":memory:",
         config={
             "memory_limit": memory or os.environ.get("TUWEN_MEMORY", DEFAULT_MEMORY),
@@ -284,6 +284,8 @@ def _connect(spill: Path, memory: str | None = None) -> duckdb.DuckDBPyConnectio
             "autoinstall_known_extensions": "false",  # nothing is ever installed at run time
         },
     )
+    connection.execute("SET enable_progress_bar = false")  # it would draw into the output of whoever waits
+    return connection
 
 
 def stored_schema(schema: pa.Schema, blobs: Sequence[str]) -> pa.Schema:

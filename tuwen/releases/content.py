@@ -42,6 +42,7 @@ _JOINED = {
     "image": "released r JOIN images USING (image_id)",
     "document": "released r JOIN documents USING (document_id)",
 }
+WEIGHT = "sampling_weight"
 _PRIVATE = frozenset({"source", "source_unit", "bytes", "nodes", "image_ids", "image_ref"})
 
 
@@ -64,12 +65,14 @@ class Exported:
 class Content:
     """The rows that one release holds. Made by `open_content`; reads only."""
 
-    def __init__(self, corpus: Corpus, connection: duckdb.DuckDBPyConnection, unit: str) -> None:
+    def __init__(self, corpus: Corpus, connection: duckdb.DuckDBPyConnection, unit: str, is_weighted: bool) -> None:
         self.corpus = corpus
         self.connection = connection
         self.unit = unit
         self.columns = {name: list(corpus.columns(name)) for name in TABLES}
         self.exported = _exported(corpus, unit)
+        if is_weighted:
+            self.exported.append(Exported(WEIGHT, "r.weight", pa.float64(), UNITS[unit], "selection"))
         refuse_duplicates(column.name for column in self.exported)
         self.image_columns = _image_columns(corpus)
 
@@ -198,7 +201,7 @@ def open_content(corpus: Corpus, ledger: Ledger, image_ledger: Ledger | None = N
             columns = [column for column in corpus.columns(name) if column not in TABLES[name].blobs]
             connection.register(name, corpus.stored(name, columns))
         _find_rows(connection, unit, ledger, image_ledger, corpus)
-        yield Content(corpus, connection, unit)
+        yield Content(corpus, connection, unit, ledger.is_weighted)
 
 
 def _memory(unit: str) -> str | None:
@@ -210,20 +213,20 @@ def _find_rows(
     connection: duckdb.DuckDBPyConnection, unit: str, ledger: Ledger, image_ledger: Ledger | None, corpus: Corpus
 ) -> None:
     """`candidates` (what the selection keeps, with the `reason` that speaks against it, null: none) and `released`."""
-    connection.execute(f"CREATE TEMP VIEW kept AS {_kept_ids(ledger)}")
+    connection.execute(f"CREATE TEMP VIEW kept AS {_kept_rows(ledger)}")
     bad_image, bad_pair, bad_document = _reasons(connection, corpus)
     rows = {
-        "pair": "SELECT pair_id, image_id, CASE WHEN image_id IS NULL THEN 'no image' "
+        "pair": "SELECT pair_id, image_id, weight, CASE WHEN image_id IS NULL THEN 'no image' "
         f"{bad_pair} {bad_image} END AS reason FROM kept JOIN pairs ON pair_id = id",
-        "image": f"SELECT image_id, CASE WHEN false THEN '' {bad_image} END AS reason "
+        "image": f"SELECT image_id, weight, CASE WHEN false THEN '' {bad_image} END AS reason "
         "FROM kept JOIN images ON image_id = id",
-        "document": f"SELECT document_id, CASE WHEN false THEN '' {bad_document} END AS reason "
+        "document": f"SELECT document_id, weight, CASE WHEN false THEN '' {bad_document} END AS reason "
         "FROM kept JOIN documents ON document_id = id",
     }
     connection.execute(f"CREATE TEMP TABLE candidates AS {rows[unit]}")
     connection.execute("CREATE TEMP VIEW released AS SELECT * EXCLUDE reason FROM candidates WHERE reason IS NULL")
     if unit == "document":
-        images = _kept_ids(image_ledger) if image_ledger else "SELECT image_id AS id FROM images"
+        images = _kept_rows(image_ledger) if image_ledger else "SELECT image_id AS id FROM images"
         connection.execute(
             f"CREATE TEMP TABLE allowed_images AS SELECT image_id FROM (SELECT id AS image_id FROM ({images})) "
             f"WHERE CASE WHEN false THEN '' {bad_image} END IS NULL"
@@ -238,9 +241,9 @@ def _find_rows(
         )
 
 
-def _kept_ids(ledger: Ledger) -> str:
+def _kept_rows(ledger: Ledger) -> str:
     path = str(ledger.path).replace("'", "''")
-    return f"SELECT id FROM read_parquet('{path}') WHERE step IS NULL"
+    return f"SELECT id, weight FROM read_parquet('{path}') WHERE step IS NULL"
 
 
 def _reasons(connection: duckdb.DuckDBPyConnection, corpus: Corpus) -> tuple[str, str, str]:

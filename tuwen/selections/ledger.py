@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -176,7 +177,7 @@ def preview(
     """The funnel that a selection would have, without storing its ledger: for trying thresholds."""
     selection, selections = _resolved(corpus, selection, selections)
     rows = candidates(corpus, selection, _kept(_others(corpus, selection, selections)))
-    with corpus.connect() as connection:
+    with _told(selection), corpus.connect() as connection:
         judged = judgement(connection, corpus, selection, rows)
         counts = connection.sql(f"SELECT _failed, count(*) FROM ({judged.sql}) GROUP BY ALL").fetchall()
     lost = dict(counts)
@@ -242,7 +243,7 @@ def _judge(corpus: Corpus, selection: Selection, rows: Candidates, fingerprint: 
     path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with corpus.connect() as connection:
+        with _told(selection), corpus.connect() as connection:
             judged = judgement(connection, corpus, selection, rows)
             batches = connection.sql(f"SELECT * FROM ({judged.sql}) ORDER BY _id").to_arrow_reader(ROWS_PER_GROUP)
             lost = _write(temporary, judged, batches)
@@ -261,6 +262,19 @@ def _judge(corpus: Corpus, selection: Selection, rows: Candidates, fingerprint: 
     finally:
         temporary.unlink(missing_ok=True)
     return Ledger(selection, path, described)
+
+
+@contextmanager
+def _told(selection: Selection) -> Iterator[None]:
+    """Errors that only the data bring about, as a sentence."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise TuwenError(f"selection {selection.name}: set TUWEN_MEMORY=4GB, say, and repeat ({error})") from error
+    except duckdb.Error as error:
+        raise TuwenError(f"selection {selection.name}: {str(error).splitlines()[0]}") from error
 
 
 def _write(path: Path, judged: Judgement, batches: Iterable[pa.RecordBatch]) -> dict[int | None, int]:

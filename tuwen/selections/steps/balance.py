@@ -86,10 +86,11 @@ class Balance:
         """Rows (_row, label, n, t): every label of every survivor, its count, and the t of its group."""
         group = f"coalesce(CAST({Expression.parse(self.per).safe_sql()} AS VARCHAR), '')" if self.per else "''"
         rows = f"SELECT {ID} AS _row, {group} AS g, unnest({labels}) AS label FROM {SURVIVORS}"
-        counted = f"SELECT *, count(*) OVER (PARTITION BY g, label) AS n FROM ({rows})"
+        # A hash join, because a window would sort every label of every row.
+        entries = f"SELECT g, label, count(*) AS n FROM ({rows}) GROUP BY ALL"
+        counted = f"SELECT r.*, e.n FROM ({rows}) r JOIN ({entries}) e USING (g, label)"
         if self.tail_share is None and self.like is None:
             return f"SELECT *, {self.t} AS t FROM ({counted})"
-        entries = f"SELECT g, label, count(*) AS n FROM ({rows}) GROUP BY ALL"
         return f"SELECT c.*, l.t FROM ({counted}) c JOIN ({self._limits(entries)}) l USING (g)"
 
     def _limits(self, entries: str) -> str:
