@@ -69,7 +69,8 @@ class Balance:
         return [Condition(keep, str(self), value, expected=self._expected(one))]
 
     def _any_of(self, labels: str, value: Mapping[str, str]) -> Condition:
-        hits = f"SELECT _row FROM ({self._counted(labels)}) WHERE {uniform(self.seed, '_row', 'label')} * n < t"
+        hit = f"CASE WHEN n <= t THEN true ELSE {uniform(self.seed, '_row', 'label')} * n < t END"
+        hits = f"SELECT _row FROM ({self._counted(labels)}) WHERE {hit}"
         unlabelled = f"coalesce(len({labels}), 0) = 0"
         keep = self._or_unlabelled(unlabelled, f"{ID} IN ({hits})")
         shown = {**value, **{text: Expression.parse(text).safe_sql() for text in self._groups}}
