@@ -75,9 +75,14 @@ def state_of(ids: pa.Array, labels: NDArray[np.int64], known: NDArray[np.bool_])
     return table.sort_by("key").combine_chunks()
 
 
-def columns_of(state: pa.Table, ids: pa.Array, writes: pa.Schema) -> pa.RecordBatch:
-    """Cluster and size of each row: as the state says; a row that it does not hold is a cluster of its own."""
-    rows, (cluster, size) = find_unique(state, ids, [1, 2])
+def columns_of(state: pa.Table, ids: pa.Array, writes: pa.Schema, sought: pa.Array | None = None) -> pa.RecordBatch:
+    """Cluster and size of each row: as the state says; a row that it does not hold is a cluster of its own.
+
+    Rows are sought by their ids, or by `sought`; where that is null so are both columns.
+    """
+    sought = ids if sought is None else sought
+    rows, (cluster, size) = find_unique(state, sought, [1, 2])
     alone = pa.array(rows < 0)
-    ones = pc.if_else(pc.is_valid(ids), pa.scalar(1, pa.int32()), None)
-    return pa.record_batch([pc.if_else(alone, ids, cluster), pc.if_else(alone, ones, size)], schema=writes)
+    known = pc.is_valid(sought)
+    own = pc.if_else(known, ids, None), pc.if_else(known, pa.scalar(1, pa.int32()), None)
+    return pa.record_batch([pc.if_else(alone, own[0], cluster), pc.if_else(alone, own[1], size)], schema=writes)

@@ -129,7 +129,7 @@ class Texts:
         """Similarity of each pair of texts: shared shingles / all shingles."""
         sizes = np.diff(self.starts)
         ends = np.cumsum(sizes[left] + sizes[right])
-        cuts = np.searchsorted(ends, np.arange(COMPARED_AT_ONCE, ends[-1], COMPARED_AT_ONCE)) if len(ends) else []
+        cuts: Any = np.searchsorted(ends, np.arange(COMPARED_AT_ONCE, ends[-1], COMPARED_AT_ONCE)) if len(ends) else []
         parts = zip(np.split(left, cuts), np.split(right, cuts), strict=True)
         return np.concatenate([self._jaccard(*part) for part in parts])
 
@@ -145,9 +145,7 @@ class Texts:
         return np.asarray(shared / np.maximum(total - shared, 1))
 
 
-def candidates(
-    keys: NDArray[np.uint64], band: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def candidates(keys: NDArray[np.uint64], band: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Pairs of texts that share the key of a band: all of them in buckets of up to `WINDOW` + 1 texts.
 
     A larger bucket is sorted by the keys of the following bands, so that the more two texts share the nearer they lie,
@@ -169,9 +167,7 @@ def candidates(
         yield order[:-distance][same], order[distance:][same]
 
 
-def band_keys(
-    shingles: NDArray[np.uint64], starts: NDArray[np.int64], bands: int, rows: int
-) -> NDArray[np.uint64]:
+def band_keys(shingles: NDArray[np.uint64], starts: NDArray[np.int64], bands: int, rows: int) -> NDArray[np.uint64]:
     """One key per band and set, [bands, sets]: a hash of `rows` minima, each under another linear map of 2^64.
 
     Odd factors, fixed for ever: `factor * shingle + shift`. Sets must not be empty.

@@ -110,11 +110,9 @@ def _sets(
     return values[new], np.searchsorted(rows[new], np.arange(len(lengths) + 1))
 
 
-def _hashes(
-    values: NDArray[np.uint64], starts: NDArray[np.int64], ends: NDArray[np.int64]
-) -> NDArray[np.uint64]:
+def _hashes(values: NDArray[np.uint64], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
     """Hash of each run `values[start:end]`, the same wherever it stands; 0 for an empty one."""
-    powers, inverses = _powers(1 << int(len(values)).bit_length())
+    powers, inverses = _powers(1 << len(values).bit_length())
     sums = np.zeros(len(values) + 1, dtype=np.uint64)
     np.cumsum(values * powers[: len(values)], out=sums[1:])
     return mixed((sums[ends] - sums[starts]) * inverses[starts])
