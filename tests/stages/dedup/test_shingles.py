@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +22,13 @@ def shingled(texts: list[str | None], ngram: int = 1) -> Shingled:
 
 def num_shingles(text: str, ngram: int = 1) -> int:
     return len(shingled([text], ngram).shingles)
+
+
+def num_tokens(text: str) -> int:
+    """Distinct tokens: with every shingle cut to one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shingles, "TOKENS_IN_WORD", np.ones(6, dtype=np.int64))
+        return num_shingles(text)
 
 
 def same(first: str, second: str) -> bool:
@@ -48,7 +56,7 @@ def same(first: str, second: str) -> bool:
     ],
 )
 def test_distinct_tokens(text: str, tokens: int) -> None:
-    assert num_shingles(text) == tokens
+    assert num_tokens(text) == tokens
 
 
 @pytest.mark.parametrize(
@@ -106,23 +114,35 @@ def slow_tokens(text: str) -> list[str]:
 TEXT = st.text(alphabet="ab é.,一文\u00ad+1３", max_size=20)
 
 
+def slow_shingles(tokens: list[str], ngram: int) -> set[tuple[str, ...]]:
+    found, reached = set(), 0
+    for start, token in enumerate(tokens):
+        end = start + ngram * (2 if "一" <= token <= "鿿" else 1)
+        if end <= len(tokens) or start == 0 or reached < len(tokens):
+            found.add(tuple(tokens[start:end]))
+        reached = end
+    return found
+
+
 @given(st.lists(TEXT, min_size=1, max_size=8), st.integers(1, 4))
 def test_equal_to_a_slow_reading(texts: list[str], ngram: int) -> None:
     found = shingled(texts, ngram)
     tokens = [slow_tokens(text) for text in texts]
-    for row, words in enumerate(tokens):
-        expected = {tuple(words[start : start + ngram]) for start in range(max(len(words) - ngram + 1, bool(words)))}
-        values = found.shingles[found.starts[row] : found.starts[row + 1]].tolist()
-        assert len(values) == len(set(values)) == len(expected) and values == sorted(values)
+    expected = [slow_shingles(words, ngram) for words in tokens]
+    sets = [found.shingles[start:end].tolist() for start, end in pairwise(found.starts)]
+    for row, values in enumerate(sets):
+        assert len(values) == len(set(values)) == len(expected[row]) and values == sorted(values)
         alone = shingled([texts[row]], ngram)
         assert alone.shingles.tolist() == values and alone.equal[0] == found.equal[row]  # neighbours change nothing
-        for other, more in enumerate(tokens[:row]):
-            shared = set(found.shingles[found.starts[other] : found.starts[other + 1]].tolist()) & set(values)
-            more_expected = {
-                tuple(more[start : start + ngram]) for start in range(max(len(more) - ngram + 1, bool(more)))
-            }
-            assert len(shared) == len(expected & more_expected)
-            assert (found.equal[row] == found.equal[other]) == (words == more)
+        for other in range(row):
+            assert len(set(sets[other]) & set(values)) == len(expected[other] & expected[row])
+            assert (found.equal[row] == found.equal[other]) == (tokens[row] == tokens[other])
+
+
+def test_every_token_is_in_a_shingle() -> None:
+    assert num_shingles("ab cd 主窗", 2) == 3  # ab cd, cd 主, 主窗
+    assert num_shingles("主窗口显示两个图层", 2) == 6
+    assert num_shingles("สวัสดีตอนเช้า", 2) == 6
 
 
 def test_slices_and_the_bound_of_one_text(monkeypatch: pytest.MonkeyPatch) -> None:

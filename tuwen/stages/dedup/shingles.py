@@ -1,9 +1,12 @@
-"""Texts as sets of shingles: runs of `ngram` tokens, hashed to 64 bits, for whole batches at once.
+"""Texts as sets of shingles: runs of tokens, hashed to 64 bits, for whole batches at once.
 
 Tokens are words (runs of letters, marks and digits) in scripts that write spaces, single characters in those that do
 not (Han, kana, Thai, Lao, Khmer, Burmese), and single symbols (emoji, +); punctuation and white space part them. Texts
 are compared after NFKC (https://www.unicode.org/reports/tr15/) and case folding, digits of all scripts as ASCII,
-without invisible format characters. A text with fewer tokens than `ngram` has one shingle: all of them.
+without invisible format characters.
+
+A shingle holds `ngram` words, or as many characters as make about so many: `2 * ngram` where the first is Han or kana,
+`4 * ngram` in the others. A text too short for one has one shingle: all of it.
 
 Everything works on one array of code points. A run of them hashes to the polynomial of its scrambled members modulo
 2^64, which differences of running sums give for all runs at once; two of a billion texts get one hash with a
@@ -31,8 +34,9 @@ MAX_CHARACTERS = 1 << 20
 SLICE_CHARACTERS = 1 << 17
 """Worked on at once; a longer text alone. Some 100 bytes each."""
 KNOWN_POINTS = 0x32400  # what lies above are tags and variation selectors
-SEPARATOR, WORD, SINGLE, INVISIBLE = range(4)
-UNSPACED = ("Kana", "Hani", "Thai", "Laoo", "Khmr", "Mymr")
+SEPARATOR, INVISIBLE, WORD, SYMBOL, SYLLABLE, LETTER = range(6)
+TOKENS_IN_WORD = np.array([0, 0, 1, 1, 2, 4])
+UNSPACED = {"Kana": SYLLABLE, "Hani": SYLLABLE, "Thai": LETTER, "Laoo": LETTER, "Khmr": LETTER, "Mymr": LETTER}
 HAN_DIGITS = "〇一二三四五六七八九十百千"
 BASE = 0x9E3779B97F4A7C15 & ~0x3 | 0x3  # 3 modulo 4: its powers take 2^61 steps to come back to 1
 INVERSE = pow(BASE, -1, 1 << 64)
@@ -79,35 +83,39 @@ def _shingled(texts: Sequence[str], ngram: int) -> Shingled:
     new_row = np.concatenate([[True], rows[1:] != rows[:-1]])[: len(rows)]
 
     def runs(inside: NDArray[np.bool_], alone: NDArray[np.bool_]) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Hash and row of each maximal run of `inside` within a row; those `alone` are runs of one."""
+        """Hash and start of each maximal run of `inside` within a row; those `alone` are runs of one."""
         before = np.concatenate([[False], (inside & ~alone)[:-1]])[: len(inside)]
         starts = np.flatnonzero(inside & (alone | new_row | ~before))
         after = np.concatenate([(inside & ~alone & ~new_row)[1:], [False]])[: len(inside)]
         ends = np.flatnonzero(inside & (alone | ~after)) + 1
-        return _hashes(scrambled, starts, ends), rows[starts]
+        return _hashes(scrambled, starts, ends), starts
 
-    tokens, token_rows = runs(kinds != SEPARATOR, kinds == SINGLE)
-    numbers, number_rows = runs(digits[points], np.zeros(len(points), dtype=bool))
-    token_starts = np.searchsorted(token_rows, np.arange(len(texts) + 1))
-    number_starts = np.searchsorted(number_rows, np.arange(len(texts) + 1))
-    shingles, starts = _sets(tokens, token_starts, ngram)
+    tokens, places = runs(kinds != SEPARATOR, kinds >= SYMBOL)
+    numbers, number_places = runs(digits[points], np.zeros(len(points), dtype=bool))
+    every = np.arange(len(texts) + 1)
+    token_starts, number_starts = (np.searchsorted(rows[found], every) for found in (places, number_places))
+    shingles, starts = _sets(tokens, token_starts, ngram * TOKENS_IN_WORD[kinds[places]])
     equal = _hashes(tokens, token_starts[:-1], token_starts[1:])
     return Shingled(shingles, starts, equal, _hashes(numbers, number_starts[:-1], number_starts[1:]))
 
 
 def _sets(
-    tokens: NDArray[np.uint64], starts: NDArray[np.int64], ngram: int
+    tokens: NDArray[np.uint64], starts: NDArray[np.int64], spans: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """Distinct shingles of each row, sorted, and where each row starts."""
-    lengths = np.diff(starts)
-    counts = np.where(lengths > 0, np.maximum(lengths - ngram + 1, 1), 0)
-    rows = np.repeat(np.arange(len(lengths)), counts)
-    first = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts) + starts[rows]
-    values = _hashes(tokens, first, np.minimum(first + ngram, starts[rows + 1]))
+    """Distinct shingles of each row, sorted, and where each row starts; `spans` says how long one is that starts here.
+
+    Of shingles that would reach beyond the row one is kept, cut off, if those before it do not reach the row's end.
+    """
+    rows = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    first, last = np.arange(len(tokens)), starts[rows + 1]
+    ends = first + spans
+    before = np.concatenate([[0], ends[:-1]])[: len(ends)]
+    kept = (ends <= last) | (first == starts[rows]) | (before < last)
+    rows, values = rows[kept], _hashes(tokens, first[kept], np.minimum(ends, last)[kept])
     order = np.lexsort([values, rows])
     values, rows = values[order], rows[order]
     new = np.concatenate([[True], (values[1:] != values[:-1]) | (rows[1:] != rows[:-1])])[: len(values)]
-    return values[new], np.searchsorted(rows[new], np.arange(len(lengths) + 1))
+    return values[new], np.searchsorted(rows[new], np.arange(len(starts)))
 
 
 def _hashes(values: NDArray[np.uint64], starts: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.uint64]:
@@ -146,17 +154,17 @@ def _tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.bool_]]
     classes = np.full(KNOWN_POINTS + 1, SEPARATOR, dtype=np.uint8)
     folded = np.arange(KNOWN_POINTS + 1, dtype=np.uint32)
     digits = np.zeros(KNOWN_POINTS + 1, dtype=bool)
-    kinds = {"L": WORD, "M": WORD, "N": WORD, "S": SINGLE}
+    kinds = {"L": WORD, "M": WORD, "N": WORD, "S": SYMBOL}
     for point in range(KNOWN_POINTS):
         category = unicodedata.category(chr(point))
         classes[point] = INVISIBLE if category == "Cf" else kinds.get(category[0], SEPARATOR)
         if category == "Nd":
             folded[point], digits[point] = ord("0") + unicodedata.digit(chr(point)), True
-    for script in UNSPACED:
+    for script, kind in UNSPACED.items():
         for span in RANGES[script].split():
             first, _, last = span.partition("-")
             part = classes[int(first, 16) : int(last or first, 16) + 1]
-            part[(part == WORD) | (part == SINGLE)] = SINGLE
+            part[part >= WORD] = kind
     digits[[ord(digit) for digit in HAN_DIGITS]] = True
     classes[0xFE00:0xFE10] = INVISIBLE  # variation selectors
     classes[KNOWN_POINTS] = INVISIBLE
