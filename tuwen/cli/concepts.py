@@ -68,10 +68,11 @@ def print_report(console: Console, found: dict[str, Any]) -> None:
         console.print(table)
     for key in ("head", "tail"):
         if found[key]:
-            table = Table(key, *_right("texts"), "most frequent name", *_right("texts with it"))
+            has_names = any(row["most_frequent_name"] != row["name"] for row in found[key])
+            names = ["most frequent name", *_right("texts with it")] if has_names else []
+            table = Table(key, *_right("texts"), *names)
             for row in found[key]:
-                name = row["most_frequent_name"]
-                cells = [shown(name), f"{row['name_count']:,}"] if name != row["name"] else ["", ""]
+                cells = [shown(row["most_frequent_name"]), f"{row['name_count']:,}"] if has_names else []
                 table.add_row(shown(row["name"]), f"{row['count']:,}", *cells)
             console.print(table)
 

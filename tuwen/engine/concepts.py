@@ -45,17 +45,17 @@ def concept_report(
 ) -> dict[str, Any]:
     """How often concepts are mentioned, over all pairs or those that a selection keeps (or whose image it keeps).
 
-    Keys: `docs/json.md`. `entries`: a .jsonl file to write, every entry with `name`, `synonyms`, `count`; it can be read
-    as a list of entries again. Memory: about 100 bytes an entry. `UsageError` where `concepts.match` has not run.
+    Keys: `docs/json.md`. `entries`: a .jsonl file to write, every entry with `name`, `synonyms`, `count`; it can be
+    read as a list of entries again. Memory: about 100 bytes an entry. `UsageError` where `concepts.match` has not run.
     """
     corpus, stage, index = _opened(path, allow_code)
     if entries is not None and Path(entries).suffix != ".jsonl":
         raise UsageError(f"--entries {entries}: entries are written as JSON lines; give the file the ending .jsonl")
     with _pairs(corpus, selection, ["text", "concepts"], allow_code) as (connection, columns):
-        counts = connection.execute(
+        counts = connection.sql(
             "select concept, count(*) as n from (select unnest(concepts) as concept from chosen) "
             "group by concept order by n desc, concept"
-        ).fetch_arrow_table()
+        ).to_arrow_table()
         names = _name_counts(connection, stage, index)
         report = {
             "selection": selection,
@@ -92,9 +92,9 @@ def concept_pairs(
             _search(connection, query, stage.fold_chinese)
         image = "image_id" if "image_id" in columns else "null::varchar as image_id"
         language = "language" if "language" in columns else "null::varchar as language"
-        examples = connection.execute(
+        examples = connection.sql(
             f"select pair_id, text, {language}, {image} from mentions order by pair_id limit {int(num_shown)}"
-        ).fetch_arrow_table()
+        ).to_arrow_table()
         num_images = "count(distinct image_id)" if "image_id" in columns else "null"
         ((num_pairs, images),) = connection.execute(f"select count(*), {num_images} from mentions").fetchall()
         return {
@@ -111,7 +111,7 @@ def concept_pairs(
 def _opened(path: str | Path, allow_code: bool) -> tuple[Corpus, Match, pa.Table]:
     corpus = Corpus.open(path).pinned()
     recipe = Recipe.from_mapping(corpus.recipe(), allow_code=allow_code)
-    stage = next((each for each in recipe.stages if isinstance(each, Match)), None)
+    stage: Any = next((each for each in recipe.stages if isinstance(each, Match)), None)
     index = fitted_state(corpus, stage) if stage is not None else None
     if stage is None or index is None or "concepts" not in corpus.columns("pairs"):
         raise UsageError(f"which concepts the pairs of {path} mention is not known yet; {_NEXT}")
@@ -179,7 +179,7 @@ def _name_counts(connection: duckdb.DuckDBPyConnection, stage: Match, index: pa.
         return {}
     counts = np.zeros(index.num_rows, dtype=np.int64)
     matcher = Matcher(index, fold_chinese=stage.fold_chinese)
-    for batch in connection.execute("select text from chosen").to_arrow_reader(8_192):
+    for batch in connection.sql("select text from chosen").to_arrow_reader(8_192):
         counts += _texts_with(matcher, batch["text"].to_pylist(), index.num_rows)
     found: dict[int, tuple[str, int]] = {}
     for row in np.flatnonzero(counts).tolist():
@@ -267,7 +267,7 @@ def _search(connection: duckdb.DuckDBPyConnection, query: str, fold_chinese: boo
     """The table `mentions`: pairs whose text has the query."""
     matcher = Matcher(make_index([(query, ())], fold_chinese=fold_chinese), fold_chinese=fold_chinese)
     ids: list[str] = []
-    for batch in connection.execute("select pair_id, text from chosen").to_arrow_reader(8_192):
+    for batch in connection.sql("select pair_id, text from chosen").to_arrow_reader(8_192):
         rows, _ = matcher.occurrences(batch["text"].to_pylist())
         ids += batch["pair_id"].take(pa.array(np.unique(rows))).to_pylist()
     connection.register("matched", pa.table({"id": pa.array(ids, pa.string())}))

@@ -3,7 +3,7 @@
 By the file's ending: `.txt` one entry a line; `.tsv` an entry and its synonyms, tab-separated; `.json` a list
 (MetaCLIP's metadata.json is one) or an object of entry → list of synonyms; `.yaml`, `.yml` the same; `.jsonl` one item
 a line. An item of a list is a string or `{name: …, synonyms: […]}`. Files named `data.noun`, `data.verb`, `data.adj`,
-`data.adv` are read as WordNet's: every word of every synset is an entry of its own, because one word stands in many synsets.
+`data.adv` are read as WordNet's: every word of every synset is an entry of its own, because one word stands in many.
 https://wordnet.princeton.edu/documentation/wndb5wn
 
 UTF-8, with or without a byte order mark. Blank lines are skipped.
