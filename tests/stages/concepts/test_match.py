@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 import tuwen
+from tuwen.engine.recipe import Recipe
 from tuwen.errors import TuwenError, UsageError
 from tuwen.parts import load
 from tuwen.stages.concepts import tokens
@@ -58,11 +59,13 @@ def test_without_opencc_the_error_says_the_command(tmp_path: Path, monkeypatch: 
 
 
 def test_entries_of_the_corpus_stay_until_a_refit(demo_crawl: Path, tmp_path: Path) -> None:
-    recipe: dict[str, Any] = {
-        "name": "concepts",
-        "sources": [{"warc": {"paths": [str(demo_crawl)]}}],
-        "stages": [{"concepts.match": {"min_count": 20}}],
-    }
+    recipe = Recipe.from_mapping(
+        {
+            "name": "concepts",
+            "sources": [{"warc": {"paths": [str(demo_crawl)]}}],
+            "stages": [{"concepts.match": {"min_count": 20}}],
+        }
+    )
     tuwen.build(recipe, tmp_path / "corpus", workers=1)
     corpus = tuwen.open(tmp_path / "corpus")
     counts = corpus.relation("pairs", ["concepts"]).aggregate("count(*), count(concepts)").fetchall()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ Entry = tuple[str, tuple[str, ...]]
 MOST_CHARACTERS = 1_000
 SUFFIXES = (".txt", ".tsv", ".json", ".jsonl", ".yaml", ".yml")
 WORDNET = ("data.noun", "data.verb", "data.adj", "data.adv")
+_SYNSET = re.compile(r"\d{8} \d\d ")
 RULE = "a list of concepts is UTF-8 text: .txt, .tsv, .json, .jsonl, .yaml, or WordNet's data.noun"
 
 
@@ -132,7 +134,7 @@ def _entry(path: str, where: int | str, words: list[str]) -> Entry:
 
 def _wordnet(path: str, text: str) -> Iterator[Entry]:
     for number, line in _lines(text):
-        if line[:1].isdigit() and " | " in line:  # the licence's lines are indented, and stripped here: no digit then |
+        if _SYNSET.match(line):  # the lines of the licence are not
             fields = line.split(" ")
             try:
                 words = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
