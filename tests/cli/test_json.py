@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tuwen.cli import main
 
@@ -21,6 +22,15 @@ def documented(section: str) -> set[str]:
     (text,) = re.findall(rf"## tuwen {re.escape(section)}\n(.*?)(?=\n## |\Z)", page, re.S)
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
     return {name for row in rows for name in re.findall(r"`(\w+)`", row)}  # first column only
+
+
+def with_concepts(folder: Path, crawl: Path) -> Path:
+    """The example's recipe with the stage `concepts.match`."""
+    recipe = yaml.safe_load(Path(RECIPE).read_text(encoding="utf-8"))
+    recipe["sources"] = [{"warc": {"paths": [str(crawl)]}}]
+    recipe["stages"].append("concepts.match")
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return folder / "recipe.yaml"
 
 
 def test_every_key_is_documented(demo_crawl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -41,4 +51,7 @@ def test_every_key_is_documented(demo_crawl: Path, tmp_path: Path, capsys: pytes
         assert set(funnel) == documented("funnel")
     assert set(printed("fetches", corpus, "--by", "language")) == documented("fetches")
     assert set(printed("why", corpus, "06d74199")) == documented("why")
+    assert main(["build", str(with_concepts(tmp_path, demo_crawl)), "--corpus", corpus, "--workers", "1"]) == 0
+    capsys.readouterr()
+    assert set(printed("concepts", corpus)) == documented("concepts")
     assert set(printed("export", corpus, "--out", str(tmp_path / "out"))) == documented("export")

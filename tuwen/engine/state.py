@@ -49,6 +49,12 @@ def read_state(path: Path) -> pa.Table:
     return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
+def fitted_state(corpus: Corpus, stage: Stage) -> pa.Table | None:
+    """The pinned state of a fitted stage, memory-mapped; None before the first run."""
+    path = _fitted_file(corpus, stage)
+    return read_state(path) if path.exists() else None
+
+
 def fitted_digest(corpus: Corpus, stage: Stage) -> str:
     """Digest of the pinned state of a fitted stage; "not fitted" before the first run."""
     path = _fitted_file(corpus, stage)

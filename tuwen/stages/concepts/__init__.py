@@ -1,0 +1,1 @@
+"""Concepts: which entries of a list a text mentions, and what its subject is."""
