@@ -1,8 +1,8 @@
 """Words of texts as flat arrays, for whole batches at once.
 
-A word is a Han character, a kana, or a run of other letters, marks and digits, in lower case and in Unicode's form NFKC.
-Scripts written without spaces other than these (Thai, Lao, Khmer, Burmese) come by phrase. Apostrophes and hyphens inside
-a word belong to it: https://www.unicode.org/reports/tr29/
+A word is a Han character, a kana, or a run of other letters, marks and digits, in lower case and in Unicode's form
+NFKC. Scripts written without spaces other than these (Thai, Lao, Khmer, Burmese) come by phrase. Apostrophes and
+hyphens inside a word belong to it: https://www.unicode.org/reports/tr29/
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pyarrow as pa
-
 from memory_corpus import MemoryCorpus
+
 from tuwen.stages.text.rarity import Rarity
 
 
@@ -40,10 +41,10 @@ def test_brute_force() -> None:
     for text in set(texts):
         cut = (text or "").split()
         unigrams.update(set(cut))
-        bigrams.update(set(zip(cut, cut[1:], strict=False)))
+        bigrams.update(set(pairwise(cut)))
     expected = []
     for text in texts:
         cut = (text or "").split()
-        pairs = list(zip(cut, cut[1:], strict=False))
+        pairs = list(pairwise(cut))
         expected.append((min(unigrams[w] for w in cut), min((bigrams[p] for p in pairs), default=None)))
     assert rarest(texts) == expected

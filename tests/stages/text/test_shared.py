@@ -27,12 +27,12 @@ DOCUMENTS = {"document_id": ["d1", "d2", "d3"], "url": ["http://a/1", "http://a/
 def counted(texts: list[str | None], rows: list[Any] = ROWS) -> list[tuple[int | None, int | None]]:
     names = ("text", "image_id", "image_ref", "document_id")
     corpus = MemoryCorpus(
-        pairs={name: pa.array(column, pa.string()) for name, column in zip(names, zip(*rows), strict=True)},
-        documents=DOCUMENTS,
+        pairs={name: pa.array(column, pa.string()) for name, column in zip(names, zip(*rows, strict=True),
+        strict=True)}, documents=DOCUMENTS,
     )
     stage = Shared()
-    found = stage(pa.record_batch({"text": pa.array(texts, pa.string())}), stage.prepare(corpus).read_all())  # type: ignore[arg-type]
-    return [tuple(row.values()) for row in found.to_pylist()]  # type: ignore[misc]
+    found = stage(pa.record_batch({"text": pa.array(texts, pa.string())}), stage.prepare(corpus).read_all())  # type:
+    ignore[arg-type] return [tuple(row.values()) for row in found.to_pylist()]  # type: ignore[misc]
 
 
 def test_counts() -> None:

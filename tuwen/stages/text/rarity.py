@@ -12,7 +12,8 @@ from tuwen.stages.lookup import find_unique
 if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
 
-# Words and pairs of words are numbers as soon as they are cut out; distinct ones of a text, however often it stands there.
+# Words and pairs of words are numbers as soon as they are cut out; distinct ones of a text, however often it stands
+# there.
 _COUNTS = r"""
 with cut as (
     select md5_number_lower(text) as key, regexp_extract_all(lower(nfc_normalize(text)),
@@ -43,10 +44,11 @@ class Rarity:
     `rarest_unigram_count`  distinct texts with the rarest word of this text, itself among them: 1 and more
     `rarest_bigram_count`   as that, for two words in a row; null for a text of one word
 
-    Lower case, NFC. A Han character or a kana is a word; Thai and its like, written without spaces, come by phrase and are
-    rare always. Null for texts without letters and digits. ALIGN drops texts with a word or pair of words that is not
-    among the 100 million most frequent of its raw data: https://arxiv.org/abs/2102.05918. **Differs from the paper:** counts
-    instead of ranks, and of distinct texts, so that a page's title beside each of its images counts once.
+    Lower case, NFC. A Han character or a kana is a word; Thai and its like, written without spaces, come by phrase and
+    are rare always. Null for texts without letters and digits. ALIGN drops texts with a word or pair of words that is
+    not among the 100 million most frequent of its raw data: https://arxiv.org/abs/2102.05918. **Differs from the
+    paper:** counts instead of ranks, and of distinct texts, so that a page's title beside each of its images counts
+    once.
 
     The state takes 16 bytes per distinct text. The counting, 17 bytes per word of the distinct texts, spills to disk.
     """

@@ -40,15 +40,19 @@ class Shared:
     `text_num_images`  distinct images of the corpus with this text; an image that is not there counts by its address
     `text_num_pages`   distinct pages (URLs without fragment) with this text; 0 for rows of lists, which have no page
 
-    Texts are the same when they are equal in Unicode's form NFC and lower case, with runs of anything but letters, marks
-    and digits as one space. Null where the text is null. ALIGN drops alt-texts that more than 10 images share:
+    Texts are the same when they are equal in Unicode's form NFC and lower case, with runs of anything but letters,
+    marks and digits as one space. Null where the text is null. ALIGN drops alt-texts that more than 10 images share:
     https://arxiv.org/abs/2102.05918. The state takes 16 bytes per distinct text; the counting spills to disk.
     """
 
     table = "pairs"
     kind = "corpus"
     reads = ("text",)
-    surveys = ("pairs.text", "pairs.image_id", "pairs.image_ref", "pairs.document_id") + (
+    surveys = (
+        "pairs.text",
+        "pairs.image_id",
+        "pairs.image_ref",
+        "pairs.document_id",
         "documents.document_id",
         "documents.url",
     )
