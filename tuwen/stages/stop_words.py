@@ -22,7 +22,7 @@ _OTHERS = {
     "bn": "এবং ও এই যে না করে একটি থেকে জন্য এর",
     "ko": "및 수 있는 이 그 등 것 할 때 또는 더 한 있습니다 합니다",
     "vi": "và của là các có trong cho không được với một những này để khi đã từ",
-    "zh": "的 了 是 在 和 与 与 有 不 这 那 我 你 他 也 就 都 而 及 或 把 被 对 着 上 中 這 與 個 个 為 为 於 于 以 可 其",
+    "zh": "的 了 是 在 和 与 有 不 这 那 我 你 他 也 就 都 而 及 或 把 被 对 着 上 中 這 與 個 个 为 為 于 以 可 其",
     "ja": "の に は を た が で て と し れ さ ある も する から な こ と い ま す",
 }
 STOP_WORDS = {language: frozenset(words.split()) for language, words in {**LATIN_WORDS, **_OTHERS}.items()}

@@ -58,8 +58,7 @@ def test_emoji() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["It rains.", "Really?!", "他说：“下雨了。”", "雨が降る。", "هل تمطر؟", "बारिश हो रही है।", "(see below.)", "and so
-    on…"]
+    "text", ["It rains.", "Really?!", "他说：“下雨了。”", "雨が降る。", "هل تمطر؟", "बारिश हो रही है।", "(see below.)"]
 )
 def test_sentence_ends(text: str) -> None:
     assert quality(text)["ends_sentence"] is True
@@ -72,7 +71,12 @@ def test_no_sentence_ends(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("good", "read_as", "least"),
-    [("déjà vu à côté", "latin-1", 4), ("It’s “here”", "cp1252", 2), ("Привет", "latin-1", 6), ("主窗口", "latin-1", 3)],
+    [
+        ("déjà vu à côté", "latin-1", 4),
+        ("It’s “here”", "cp1252", 2),
+        ("Привет", "latin-1", 6),
+        ("主窗口", "latin-1", 3),
+    ],
 )
 def test_utf8_that_was_read_wrong(good: str, read_as: str, least: int) -> None:
     assert quality(good)["num_broken_characters"] == 0
@@ -80,8 +84,8 @@ def test_utf8_that_was_read_wrong(good: str, read_as: str, least: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["São João", "NÃO", "Âge d’or", "Ñandú", "Ðeiða", "çà et là", "20 °C", "“quoted” – dash…", "café's",
-    "\u200bzwsp"]
+    "text",
+    ["São João", "NÃO", "Âge d’or", "Ñandú", "Ðeiða", "çà et là", "20 °C", "“quoted” – dash…", "café's", "\u200bzwsp"],
 )
 def test_accents_are_not_broken(text: str) -> None:
     assert quality(text)["num_broken_characters"] == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pyarrow as pa
-
 from memory_corpus import MemoryCorpus
+
 from tuwen.stages.text.shared import Shared
 
 ROWS = [  # text, image, address, document
@@ -26,13 +26,12 @@ DOCUMENTS = {"document_id": ["d1", "d2", "d3"], "url": ["http://a/1", "http://a/
 
 def counted(texts: list[str | None], rows: list[Any] = ROWS) -> list[tuple[int | None, int | None]]:
     names = ("text", "image_id", "image_ref", "document_id")
-    corpus = MemoryCorpus(
-        pairs={name: pa.array(column, pa.string()) for name, column in zip(names, zip(*rows, strict=True),
-        strict=True)}, documents=DOCUMENTS,
-    )
+    columns = {name: pa.array(column, pa.string()) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
+    corpus = MemoryCorpus(pairs=columns, documents=DOCUMENTS)
     stage = Shared()
-    found = stage(pa.record_batch({"text": pa.array(texts, pa.string())}), stage.prepare(corpus).read_all())  # type:
-    ignore[arg-type] return [tuple(row.values()) for row in found.to_pylist()]  # type: ignore[misc]
+    state = stage.prepare(corpus).read_all()  # type: ignore[arg-type]
+    found = stage(pa.record_batch({"text": pa.array(texts, pa.string())}), state)
+    return [(row["text_num_images"], row["text_num_pages"]) for row in found.to_pylist()]
 
 
 def test_counts() -> None:
