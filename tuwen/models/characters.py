@@ -54,7 +54,7 @@ class CharacterModel:
     @classmethod
     def of(cls, texts: Sequence[str]) -> CharacterModel:
         """The model of these texts, in any order."""
-        grams, is_event, _ = _grams(texts)
+        grams, is_event, _ = grams_of(texts)
         keys, counts = np.unique(np.concatenate([*grams[:-1], grams[-1][is_event]]), return_counts=True)
         followers = np.zeros(len(keys), dtype=np.int64)
         for shorter, longer in pairwise(grams):
@@ -66,7 +66,7 @@ class CharacterModel:
 
     def bits(self, texts: Sequence[str]) -> tuple[Floats, Integers]:
         """-log2 P of every event of every text, in order, and the number of its text."""
-        grams, is_event, rows = _grams(texts)
+        grams, is_event, rows = grams_of(texts)
         probability = np.full(int(is_event.sum()), 1 / (self.num_characters + 1))
         total = np.full(len(probability), float(self.num_events))
         kinds = np.full(len(probability), float(self.num_characters))
@@ -86,7 +86,7 @@ class CharacterModel:
         return np.where(seen, self.counts[places], 0.0), np.where(seen, self.followers[places], 0.0)
 
 
-def _grams(texts: Sequence[str]) -> tuple[list[Keys], NDArray[np.bool_], Integers]:
+def grams_of(texts: Sequence[str]) -> tuple[list[Keys], NDArray[np.bool_], Integers]:
     """Keys of the n-grams that end at each position, by length; which positions are events; the text of each.
 
     The positions of a text are its start, which is no event but a history, its characters and its end.
