@@ -13,7 +13,19 @@ import tuwen
 
 PACKAGE = Path(tuwen.__file__).parent
 # From the top of the house to the ground. A package imports from its own floor and from those below it.
-FLOORS = ("cli", "engine", "releases", "selections", "fetching", "sources", "stages", "corpus", "parts", "errors")
+FLOORS = (
+    "cli",
+    "engine",
+    "releases",
+    "selections",
+    "fetching",
+    "sources",
+    "stages",
+    "models",
+    "corpus",
+    "parts",
+    "errors",
+)
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 
