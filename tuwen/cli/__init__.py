@@ -25,6 +25,7 @@ VERBS = {
     "status": "show what a corpus holds and what is out of date",
     "funnel": "show how many rows each step of a selection refuses",
     "fetches": "show what became of image URLs, why some failed, and what the loss does to the corpus",
+    "mixture": "compare the sources of a corpus: size, kinds, quality, and what they share",
     "why": "show the whole life of one image, pair or document",
     "export": "write a corpus as plain Parquet",
     "import": "make a corpus from an export",

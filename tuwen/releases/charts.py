@@ -19,12 +19,12 @@ Points = Sequence[tuple[int, int]]
 
 
 def compact(number: float) -> str:
-    """A number in at most five characters: 950, 1.2k, 34k, 5.6M, 7.8G."""
-    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= limit:
-            shown = number / limit
+    """A number in at most five characters: 950, 4,096, 34k, 5.6M, 7.8G."""
+    for least, size, unit in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if number >= least:
+            shown = number / size
             return f"{shown:.0f}{unit}" if shown >= 9.95 or shown == int(shown) else f"{shown:.1f}{unit}"
-    return f"{number:.0f}"
+    return f"{number:,.0f}"
 
 
 def bar(share: float, of: float = 1.0, *, tooltip: str = "") -> Element:
@@ -90,9 +90,7 @@ def heat(cells: Sequence[tuple[int, int, int]], across: str, up: str) -> Element
         title = el("title", f"{across} {_half(i)}, {up} {_half(j)}: {count:,}")
         x, y = LEFT + step_x * (i - low), HEIGHT - BOTTOM - step_y * (j - low + 1)
         opacity = shade / _SHADES
-        marks.append(
-            el("rect", title, x=x, y=y, width=step_x, height=step_y, class_="after", fill_opacity=opacity)
-        )
+        marks.append(el("rect", title, x=x, y=y, width=step_x, height=step_y, class_="after", fill_opacity=opacity))
     return _chart(f"{across} against {up}", *marks, *_frame(across), _upright(up))
 
 
@@ -108,7 +106,9 @@ def shade_keys(most: int) -> list[tuple[Element, str]]:
     keys = []
     for place, (shade, low) in enumerate(lowest):
         high = lowest[place + 1][1] - 1 if place + 1 < len(lowest) else most
-        keys.append((swatch("after", shade / _SHADES), compact(low) if low >= high else f"{compact(low)}-{compact(high)}"))
+        keys.append(
+            (swatch("after", shade / _SHADES), compact(low) if low >= high else f"{compact(low)}-{compact(high)}")
+        )
     return keys
 
 

@@ -252,7 +252,5 @@ def _overlap(content: Content, table: str, column: str) -> Overlap:
     else:
         found = f"{name} IS NOT NULL"
     after = f"(FROM {table} WHERE {_KEYS[table]} IN ({_released(content, table)}))"
-    counts = [
-        content.query(f"SELECT count(*) FILTER ({found}), count(*) FROM {rows}")[0] for rows in (table, after)
-    ]
+    counts = [content.query(f"SELECT count(*) FILTER ({found}), count(*) FROM {rows}")[0] for rows in (table, after)]
     return Overlap(table, column, *(int(number) for pair in counts for number in pair))

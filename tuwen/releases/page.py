@@ -33,7 +33,7 @@ p { margin: .4rem 0; max-width: 46rem; overflow-wrap: anywhere; }
 .figures div { background: var(--card); border-radius: .5rem; padding: .7rem .9rem; }
 .figures dt { color: var(--soft); font-size: .8rem; }
 .figures dd { margin: 0; font-size: 1.45rem; font-weight: 600; font-variant-numeric: tabular-nums; }
-.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap: 2rem 3rem; }
+.grid { columns: 25rem auto; column-gap: 3rem; }
 .block { min-width: 0; break-inside: avoid; margin-bottom: 1.25rem; }
 table { width: 100%; border-collapse: collapse; font-size: .875rem; table-layout: fixed; }
 th { font-weight: 500; text-align: start; vertical-align: bottom; padding: .15rem .5rem .15rem 0; }
@@ -41,7 +41,7 @@ td { padding: .2rem .5rem .2rem 0; vertical-align: top; overflow-wrap: anywhere;
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; padding-right: 0; width: 5.2rem;
   white-space: nowrap; }
 td.bar, th.bar { width: 32%; padding-top: .45rem; }
-table.wide td.bar, table.wide th.bar { width: 38%; }
+table.wide td.bar, table.wide th.bar { width: 30%; } .stack > figure, .stack > .block > figure { max-width: 34rem; }
 td.bar svg { display: block; width: 100%; height: .75rem; }
 bdi { display: inline-block; max-width: 100%; overflow: clip; vertical-align: top; overflow-wrap: anywhere; }
 code { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "Noto Sans Mono", monospace; font-size: .78rem;

@@ -46,7 +46,8 @@ def report(
     for title, blocks in sections:
         shown = list(blocks)
         if shown:
-            content += [el("h2", title), el("div", *shown, class_="grid" if len(shown) > 1 else "one")]
+            wide = len(shown) == 1 or shown[0].find("table[@class='wide']") is not None
+            content += [el("h2", title), el("div", *shown, class_="stack" if wide else "grid")]
     return page(title_of(manifest), *content, _foot(manifest))
 
 
@@ -85,9 +86,7 @@ def _foot(manifest: Manifest) -> Element:
     )  # fmt: skip
 
 
-def _funnels(
-    manifest: Manifest, measures: Measures, funnels: Mapping[str, Sequence[FunnelStep]]
-) -> Iterator[Element]:
+def _funnels(manifest: Manifest, measures: Measures, funnels: Mapping[str, Sequence[FunnelStep]]) -> Iterator[Element]:
     definition = manifest.selection
     for name, funnel in funnels.items():
         released = name == definition["name"]
@@ -105,8 +104,11 @@ def _funnel(funnel: Sequence[FunnelStep]) -> Element:
     rows = []
     for step in funnel:
         rules = [rule for rule in getattr(step, "rules", ()) if rule.rule != step.name]
+        several = len(rules) > 1  # then those that refused rows, and how many
         told = [
-            el("code", web(rule.rule, MAX_RULE), f" ({rule.lost:,})" if len(rules) > 1 else None) for rule in rules
+            el("code", web(rule.rule, MAX_RULE), f" ({rule.lost:,})" if several else None)
+            for rule in rules
+            if rule.lost or not several
         ]
         tooltip = f"{step.judged:,} judged, {step.lost:,} lost, {step.left:,} left"
         left, judged = _share(step.left, total), _share(step.judged, total)
@@ -142,9 +144,7 @@ def _images(measures: Measures, found: Distributions) -> Iterator[Element]:
         chart = heat(found.image_sizes, "width in pixels", "height in pixels")
         yield _figure("Sizes", chart, *keys)
     if measures.image_sides:
-        rows = [
-            (el("td", side), *(_number(value) for value in values)) for side, values in measures.image_sides
-        ]
+        rows = [(el("td", side), *(_number(value) for value in values)) for side, values in measures.image_sides]
         yield _block("Pixels", _rows(("side", "least", "10 %", "median", "90 %", "most"), rows))
 
 
