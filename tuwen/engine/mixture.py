@@ -1,5 +1,5 @@
-"""What a corpus is mixed from: per source (or language, host, anything) how much, of what kind and quality, and how much
-of it every other source holds too; before a selection and after it.
+"""What a corpus is mixed from: per source (or language, host, anything) how much, of what kind and quality, and how
+much of it every other source holds too; before a selection and after it.
 
 WuDaoMM (https://arxiv.org/abs/2203.11480) begins with corpora that are put together from sources nobody has compared;
 "Quality Not Quantity" (https://arxiv.org/abs/2208.05516) shows that adding a source can make a corpus worse.

@@ -114,4 +114,4 @@ def page(title: str, *content: Element) -> bytes:
         el("style", _STYLE),
     )
     html = el("html", head, el("body", el("main", *content)), lang="en")
-    return b"<!doctype html>\n" + tostring(html, encoding="utf-8", method="html") + b"\n"
+    return f"<!doctype html>\n{tostring(html, encoding='unicode', method='html')}\n".encode()

@@ -153,7 +153,13 @@ def _concepts(concepts: Concepts | None) -> Iterator[Element]:
         return
     curves = [(name, points) for name, points in
               (("before", concepts.ranks_before), ("after", concepts.ranks_after)) if points]  # fmt: skip
-    caption = ["Both axes logarithmic. ", swatch("of-before-key"), "all pairs", swatch("after"), "released"]
+    caption: list[Content] = [
+        "Both axes logarithmic. ",
+        swatch("of-before-key"),
+        "all pairs",
+        swatch("after"),
+        "released",
+    ]
     yield _figure("Head and tail", ranks(curves, "rank of the concept", "pairs that mention it"), *caption)
     (head, total), (head_after, total_after) = concepts.head_before, concepts.head_after
     rows = [
@@ -166,12 +172,12 @@ def _concepts(concepts: Concepts | None) -> Iterator[Element]:
     ]  # fmt: skip
     yield _block("Before and after", _rows(("", "all pairs", "released"), rows))
     most = max((before for _, before, _ in concepts.top), default=1)
-    rows = [
+    top = [
         (el("td", web(name)), _before_after(before / most, after / most, f"{before:,} before, {after:,} after"),
          _number(before), _number(after))
         for name, before, after in concepts.top
     ]  # fmt: skip
-    yield _block("Most frequent of all pairs", _rows(("concept", "pairs", "all", "released"), rows))
+    yield _block("Most frequent of all pairs", _rows(("concept", "pairs", "all", "released"), top))
 
 
 def _clusters(found: Clusters) -> Element:
