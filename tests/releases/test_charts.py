@@ -44,7 +44,7 @@ def inside(chart: Element) -> bool:
             x, y = float(each.get("x", "0")), float(each.get("y", "0"))
             width, height = float(each.get("width", "0")), float(each.get("height", "0"))
             if not (
-                LEFT - 1 <= x and x + width <= WIDTH - RIGHT + 1 and TOP - 1 <= y and y + height <= HEIGHT - BOTTOM + 1
+                x >= LEFT - 1 and x + width <= WIDTH - RIGHT + 1 and y >= TOP - 1 and y + height <= HEIGHT - BOTTOM + 1
             ):
                 return False
         if each.tag == "text" and each.get("text-anchor") == "end" and len(each.text or "") > 6:
