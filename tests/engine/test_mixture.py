@@ -83,8 +83,10 @@ def make(path: Path) -> Corpus:
         for place, (source, image, text, kind, language, editorial, cluster, concepts) in enumerate(PAIRS)
     ]  # fmt: skip
     commit(corpus, "pairs", pairs)
-    pages = [{"document_id": digest(f"page of {source}"), "url": f"https://{source}.test/", "source": source, "nodes": []}
-             for source in ("a", "b", "d")]  # fmt: skip
+    pages = [
+        {"document_id": digest(f"page of {source}"), "url": f"https://{source}.test/", "source": source, "nodes": []}
+        for source in ("a", "b", "d")
+    ]
     commit(corpus, "documents", pages)
     fetched = {"fetch_id": digest("f"), "url": "https://b.test/2", "image_id": digest("2"), "source": "b"}
     commit(corpus, "fetches", [fetched])
@@ -212,8 +214,9 @@ def test_on_a_terminal(corpus: Corpus, capsys: pytest.CaptureFixture[str], monke
     monkeypatch.setenv("COLUMNS", "160")
     assert main(["mixture", str(corpus.path), "--selection", "english"]) == 0
     out = capsys.readouterr().out
-    for words in ("en 67 %, zh 33 %", "kept by english", "66.7 %", "near-duplicate images", "texts: share also found in",
-                  "found only here", "documents: each is in one only", "image.width"):  # fmt: skip
+    for words in ("en 67 %, zh 33 %", "kept by english", "66.7 %", "near-duplicate images",
+                  "texts: share also found in", "found only here", "documents: each is in one only",
+                  "image.width"):  # fmt: skip
         assert words in out
     assert main(["mixture", str(corpus.path), "--by", "pair_id"]) == 0
     assert "most shared with" in capsys.readouterr().out

@@ -70,6 +70,8 @@ def test_a_bar_is_as_long_as_its_share_and_never_hides_what_is_there(share, widt
 def test_a_bar_shows_what_was_lost_behind_what_is_left():
     chart = bar(0.25, 0.75, tooltip="3 judged <of> 4 & more")
     assert [float(m.get("width")) for m in read(chart).iter("rect")] == [75.0, 25.0]
+    assert [float(m.get("width")) for m in read(bar(0.25, 1.0)).iter("rect")] == [100.0, 25.0]
+    assert len(list(read(bar(0.25)).iter("rect"))) == 1
     assert read(chart).find("title").text == "3 judged <of> 4 & more"
     assert [m.get("class") for m in read(two_bars(0.5, 0.1)).iter("rect")] == ["before", "after"]
 

@@ -27,10 +27,10 @@ def compact(number: float) -> str:
     return f"{number:,.0f}"
 
 
-def bar(share: float, of: float = 1.0, *, tooltip: str = "") -> Element:
-    """A bar of `share` over a pale one of `of`, both from 0 to 1 of the width."""
+def bar(share: float, of: float | None = None, *, tooltip: str = "") -> Element:
+    """A bar of `share`, where `of` is given over a pale one of that; both from 0 to 1 of the width."""
     return _strip(
-        el("rect", x=0, y=0, width=_percent(of), height=10, class_="lost") if of != 1.0 else None,
+        el("rect", x=0, y=0, width=_percent(of), height=10, class_="lost") if of is not None else None,
         el("rect", x=0, y=0, width=_percent(share), height=10, class_="after"),
         tooltip=tooltip,
     )

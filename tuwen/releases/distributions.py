@@ -35,7 +35,7 @@ class Clusters:
     before: Points
     after: Points
     num_rows: int  # released
-    num_clusters: int  # that they belong to; rows without a cluster count one each
+    num_clusters: int | None  # that they belong to, rows without a cluster one each; null: no column tells which
 
 
 @dataclass(frozen=True)
@@ -177,7 +177,7 @@ def _clusters(content: Content, table: str, column: str, has_id: bool) -> Cluste
         before=_octaves(content, size, table),
         after=_octaves(content, size, f"(FROM {after})"),
         num_rows=int(num_rows),
-        num_clusters=int(num_clusters),
+        num_clusters=int(num_clusters) if has_id else None,
     )
 
 

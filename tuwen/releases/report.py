@@ -192,9 +192,11 @@ def _clusters(found: Clusters) -> Element:
             el("td", _octave(octave)), _before_after(*shares, tooltip),
             _number(before.get(octave, 0)), _number(after.get(octave, 0)),
         ))  # fmt: skip
-    repeated = found.num_rows - found.num_clusters
-    told = el("p", f"{found.num_rows:,} {found.table} released, of {counted(found.num_clusters, 'cluster')}: "
-              f"{repeated:,} of them repeat another that is released.", class_="soft")  # fmt: skip
+    told = None
+    if found.num_clusters is not None:
+        repeated = found.num_rows - found.num_clusters
+        words = f"of {counted(found.num_clusters, 'cluster')}: {repeated:,} of them repeat another that is released."
+        told = el("p", f"{found.num_rows:,} {found.table} released, {words}", class_="soft")
     heads = ("rows in its cluster", "share of rows", "all", "released")
     name = found.column.replace("_", " ").capitalize()
     return el("div", el("h3", f"{name}s: {found.table}"), _rows(heads, rows), told, class_="block")
