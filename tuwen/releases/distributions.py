@@ -22,6 +22,16 @@ CLUSTERS = (
     ("pairs", "pair_cluster"),
     ("documents", "document_cluster"),
 )
+_NARROW = {
+    "images": ["image_id", "width", "height", "image_cluster", "image_cluster_size", "evaluation_image"],
+    "pairs": [
+        "pair_id", "image_id", "document_id", "source", "text_cluster", "text_cluster_size", "pair_cluster",
+        "pair_cluster_size", "evaluation_text", "evaluation_image",
+    ],
+    "documents": [
+        "document_id", "source", "main_characters", "document_cluster", "document_cluster_size", "evaluation_text",
+    ],
+}  # fmt: skip
 _KEYS = {"images": "image_id", "pairs": "pair_id", "documents": "document_id"}
 Points = list[tuple[int, int]]
 
@@ -82,6 +92,9 @@ class Distributions:
 def distributions(content: Content) -> Distributions:
     """Count; after `measure`, which settles documents and images."""
     current = {table: content.corpus.current_columns(table) for table in _KEYS}
+    for table, names in _NARROW.items():  # DuckDB scans every column of what is registered, texts and pages too
+        known = [name for name in names if name in current[table]]
+        content.connection.register(f"narrow_{table}", content.corpus.stored(table, known))
     lengths_of, lengths = _lengths(content, current)
     sources_of = "documents" if content.unit == "document" else "texts"
     has_sizes = {"width", "height"} <= set(current["images"])
@@ -101,7 +114,7 @@ def distributions(content: Content) -> Distributions:
             _overlap(content, table, column)
             for table in _KEYS
             for column in sorted(current[table])
-            if column in ("evaluation_image", "evaluation_text") and _is_released(content, table)
+            if column.startswith("evaluation_") and column in _NARROW[table] and _is_released(content, table)
         ],
     )
 
@@ -116,7 +129,7 @@ def _released(content: Content, table: str) -> str:
     if content.unit == "pair":
         return "SELECT pair_id FROM released"
     key = "image_id" if content.unit == "image" else "document_id"
-    return f"SELECT pair_id FROM pairs WHERE {key} IN (SELECT {key} FROM released)"
+    return f"SELECT pair_id FROM narrow_pairs WHERE {key} IN (SELECT {key} FROM released)"
 
 
 def _is_released(content: Content, table: str) -> bool:
@@ -134,16 +147,17 @@ def _octaves(content: Content, number: str, rows: str) -> Points:
 
 def _lengths(content: Content, current: dict[str, dict[str, str | None]]) -> tuple[str, Points]:
     if content.unit == "pair":
-        return "texts", _octaves(content, "length(text)", "released JOIN pairs USING (pair_id)")
+        content.connection.register("texts", content.corpus.stored("pairs", ["pair_id", "text"]))
+        return "texts", _octaves(content, "length(text)", "released JOIN texts USING (pair_id)")
     if content.unit == "document" and "main_characters" in current["documents"]:
-        return "documents", _octaves(content, "main_characters", "released JOIN documents USING (document_id)")
+        return "documents", _octaves(content, "main_characters", "released JOIN narrow_documents USING (document_id)")
     return "", []
 
 
 def _sizes(content: Content) -> list[tuple[int, int, int]]:
     half = "floor(2 * log2({}))::INTEGER"
     rows = content.query(
-        f"SELECT {half.format('width')} AS i, {half.format('height')} AS j, count(*) FROM images "
+        f"SELECT {half.format('width')} AS i, {half.format('height')} AS j, count(*) FROM narrow_images "
         f"WHERE image_id IN ({_released(content, 'images')}) AND width > 0 AND height > 0 GROUP BY ALL ORDER BY ALL"
     )
     return [(int(i), int(j), int(count)) for i, j, count in rows]
@@ -152,11 +166,11 @@ def _sizes(content: Content) -> list[tuple[int, int, int]]:
 def _sources(content: Content) -> list[tuple[str, int]]:
     """Rows by the source that brought them. Never that of images: which unit came first would decide."""
     if content.unit == "document":
-        rows = "released JOIN documents USING (document_id)"
+        rows = "released JOIN narrow_documents USING (document_id)"
     elif content.unit == "pair":
-        rows = "released JOIN pairs USING (pair_id)"
+        rows = "released JOIN narrow_pairs USING (pair_id)"
     elif "image_id" in content.columns["pairs"]:
-        rows = "pairs WHERE image_id IN (SELECT image_id FROM released)"
+        rows = "narrow_pairs WHERE image_id IN (SELECT image_id FROM released)"
     else:
         return []
     found = content.query(
@@ -167,14 +181,14 @@ def _sources(content: Content) -> list[tuple[str, int]]:
 
 def _clusters(content: Content, table: str, column: str, has_id: bool) -> Clusters:
     key = _KEYS[table]
-    after = f"{table} WHERE {key} IN ({_released(content, table)})"
+    after = f"narrow_{table} WHERE {key} IN ({_released(content, table)})"
     size = quoted(f"{column}_size")
     cluster = f"coalesce({quoted(column)}::VARCHAR, {key})" if has_id else key
     ((num_rows, num_clusters),) = content.query(f"SELECT count(*), count(DISTINCT {cluster}) FROM {after}")
     return Clusters(
         table=table,
         column=column,
-        before=_octaves(content, size, table),
+        before=_octaves(content, size, f"narrow_{table}"),
         after=_octaves(content, size, f"(FROM {after})"),
         num_rows=int(num_rows),
         num_clusters=int(num_clusters) if has_id else None,
@@ -191,9 +205,10 @@ def _has_lists(content: Content, current: dict[str, dict[str, str | None]]) -> b
 
 
 def _concepts(content: Content) -> Concepts:
+    content.connection.register("mentions", content.corpus.stored("pairs", ["pair_id", "concepts"]))
     content.connection.execute(
         "CREATE OR REPLACE TEMP TABLE concept_counts AS SELECT concept, count(*) AS before, count(r.pair_id) AS after "
-        "FROM (SELECT pair_id, unnest(list_distinct(concepts)) AS concept FROM pairs) "
+        "FROM (SELECT pair_id, unnest(list_distinct(concepts)) AS concept FROM mentions) "
         f"LEFT JOIN ({_released(content, 'pairs')}) AS r USING (pair_id) WHERE concept IS NOT NULL GROUP BY concept"
     )
     ranked = {side: _ranked(content, side) for side in ("before", "after")}
@@ -251,6 +266,9 @@ def _overlap(content: Content, table: str, column: str) -> Overlap:
         found = f"len({name}) > 0"
     else:
         found = f"{name} IS NOT NULL"
-    after = f"(FROM {table} WHERE {_KEYS[table]} IN ({_released(content, table)}))"
-    counts = [content.query(f"SELECT count(*) FILTER ({found}), count(*) FROM {rows}")[0] for rows in (table, after)]
+    after = f"(FROM narrow_{table} WHERE {_KEYS[table]} IN ({_released(content, table)}))"
+    counts = [
+        content.query(f"SELECT count(*) FILTER ({found}), count(*) FROM {rows}")[0]
+        for rows in (f"narrow_{table}", after)
+    ]
     return Overlap(table, column, *(int(number) for pair in counts for number in pair))
