@@ -50,6 +50,7 @@ def test_every_key_is_documented(demo_crawl: Path, tmp_path: Path, capsys: pytes
     for funnel in printed("funnel", corpus).values():
         assert set(funnel) == documented("funnel")
     assert set(printed("fetches", corpus, "--by", "language")) == documented("fetches")
+    assert set(printed("mixture", corpus, "--selection", "strong")) == documented("mixture")
     assert set(printed("why", corpus, "06d74199")) == documented("why")
     assert main(["build", str(with_concepts(tmp_path, demo_crawl)), "--corpus", corpus, "--workers", "1"]) == 0
     capsys.readouterr()

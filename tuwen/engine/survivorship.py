@@ -41,10 +41,10 @@ def survivorship(corpus: Corpus, by: str, most_values: int = MOST_VALUES) -> dic
         raise UsageError(f"which pairs got their image is not known yet; {advice}")
     used: dict[str, dict[str, None]] = {"pairs": {"image_id": None}, "documents": {}}
 
-    def column_sql(name: str) -> str:
-        return _column(corpus, name, used)
+    def sql_of(name: str) -> str:
+        return column_sql(corpus, name, used)
 
-    sql = Expression.parse(by).to_sql(column_sql)
+    sql = Expression.parse(by).to_sql(sql_of)
     join = _JOIN if used["documents"] else ""
     with corpus.connect() as connection:
         for table, names in used.items():
@@ -82,7 +82,7 @@ def _share(num_pairs: int, num_obtained: int) -> dict[str, Any]:
     return {"num_pairs": num_pairs, "num_obtained": num_obtained, "share": num_obtained / num_pairs}
 
 
-def _column(corpus: Corpus, name: str, used: dict[str, dict[str, None]]) -> str:
+def column_sql(corpus: Corpus, name: str, used: dict[str, dict[str, None]]) -> str:
     """SQL of a column's value, noted in `used`."""
     prefix, _, bare = name.rpartition(".")
     if prefix not in ("", "document"):
@@ -98,7 +98,7 @@ def _column(corpus: Corpus, name: str, used: dict[str, dict[str, None]]) -> str:
         used["pairs"]["image_ref"] = None
         return f"nullif({host_sql('pair.image_ref')}, '')"
     if name == YEAR:
-        captured_at = _column(corpus, "document.captured_at", used)
+        captured_at = column_sql(corpus, "document.captured_at", used)
         return f"year(make_timestamp(epoch_us({captured_at})))"
     if stage := stage_that_writes(table, bare):
         raise UsageError(f"--by: no column {name!r} yet; add the stage {stage} to the recipe and run tuwen build")

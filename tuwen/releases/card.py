@@ -120,7 +120,8 @@ def card(
         f"# {inline(title_of(manifest))}",
         inline(lineage["description"], limit=None) if lineage.get("description") else "",
         f"An image-text dataset made with tuwen {manifest.tuwen_version}: {numbers(measures)}. "
-        f"Format `{manifest.writer['name']}`. `tuwen verify` checks every file against its SHA-256 in `manifest.json`.",
+        f"Format `{manifest.writer['name']}`. `report.html` draws what is below. `tuwen verify` "
+        "checks every file against its SHA-256 in `manifest.json`.",
         "## Load it",
         loading.usage.strip(),
         reencoding(manifest),

@@ -23,9 +23,11 @@ from tuwen.releases.content import Content, open_content
 from tuwen.releases.croissant import CROISSANT, croissant
 from tuwen.releases.datasheet import DATASHEET, datasheet
 from tuwen.releases.decisions import DECISIONS, salt_of, write_decisions
+from tuwen.releases.distributions import distributions
 from tuwen.releases.lineage import RECIPE, lineage
 from tuwen.releases.manifest import MANIFEST, Manifest, canonical_json, file_entry, plain
 from tuwen.releases.measure import Measures, corpus_fingerprint, measure
+from tuwen.releases.report import REPORT, report
 from tuwen.releases.writers import PACKAGE, Writer
 from tuwen.selections.ledger import Ledger
 from tuwen.selections.selection import Selection, selections_of
@@ -161,6 +163,7 @@ def _write(
         RECIPE: canonical_json(made, indent=1),
         CARD: card(manifest, measures, funnels, loading, made, anatomy(content, folder, sorted(shards))),
         DATASHEET: datasheet(manifest, measures, funnels, made),
+        REPORT: report(manifest, measures, distributions(content), funnels, made),
         CROISSANT: croissant(
             manifest,
             shards,
