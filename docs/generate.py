@@ -91,8 +91,10 @@ def _field_docs(cls: type) -> dict[str, str]:
 
 def _stage(name: str) -> str:
     cls: Any = load_class("tuwen.stages", name)
-    reads = [*cls.reads, *(f"{survey} (whole corpus)" for survey in option(cls, "surveys", ()))]
-    read = ", ".join(f"`{name}`" for name in reads)
+    surveys = option(cls, "surveys", ())
+    if isinstance(surveys, property):  # they depend on the parameters
+        surveys = ()
+    read = ", ".join(f"`{name}`" for name in [*cls.reads, *(f"{survey} (whole corpus)" for survey in surveys)])
     columns = "\n".join(f"| `{field.name}` | {field.type} |" for field in cls.writes)
     return (
         f"### {name}\n\n{_doc(cls)}\n\nTable `{cls.table}`, {kind_of(cls)}. Reads {read}.\n\n"
