@@ -15,10 +15,11 @@ import pytest
 import warc_records
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.engine.build import build
+from tuwen.engine.build import build, plan
 from tuwen.engine.recipe import Recipe
 from tuwen.parts import name_of
 from tuwen.selections.ledger import judge
+from tuwen.selections.selection import parse_selections
 
 FOLDER = Path(__file__).parents[1] / "recipes"
 URLS = ["https://a.test/1.jpg", "https://a.test/2.jpg", "https://a.test/3.jpg"]
@@ -174,3 +175,24 @@ def test_a_recipe_reads_its_data_set(name: str, tmp_path: Path) -> None:
     assert len(pairs) >= 26 and corpus.count("images") == num_images
     assert {pair["fetch_error"] for pair in pairs} == {None if num_images else "not_fetched"}
     assert corpus.count("documents") == (0 if num_images else 40)
+
+
+METHODS = FOLDER / "methods"
+
+
+@pytest.fixture(scope="module")
+def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One corpus for all methods: each computes what the ones before it have not."""
+    return tmp_path_factory.mktemp("methods") / "corpus"
+
+
+@pytest.mark.parametrize("path", sorted(METHODS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_method_runs_on_the_shipped_crawl(path: Path, crawl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(FOLDER.parent)
+    recipe = Recipe.load(path)
+    built = build(recipe, crawl, workers=1, quiet=True)
+    assert built.errors == {} and plan(recipe, crawl).nothing_to_do
+    corpus = Corpus(crawl)
+    for name in parse_selections(recipe.mapping["selections"]):
+        ledger = judge(corpus, name)
+        assert 0 < ledger.num_kept < ledger.num_rows, f"{name} keeps {ledger.num_kept} of {ledger.num_rows}"
