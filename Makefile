@@ -19,7 +19,7 @@ check: .venv/test
 	$(BIN)/pytest tests/test_architecture.py
 
 # One benchmark: make bench NAME=extract. All of them: make bench
-NAME ?= warc extract images selection build fetch join
+NAME ?= warc extract images selection build fetch join near_duplicates
 bench: .venv/test
 	@for name in $(NAME); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
