@@ -108,7 +108,7 @@ def by_similarity() -> Table:
     header = ["Jaccard", "pairs", "`dedup.text`: theory", "share a band", "are clustered"]
     header += ["`dedup.documents`: theory", "share a band", "are clustered"]
     rows = [[f"{low:.2f}–{low + 0.05:.2f}", str(PER_BIN)] for low in BINS]
-    for method, lengths in ((TEXT, (8, 40)), (DOCUMENT, (40, 120))):
+    for method, lengths in ((TEXT, (8, 100)), (DOCUMENT, (40, 200))):
         binned = edited(method.ngram, lengths)
         for row, found in zip(rows, binned, strict=True):
             pairs = [pair for pair, _ in found]

@@ -25,7 +25,7 @@ class Documents:
     `document_cluster_size`  documents in it, 1 and more: the weight of duplicate-aware sampling
 
     Compared is the text of all nodes in the region `main`: shingles of `ngram` words, 14 bands of 8 minima, as in
-    FineWeb2 (Penedo et al. 2025, https://arxiv.org/abs/2506.20920), which finds half of the pairs of similarity .72,
+    FineWeb2 (Penedo et al. 2025, https://arxiv.org/abs/2506.20920), which finds half of the pairs of similarity .68,
     .92 of those of .8 and all of .9. A document without such text is a cluster of its own. Two captures of a page are
     two documents, and near. Memory: 60 bytes a document, and for each distinct one 130 and 4 per token, 4 KB at most.
 

@@ -28,7 +28,7 @@ class Text:
     are one cluster, so that its ends may be less alike than the threshold.
 
     The defaults are for captions. Pairs of words keep "dog bites man" from "man bites dog"; at .7 another word inside a
-    text links it from 16 words on, another first or last word from 8, as only one pair holds it. 20 × 4 minima find
+    text links it from 13 words on, another first or last word from 7, as only one pair holds it. 20 × 4 minima find
     .996 of what lies at the threshold, and more above. Memory: 60 bytes a pair, and 180 and 4 a word for each distinct
     text; three times that for a moment (1M captions: 0.9 GB in all).
 
