@@ -108,7 +108,7 @@ def by_similarity() -> Table:
     header = ["Jaccard", "pairs", "`dedup.text`: theory", "share a band", "are clustered"]
     header += ["`dedup.documents`: theory", "share a band", "are clustered"]
     rows = [[f"{low:.2f}–{low + 0.05:.2f}", str(PER_BIN)] for low in BINS]
-    for method, lengths in ((TEXT, (8, 40)), (DOCUMENT, (40, 120))):
+    for method, lengths in ((TEXT, (8, 100)), (DOCUMENT, (40, 200))):
         binned = edited(method.ngram, lengths)
         for row, found in zip(rows, binned, strict=True):
             pairs = [pair for pair, _ in found]
@@ -228,27 +228,24 @@ VARIANTS: dict[str, Callable[[Image.Image], bytes]] = {
 
 def images() -> Table:
     """Found copies, and strangers in the clusters, of the demo's images."""
-    originals = [data for data in crawled() if (decoded := decode(data, 128)).gray is not None and decoded.gray.width]
-    large = []
-    for data in originals:
-        with Image.open(io.BytesIO(data)) as image:
-            if min(image.size) >= 64:
-                large.append(data)
-    columns = [share_found(some) for some in (originals, large)]
+    originals = [data for data in crawled() if decode(data, 128).gray is not None]
+    pictures = [opened(data) for data in originals]
+    large = np.array([min(picture.size) >= 64 for picture in pictures])
+    hashes = {"original": hashed(originals)}
+    for name, make in VARIANTS.items():
+        hashes[name] = hashed([make(picture) for picture in pictures])
+    columns = [share_found(hashes), share_found({name: values[large] for name, values in hashes.items()})]
     rows = [[name, *(column[name] for column in columns)] for name in columns[0]]
-    header = ["", f"all {len(originals)} images", f"the {len(large)} of 64 pixels and more"]
+    header = ["", f"all {len(originals)} images", f"the {large.sum()} of 64 pixels and more"]
     return "Copies that `dedup.images` puts into one cluster with the original, and what else:", header, rows
 
 
-def share_found(originals: Sequence[bytes]) -> dict[str, str]:
-    hashes = {"original": hashed(originals)}
-    for name, make in VARIANTS.items():
-        hashes[name] = hashed([make(opened(data)) for data in originals])
+def share_found(hashes: dict[str, np.ndarray]) -> dict[str, str]:
     values = np.concatenate(list(hashes.values()))
     names = pa.array([f"{number:06d}" for number in range(len(values))])
     cluster = of_images(names, values).reshape(len(hashes), -1)
     found = {name: f"{np.mean(row == cluster[0]):.3f}" for name, row in zip(hashes, cluster, strict=True)}
-    own = of_images(names[: len(originals)], hashes["original"])
+    own = of_images(names[: cluster.shape[1]], hashes["original"])
     sizes = Counter(own.tolist())
     together = sum(size * (size - 1) // 2 for size in sizes.values())
     del found["original"]
@@ -290,7 +287,7 @@ def cropped(image: Image.Image, share: float) -> Image.Image:
 
 def saved(image: Image.Image, form: str = "PNG", **options: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, form, **options)
+    image.save(buffer, form, **({"compress_level": 1} if form == "PNG" else options))
     return buffer.getvalue()
 
 

@@ -24,14 +24,14 @@ class Documents:
     `document_cluster`       smallest document id of the cluster; its own where no other is near; null where `nodes` is
     `document_cluster_size`  documents in it, 1 and more: the weight of duplicate-aware sampling
 
-    Compared is the text of all nodes in the region `main`: shingles of `ngram` tokens, 14 bands of 8 minima, as in
-    FineWeb2 (Penedo et al. 2025, https://arxiv.org/abs/2506.20920), which finds half of the pairs of similarity .72,
+    Compared is the text of all nodes in the region `main`: shingles of `ngram` words, 14 bands of 8 minima, as in
+    FineWeb2 (Penedo et al. 2025, https://arxiv.org/abs/2506.20920), which finds half of the pairs of similarity .68,
     .92 of those of .8 and all of .9. A document without such text is a cluster of its own. Two captures of a page are
     two documents, and near. Memory: 60 bytes a document, and for each distinct one 130 and 4 per token, 4 KB at most.
 
     **Differs from the paper:** pairs are verified, so that a cluster holds no pair of chance below `threshold` (0: not
-    verified, as in the paper); documents of all languages are compared, with single characters for words in scripts
-    without spaces.
+    verified, as in the paper); documents of all languages are compared, and shingles of scripts without spaces
+    are runs of characters about as long (`tuwen/stages/dedup/shingles.py`).
     """
 
     ngram: int = 5

@@ -32,7 +32,7 @@ COMPARED_AT_ONCE = 1 << 20  # shingles
 class MinHash:
     """Parameters of one search.
 
-    `ngram` tokens make a shingle; `bands` × `rows` minima are taken; texts are near-duplicates if their Jaccard
+    `ngram` words make a shingle; `bands` × `rows` minima are taken; texts are near-duplicates if their Jaccard
     similarity is at least `threshold` (0: whatever shares a band is, without verification) and, with `same_numbers`,
     their runs of digits are the same in the same order.
     """

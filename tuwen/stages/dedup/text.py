@@ -21,15 +21,16 @@ class Text:
     `text_cluster`       smallest pair id of the cluster; its own where no other is near; null without a text
     `text_cluster_size`  pairs in it, 1 and more
 
-    Two texts are near if the Jaccard similarity of their shingles of `ngram` tokens (words; single characters in
-    scripts without spaces) is at least `threshold`, and with `same_numbers` only if their digits are the same in the
-    same order: "Figure 3.1" is not "Figure 3.2". Case, punctuation, width and invisible characters do not count; a
-    text without letters, digits and symbols is a cluster of its own. Linked texts are one cluster, so that its ends may
-    be less alike than the threshold.
+    Two texts are near if the Jaccard similarity of their shingles is at least `threshold`, and with `same_numbers`
+    only if their digits are the same in the same order: "Figure 3.1" is not "Figure 3.2". A shingle holds `ngram` words
+    or about as much of a script without spaces (`tuwen/stages/dedup/shingles.py`). Case, punctuation, width and
+    invisible characters do not count; a text without letters, digits and symbols is a cluster of its own. Linked texts
+    are one cluster, so that its ends may be less alike than the threshold.
 
-    The defaults are for captions. Pairs of words keep "dog bites man" from "man bites dog"; at .7 a text may have a
-    word more for every five, but another word in one of twelve; 20 × 4 minima find .996 of what lies at the threshold,
-    all but one in 10,000 above .8. Memory: 60 bytes a pair, and 240 and 4 per word for each distinct text.
+    The defaults are for captions. Pairs of words keep "dog bites man" from "man bites dog"; at .7 another word inside a
+    text links it from 13 words on, another first or last word from 7, as only one pair holds it. 20 × 4 minima find
+    .996 of what lies at the threshold, and more above. Memory: 60 bytes a pair, and 180 and 4 a word for each distinct
+    text; three times that for a moment (1M captions: 0.9 GB in all).
 
     Broder 1997, https://doi.org/10.1109/SEQUEN.1997.666900; near-duplicate texts in training corpora: Lee et al. 2022,
     https://arxiv.org/abs/2107.06499. **Differs from the paper:** candidates are compared by all their shingles and not
