@@ -39,7 +39,7 @@ def test_sentences_in_both_languages() -> None:
         "两只熊猫在吃竹子",
         "醫院裡的護士",
         "Ein Satz",
-        "start of a smart party",
+        "start of a smart day",
         "",
         None,
     ]
