@@ -44,10 +44,7 @@ def test_from_a_file() -> None:
 def test_auc_is_in_the_state() -> None:
     state = Classifier(labelled=str(FILE)).prepare(None)  # type: ignore[arg-type]
     assert 0.7 < state["auc"][0].as_py() <= 1
-    assert (state["num_positive"][0].as_py(), state["num_negative"][0].as_py()) == (
-        len({row["text"] for row in ROWS if row["label"]}),
-        len({row["text"] for row in ROWS if not row["label"]}),
-    )
+    assert (state["num_positive"][0].as_py(), state["num_negative"][0].as_py()) == (11, 10)  # digits are all alike
 
 
 @pytest.mark.parametrize("kind", [pa.bool_(), pa.int8(), pa.float64(), pa.string()])
