@@ -30,7 +30,10 @@ from tuwen.stages.image.pixels import Decoded, decode
 NAMES = names_in("tuwen.stages")
 WITH_STATE = [name for name in NAMES if kind_of(load_class("tuwen.stages", name)) != "local"]
 # Parameters for the stages that cannot do without; paths are below tests/stages/.
-PARAMETERS: dict[str, dict[str, Any]] = {}
+DATA = Path(__file__).parent / "data"
+PARAMETERS: dict[str, dict[str, Any]] = {
+    "overlap.images": {"folder": str(DATA / "evaluation-images")},
+}
 FOLLOWS = {"image": ("images", "image_id"), "document": ("documents", "document_id")}
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 TEXTS = [
