@@ -310,7 +310,7 @@ def test_so_many_pixels_are_decoded_at_once(monkeypatch: pytest.MonkeyPatch) -> 
             now.remove(size[0] * size[1])
         return body
 
-    monkeypatch.setattr(inspection, "reencode", reencoding)
+    monkeypatch.setattr("tuwen.fetching.reencode.reencode", reencoding)
     small, large = (saved("PNG", (side, side)) for side in (2000, 4000))
 
     async def main() -> None:
@@ -332,7 +332,7 @@ def test_no_more_threads_than_processors_inspect(monkeypatch: pytest.MonkeyPatch
         time.sleep(0.01)
         return body
 
-    monkeypatch.setattr(inspection, "reencode", reencoding)
+    monkeypatch.setattr("tuwen.fetching.reencode.reencode", reencoding)
     body = saved("PNG", (8, 8))
 
     async def main() -> None:

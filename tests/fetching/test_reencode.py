@@ -246,6 +246,20 @@ for kind in ("jpeg", "webp", "png"):
 """
 
 
+@pytest.mark.parametrize("size", [(40, 30), (2400, 1900)])
+def test_pixels_are_lent_or_copied(size, monkeypatch):
+    """Pillow may hold rows of large images in several pieces, which have to be copied; the bytes are the same."""
+    data = saved(picture(*size), "JPEG")
+    options = Reencode(short_side=size[1])
+    found = reencode(data, options)
+
+    def refuse(image):
+        raise ValueError("Image rows are not contiguous in memory.")
+
+    monkeypatch.setattr("pyarrow.array", refuse)
+    assert found == reencode(data, options) and opened(found).size == size
+
+
 def test_the_same_bytes_in_every_process_and_thread():
     data = INPUTS["jpeg 4:2:0"]
     runs = [

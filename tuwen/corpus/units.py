@@ -25,9 +25,12 @@ Rows = Mapping[str, Path | Callable[[], Iterator[pa.RecordBatch]]]
 APPEND_ORDER = ("images", "fetches", "pairs", "documents")
 
 
-@dataclass(frozen=True)
+@dataclass
 class SealedUnit:
-    """What is known of a unit besides its rows: the columns of `units` that counting does not give."""
+    """What is known of a unit besides its rows: the columns of `units` that counting does not give.
+
+    Stored when all rows have been read, so a reader of rows may note here what it found.
+    """
 
     source: str
     name: str

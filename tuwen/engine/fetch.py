@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,15 +181,23 @@ class _Appender:
             self._sealed = sealed_units(self._corpus)
         count = 0
         if (FETCHED, path.stem) not in self._sealed:  # else killed between sealing the unit and removing the file
-            fetches = list(fetch_rows(read(path)))  # a few thousand rows without images
-            counts = Counter(error or OK for batch in fetches for error in batch["error"].to_pylist())
-            count = counts.total()
-            unit = SealedUnit(FETCHED, path.stem, "the web", self._reader, count, 0, None, None)
+            unit = SealedUnit(FETCHED, path.stem, "the web", self._reader, 0, 0, None, None)
+            counts: Counter[str] = Counter()
+            fetches: list[dict[str, Any]] = []  # a few thousand, without images: the file is read once
+
+            def attempts() -> Iterator[Attempt]:
+                for attempt in read(path):
+                    counts[attempt.error or OK] += 1
+                    fetches.append(_fetch_row(attempt))
+                    yield attempt
+                unit.num_records = counts.total()
+
             rows: dict[str, Callable[[], Iterator[pa.RecordBatch]]] = {
-                "images": lambda: image_rows(read(path)),
-                "fetches": lambda: iter(fetches),
+                "images": lambda: image_rows(attempts()),  # appended first, and read to the end
+                "fetches": lambda: fetch_rows(fetches),
             }
             added = self._units.append(unit, rows)
+            count = counts.total()
             self._result.num_attempts += count
             self._result.num_images += added["images"]
             for name, number in counts.items():
@@ -217,17 +225,10 @@ def image_rows(attempts: Iterator[Attempt]) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pydict({"image_id": list(images), "bytes": list(images.values())}, schema)
 
 
-def fetch_rows(attempts: Iterator[Attempt]) -> Iterator[pa.RecordBatch]:
-    """Rows of `fetches`, in the order of the attempts."""
-    schema = source_schema("fetches")
-    rows: list[dict[str, Any]] = []
-    for attempt in attempts:
-        rows.append(_fetch_row(attempt))
-        if len(rows) == _BATCH_ROWS:
-            yield pa.RecordBatch.from_pylist(rows, schema)
-            rows = []
-    if rows:
-        yield pa.RecordBatch.from_pylist(rows, schema)
+def fetch_rows(rows: Sequence[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    """Rows of `fetches` in batches."""
+    for start in range(0, len(rows), _BATCH_ROWS):
+        yield pa.RecordBatch.from_pylist(rows[start : start + _BATCH_ROWS], source_schema("fetches"))
 
 
 def _fetch_row(attempt: Attempt) -> dict[str, Any]:

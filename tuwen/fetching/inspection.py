@@ -17,7 +17,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from tuwen.fetching.blocklists import Blocklists
-from tuwen.fetching.reencode import reencode
 from tuwen.fetching.room import Room
 from tuwen.fetching.settings import Fetch
 from tuwen.sources.sniffing import image_format, looks_like_svg
@@ -68,6 +67,8 @@ class Inspector:
         error = self._error(body, digest.digest(), expected)
         stored = None if error else body
         if stored and self._reencode:
+            from tuwen.fetching.reencode import reencode  # with Pillow, which is not needed otherwise
+
             stored = reencode(stored, self._reencode, self._max_pixels)
             error = None if stored else "undecodable"
         return Inspected(error, digest.hexdigest(), stored)

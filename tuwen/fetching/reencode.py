@@ -17,6 +17,8 @@ from tuwen.fetching.settings import Reencode
 from tuwen.stages.image.pixels import MAX_PIXELS, ORIENTATION, UPRIGHT, open_image, to_rgb
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from PIL.Image import Image
     from PIL.ImageCms import ImageCmsTransform
 
@@ -148,14 +150,12 @@ def _transform(profile: bytes, mode: str) -> ImageCmsTransform | None:
 
 
 def _encoded(image: Image, options: Reencode) -> bytes:
-    import numpy as np
     import simplejpeg
 
     if options.format == "jpeg":
-        pixels = np.frombuffer(image.tobytes("raw", "RGBX"), dtype=np.uint8).reshape(image.height, image.width, 4)
         return bytes(
             simplejpeg.encode_jpeg(
-                pixels, quality=options.quality, colorspace="RGBX", colorsubsampling="420", fastdct=False
+                _pixels(image), quality=options.quality, colorspace="RGBX", colorsubsampling="420", fastdct=False
             )
         )
     image = image if image.mode == "RGBA" else image.convert("RGB")
@@ -166,3 +166,18 @@ def _encoded(image: Image, options: Reencode) -> bytes:
     else:
         image.save(stream, "PNG", compress_level=6)
     return stream.getvalue()
+
+
+def _pixels(image: Image) -> NDArray[np.uint8]:
+    """Rows × columns × 4 bytes of an RGB or RGBX image.
+
+    Without a copy where Pillow lends its memory: copies cost a fifth of all time here.
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    try:
+        pixels = pa.array(image).buffers()[-1]
+    except ValueError:  # so large that it lies in several pieces
+        pixels = image.tobytes("raw", "RGBX")
+    return np.frombuffer(pixels, dtype=np.uint8).reshape(image.height, image.width, 4)
