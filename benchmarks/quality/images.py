@@ -1,8 +1,9 @@
 """Photos, icons and graphics.
 
-`image.appearance` says what kind an image looks like: the kind with the highest score. Real images: 210 of the demo's
+`image.appearance` says what kind an image looks like: the kind with the highest score. Real images: 221 of the demo's
 crawl, labelled by eye (`images.tsv`; diagrams and screenshots are both graphics), among which there is no photo; and 40
-crops of the two photos that scikit-learn ships. No threshold was fitted to them.
+crops of the two photos that scikit-learn ships. The limits of colour were not fitted to them; those of an icon's size
+were chosen with them in view.
 """
 
 from __future__ import annotations

@@ -54,6 +54,7 @@ def test_hits(text: str, names: list[str]) -> None:
         "pornichet",
         "analysis of a glass",
         "Rouletted stamps",
+        "潮吹きクジラ",
     ],
 )
 def test_false_friends(text: str) -> None:

@@ -79,8 +79,8 @@ class Classifier:
         truth = [votes[text] > 0 for text in texts]
         if len(set(truth)) < 2:
             raise UsageError(
-                f"{where} has {sum(truth)} positive and {truth.count(False)} negative texts; a classifier needs both, some "
-                "hundreds of each"
+                f"{where} has {sum(truth)} positive and {truth.count(False)} negative texts; a classifier needs "
+                "both, some hundreds of each"
             )
         weights, intercept, auc = train(texts, truth)
         numbers = {"intercept": intercept, "auc": auc, "num_positive": sum(truth), "num_negative": truth.count(False)}
