@@ -64,6 +64,7 @@ def print_mixture(found: Mapping[str, Any]) -> None:
     rows = [(place, row) for place, row in enumerate(found["rows"]) if _is_there(row)]
     names = [_name(row) for _, row in rows]
     console.print(_sizes(found["by"], [row for _, row in rows]))
+    console.print(_kinds(found["by"], [row for _, row in rows]))
     if found["selection"]:
         console.print(_selected(found["by"], found["selection"], [row for _, row in rows]))
     console.print(_medians(found["by"], [row for _, row in rows]))
@@ -86,12 +87,21 @@ def _name(row: Row) -> str:
 
 
 def _sizes(by: str, rows: Sequence[Row]) -> Table:
-    table = _table(by, "documents", "images", "bytes", "pairs", "texts", "concepts", languages=True)
+    names = ("documents", "images", "bytes", "pairs", "texts", "concepts")
+    table = _table(by, *names)
     for row in rows:
-        numbers = (row[f"num_{name}"] for name in ("documents", "images", "bytes", "pairs", "texts", "concepts"))
-        total = max(1, row["num_pairs"])
-        kinds = (_shares(row[name], total) for name in ("languages", "text_sources"))
-        table.add_row(_name(row), *(_number(number) for number in numbers), *kinds)
+        table.add_row(_name(row), *(_number(row[f"num_{name}"]) for name in names))
+    return table
+
+
+def _kinds(by: str, rows: Sequence[Row]) -> Table:
+    table = _table(by)
+    table.add_column("languages of texts")
+    table.add_column("kinds of text")
+    for row in rows:
+        table.add_row(
+            _name(row), *(_shares(row[name], row["num_pairs"] or 1) for name in ("languages", "text_sources"))
+        )
     return table
 
 
@@ -144,16 +154,13 @@ def _shared(title: str, names: Sequence[str], only: Sequence[int], matrix: Seque
     return table
 
 
-def _table(first: str, *others: str, languages: bool = False) -> Table:
+def _table(first: str, *others: str) -> Table:
     from rich.table import Table
 
     table = Table()
     table.add_column(shown(first))
     for heading in others:
         table.add_column(heading, justify="right")
-    if languages:
-        table.add_column("languages")
-        table.add_column("kinds of text")
     return table
 
 
