@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import duckdb
@@ -23,6 +22,7 @@ from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.units import append_rows
 from tuwen.selections.ledger import SCHEMA as LEDGER
+from tuwen.selections.ledger import FunnelStep
 from tuwen.stages.image.pixels import decode
 
 NUM_DOCUMENTS = 12
@@ -292,7 +292,8 @@ def judge(corpus: Corpus, selection: Selection, path: Path, *, reverse: bool = F
     funnel, left = [], len(decided)
     for step, rule in rules:
         lost = sum(row["step"] == step for row in decided)
-        funnel.append(SimpleNamespace(step=step, name=rule, judged=left, lost=lost, left=left - lost))
+        expected = left - 1 if step == 2 else None
+        funnel.append(FunnelStep(step, rule, left, lost, left - lost, expected=expected))
         left -= lost
     return LedgerFile(selection, path, funnel)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from tuwen.releases.card import counted, fenced, hub_languages, hub_license, inline, size_category, table
+from tuwen.releases.card import counted, fenced, funnel_table, hub_languages, hub_license, inline, size_category, table
 from tuwen.releases.release import write_release
+from tuwen.selections.ledger import FunnelStep
 
 
 @pytest.mark.parametrize(
@@ -72,3 +73,13 @@ def test_the_datasheet_says_what_is_not_known(world, tmp_path):
     assert sheet.count("Not known to tuwen.") >= 4
     assert "| meta\\_robots=noai | 3 |" in sheet
     assert "between 2026-01-31 and 2026-01-31 (UTC)" in sheet
+
+
+def test_a_step_that_draws_tells_what_it_should_have_left():
+    drawn, ruled = FunnelStep(1, "balance", 100, 40, 60, expected=58), FunnelStep(2, "wide", 60, 10, 50)
+    assert funnel_table([drawn, ruled]).splitlines()[0].endswith("| expected |")
+    assert funnel_table([drawn, ruled]).splitlines()[2:] == [
+        "| 1 | balance | 100 | 40 | 60 | 58 |",
+        "| 2 | wide | 60 | 10 | 50 | – |",
+    ]
+    assert "expected" not in funnel_table([ruled])

@@ -10,7 +10,6 @@ import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -32,6 +31,7 @@ from tuwen.releases.verify import verify
 from tuwen.releases.writers import PACKAGE
 from tuwen.releases.writers.webdataset import read_samples
 from tuwen.selections.ledger import SCHEMA as LEDGER
+from tuwen.selections.ledger import FunnelStep
 
 OPTIONS = {"short_side": 16, "quality": 80}
 EXTENSIONS = {"jpeg": "jpg", "webp": "webp", "png": "png"}
@@ -227,7 +227,7 @@ def test_an_image_that_cannot_be_read_stops_the_release_unless_the_stage_has_sai
     ids = sorted(row["image_id"] for row in rows)
     pq.write_table(pa.Table.from_pylist([{"id": key} for key in ids], schema=LEDGER), tmp_path / "ledger.parquet")
     selection = world.ledgers["image"].selection
-    funnel = [SimpleNamespace(step=1, name="all", judged=len(ids), lost=0, left=len(ids))]
+    funnel = [FunnelStep(1, "all", len(ids), 0, len(ids))]
     ledger = replace(world.ledgers["image"], selection=selection, path=tmp_path / "ledger.parquet", steps=funnel)
     for name in ("webdataset", "parquet"):
         with pytest.raises(TuwenError, match=broken["image_id"]):

@@ -196,11 +196,13 @@ def _tables(measures: Measures) -> Iterable[str]:
 
 
 def funnel_table(funnel: Sequence[FunnelStep]) -> str:
-    """Step by step: judged = lost + left."""
-    return table(
-        ("step", "rule", "judged", "lost", "left"),
-        [(step.step, step.name, step.judged, step.lost, step.left) for step in funnel],
-    )
+    """Step by step: judged = lost + left; where a step drew by chance, how many it should have left."""
+    heads = ("step", "rule", "judged", "lost", "left")
+    rows = [(step.step, step.name, step.judged, step.lost, step.left) for step in funnel]
+    if not any(step.expected is not None for step in funnel):
+        return table(heads, rows)
+    expected = ("–" if step.expected is None else step.expected for step in funnel)
+    return table((*heads, "expected"), [(*row, cell) for row, cell in zip(rows, expected, strict=True)])
 
 
 def _columns(shown: Anatomy) -> Iterable[str]:

@@ -111,6 +111,7 @@ def _funnel(funnel: Sequence[FunnelStep]) -> Element:
             if rule.lost or not several
         ]
         tooltip = f"{step.judged:,} judged, {step.lost:,} lost, {step.left:,} left"
+        tooltip += f", {step.expected:,} expected" if step.expected is not None else ""
         left, judged = _share(step.left, total), _share(step.judged, total)
         rows.append((
             el("td", web(step.name), *told),
