@@ -110,6 +110,14 @@ class Content:
             self.image_schema,
         )
 
+    def node_rows(self) -> Iterator[pa.RecordBatch]:
+        """For documents: `rows()` with `nodes`."""
+        schema = pa.schema([*self.schema, ("nodes", self.corpus.schema("documents").field("nodes").type)])
+        refuse_duplicates(schema.names)
+        selected = ", ".join(column.selected for column in self.exported)
+        joined = _JOINED["document"]
+        yield from self._stream(f"SELECT {selected}, documents.nodes FROM {joined} ORDER BY r.document_id", schema)
+
     def document_rows(self, regions: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """For documents: `rows()` with `nodes`, `image_ids` and `kept_images` (those of its images that stay)."""
         self.connection.execute(

@@ -69,6 +69,7 @@ _ENCODINGS = {
     "tar": "application/x-tar",
     "txt": "text/plain",
     "npy": "application/octet-stream",
+    "jsonl": "application/jsonlines",
 }
 
 

@@ -50,10 +50,10 @@ def features(content: Content) -> list[dict[str, Any]]:
     Declared, because a loader that guesses them from the first samples takes an empty list for a list of nulls.
     """
     if content.unit == "image":
-        return [_feature(field.name, field.type) for field in content.schema]
+        return [feature(field.name, field.type) for field in content.schema]
     top = _of_image(content)
-    of_image = [_feature(field.name, field.type) for field in content.schema if field.name in top]
-    of_text = [_feature(field.name, field.type) for field in content.schema if field.name not in top]
+    of_image = [feature(field.name, field.type) for field in content.schema if field.name in top]
+    of_text = [feature(field.name, field.type) for field in content.schema if field.name not in top]
     return [*of_image, {"name": "texts", "list": of_text}]
 
 
@@ -62,12 +62,13 @@ def _of_image(content: Content) -> frozenset[str]:
     return frozenset(column.name for column in content.exported if column.table == "images")
 
 
-def _feature(name: str, kind: pa.DataType) -> dict[str, Any]:
+def feature(name: str, kind: pa.DataType) -> dict[str, Any]:
+    """A column as the Hugging Face hub writes features, of values as `plain_rows` gives them."""
     if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
-        items = _feature("", kind.value_type)
+        items = feature("", kind.value_type)
         return {"name": name, "list": items.get("dtype") or items.get("struct") or items["list"]}
     if pa.types.is_struct(kind):
-        return {"name": name, "struct": [_feature(part.name, part.type) for part in kind]}
+        return {"name": name, "struct": [feature(part.name, part.type) for part in kind]}
     if pa.types.is_boolean(kind):
         return {"name": name, "dtype": "bool"}
     if pa.types.is_integer(kind):
