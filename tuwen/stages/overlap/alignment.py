@@ -32,15 +32,19 @@ _HOPELESS = 0.3  # pictures that are less alike after the coarse steps are no co
 _NOISE = 1.0  # variance of luma that compression may make
 
 
-def similarity(picture: NDArray[np.uint8], other: NDArray[np.uint8], window: NDArray[np.float64]) -> float:
-    """Of the whole `picture` and the `window` (left, right, top, bottom) of `other`, 0 to 1: 1 where they are equal.
+def similarity(picture: NDArray[np.uint8], other: NDArray[np.uint8], windows: NDArray[np.float64]) -> float:
+    """Of the whole `picture` and a window of `other`, 0 to 1: 1 where they are equal.
+
+    `windows` are guesses, (left, right, top, bottom) each; the best of them is where the alignment starts.
 
     The normalised cross-correlation of luma at 32×32 pixels, each block of 8×8 less its mean: what is alike in rough
     shape only, such as two skies above two fields, is far from 1.
     """
     wanted = _sample(picture.astype(np.float64), np.array([0.0, 1.0, 0.0, 1.0]))
     source = other.astype(np.float64)
-    best, edges = 0.0, window
+    blurred = _blurred(wanted)
+    guesses = [_correlation(blurred, _blurred(_sample(source, window))) for window in windows]
+    best, edges = 0.0, windows[int(np.argmax(guesses))]
     for step in range(COARSE_STEPS + FINE_STEPS + 1):
         shown = _sample(source, edges)
         found = _correlation(wanted, shown)
@@ -51,7 +55,7 @@ def similarity(picture: NDArray[np.uint8], other: NDArray[np.uint8], window: NDA
             break
         # Blurred first: fine lines agree by chance, or not at all, until they are less than a line apart.
         coarse = step < COARSE_STEPS
-        edges = _improved(edges, *((_blurred(wanted), _blurred(shown)) if coarse else (wanted, shown)))
+        edges = _improved(edges, *((blurred, _blurred(shown)) if coarse else (wanted, shown)))
     return best
 
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
     from tuwen.stages.image.pixels import Decoded
 
-NAME = "overlap.images"
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".avif", ".bmp", ".tif", ".tiff", ".jp2", ".ppm", ".pgm")
 MOST_BITS = 12  # that hashes of one picture may differ in
-MOST_CANDIDATES = 6  # that are compared closely
+MOST_CANDIDATES = 6  # images that are compared closely,
+MOST_WINDOWS = 6  # from the best of so many windows
 STATE = pa.schema(
     [  # one row
         ("names", pa.large_list(pa.string())),
@@ -81,16 +81,18 @@ class Images:
             raise ValueError(f"min_similarity must lie in (0, 1], got {self.min_similarity}")
 
     def model_hash(self) -> str:
-        return content_hash(self.folder, SUFFIXES, NAME)
+        return content_hash(self.folder, SUFFIXES, "overlap.images")
 
     def prepare(self, corpus: Corpus) -> pa.Table:
-        files = benchmark_files(self.folder, SUFFIXES, NAME)
+        files = benchmark_files(self.folder, SUFFIXES, "overlap.images")
         found = np.zeros((len(files), SIDE, SIDE), dtype=np.uint8)
         telling = np.zeros(len(files), dtype=bool)
         for row, path in enumerate(files.values()):
             decoded = decode(path.read_bytes(), self.pixels)
             if decoded.error:
-                raise UsageError(f"{NAME}: {str(path)!r} does not decode ({decoded.error}); repair or remove it")
+                raise UsageError(
+                    f"overlap.images: {str(path)!r} does not decode ({decoded.error}); repair or remove it"
+                )
             (found[row],), (telling[row],) = squares([decoded])
         images = np.flatnonzero(telling).astype(np.uint32)
         hashes = np.array([window_hashes(found[row]) for row in images], dtype=np.uint64).reshape(-1, len(WINDOWS))
@@ -101,21 +103,23 @@ class Images:
         return pa.Table.from_arrays(arrays, schema=STATE)
 
     def __call__(self, batch: pa.RecordBatch, pixels: list[Decoded], state: pa.Table) -> pa.RecordBatch:
-        known = [decoded.gray is not None for decoded in pixels]
         benchmark = _Benchmark(state) if state.num_rows else None
         rows: list[tuple[str | None, float | None, int | None]] = [(None, None, None)] * len(pixels)
         found, telling = squares(pixels)
-        for row in np.flatnonzero(known):
+        for row in np.flatnonzero([decoded.gray is not None for decoded in pixels]):
             name, score = benchmark.most_similar(found[row]) if benchmark and telling[row] else (None, 0.0)
-            num_images = len(benchmark.names) if benchmark else 0
-            rows[row] = (name if score >= self.min_similarity else None, score, num_images)
+            rows[row] = (
+                name if score >= self.min_similarity else None,
+                score,
+                len(benchmark.names) if benchmark else 0,
+            )
         columns = [[row[place] for row in rows] for place in range(3)]
         arrays = [pa.array(column, field.type) for column, field in zip(columns, self.writes, strict=True)]
         return pa.record_batch(arrays, schema=self.writes)
 
 
 class _Benchmark:
-    """The state as arrays, where it lies."""
+    """The state as arrays."""
 
     def __init__(self, state: pa.Table) -> None:
         row = state.combine_chunks().to_batches()[0]
@@ -129,21 +133,24 @@ class _Benchmark:
     def most_similar(self, square: NDArray[np.uint8]) -> tuple[str | None, float]:
         """Name and similarity; of equally similar ones the first."""
         best: tuple[float, int] = (0.0, 0)
-        for image, window, is_crop in self._candidates(square):
+        for image, is_crop, windows in self._candidates(square):
             crop, whole = (square, self._squares[image]) if is_crop else (self._squares[image], square)
-            score = round(similarity(crop, whole, WINDOWS[window]), 4)
-            best = max(best, (score, -image))
+            best = max(best, (round(similarity(crop, whole, WINDOWS[windows]), 4), -image))
         return (str(self.names[-best[1]]), best[0]) if best[0] else (None, 0.0)
 
-    def _candidates(self, square: NDArray[np.uint8]) -> Iterator[tuple[int, int, bool]]:
-        """(image, window, whether the square shows that window of it), the nearest window of each of a few images."""
-        hashes = window_hashes(square)
-        _, places, bits = self._windows.near(hashes[:1], MOST_BITS)
+    def _candidates(self, square: NDArray[np.uint8]) -> Iterator[tuple[int, bool, NDArray[np.int64]]]:
+        """(image, whether the square is a crop of it, nearest windows) for a few images, either way round."""
+        _, places, bits = self._windows.near((hashes := window_hashes(square))[:1], MOST_BITS)
         crops = [self._images[places // len(WINDOWS)], places % len(WINDOWS), bits, np.ones_like(bits)]
         windows, places, bits = self._wholes.near(hashes, MOST_BITS)
         wholes = [self._images[places], windows, bits, np.zeros_like(bits)]
         image, window, bits, is_crop = (np.concatenate(pair) for pair in zip(crops, wholes, strict=True))
-        nearest = np.lexsort([-is_crop, window, image, bits])
-        _, first = np.unique(image[nearest], return_index=True)
-        for place in nearest[np.sort(first)][:MOST_CANDIDATES]:
-            yield int(image[place]), int(window[place]), bool(is_crop[place])
+        order = np.lexsort([window, is_crop, image, bits])
+        image, window, is_crop = image[order], window[order], is_crop[order]
+        _, first = np.unique(image, return_index=True)
+        for chosen in image[np.sort(first)][:MOST_CANDIDATES]:
+            for way in (True, False):
+                found = window[(image == chosen) & (is_crop == way)]
+                _, first = np.unique(found, return_index=True)
+                if len(found):
+                    yield int(chosen), way, found[np.sort(first)[:MOST_WINDOWS]]
