@@ -27,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="parameter of the writer (reencode.short_side=256); may be repeated",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace a release that is there")
+    parser.add_argument(
+        "--require-clean",
+        action="store_true",
+        help="refuse to release what overlaps with evaluation data or was not compared with any (stages overlap.*)",
+    )
     parser.add_argument("--full-ledger", action="store_true", help="every decision with plain ids, for home use only")
     parser.add_argument("--allow-code", action="store_true", help="let names mean package.module:Class")
     parser.add_argument("--json", action="store_true", help="print the manifest as JSON")
@@ -46,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
         full_ledger=arguments.full_ledger,
         allow_code=arguments.allow_code,
+        require_clean=arguments.require_clean,
     )
     if arguments.json:
         print(manifest.to_bytes().decode(), end="")

@@ -136,6 +136,8 @@ def card(
         f"Read from {counted(len(lineage['units']), 'source unit')}. `recipe.json` lists sources, stages and columns.",
         _fetched(lineage.get("fetch")),
         fenced(stages, "yaml"),
+        "## Evaluation overlap",
+        evaluation_overlap(measures),
         "## Rights",
         "Images and texts belong to their authors. The licence list above is what pages said of themselves "
         f"({measures.num_licensed:,} of {counted(measures.num_documents, 'document')} said anything), not a legal "
@@ -241,6 +243,11 @@ def _selections(manifest: Manifest, measures: Measures, funnels: Mapping[str, Se
         if released:
             yield f"Kept: {counted(measures.kept, definition['unit'])}. Left out of the release: {left_out(measures)}."
         yield fenced(yaml.safe_dump(described, sort_keys=True, allow_unicode=True, width=110), "yaml")
+
+
+def evaluation_overlap(measures: Measures) -> str:
+    """What was compared with benchmarks, one line each, and how much of it stands in them."""
+    return "\n".join(f"- {inline(overlap.sentence, limit=None)}" for overlap in measures.overlaps)
 
 
 def left_out(measures: Measures) -> str:

@@ -8,7 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tuwen.releases.card import counted, funnel_table, inline, left_out, numbers, reencoding, table, title_of
+from tuwen.releases.card import (
+    counted,
+    evaluation_overlap,
+    funnel_table,
+    inline,
+    left_out,
+    numbers,
+    reencoding,
+    table,
+    title_of,
+)
 from tuwen.releases.decisions import DECISIONS
 from tuwen.releases.manifest import Manifest
 from tuwen.releases.measure import Measures
@@ -88,6 +98,7 @@ def _composition(manifest: Manifest, measures: Measures) -> Answers:
             f"{counted(measures.num_samples, 'sample')}; near-duplicates are not merged unless a rule below says so."
         ),
     )
+    yield "Does it overlap with evaluation data?", evaluation_overlap(measures)
     yield (
         "Could it be harmful, or show people?",
         (

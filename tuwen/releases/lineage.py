@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from tuwen.corpus.corpus import Corpus
@@ -32,7 +33,7 @@ def lineage(corpus: Corpus) -> dict[str, Any]:
         "description": recipe.get("description"),
         "sources": _sorted([_without_paths(entry) for entry in recipe.get("sources") or []]),
         "fetch": _fetching(recipe.get("fetch")),
-        "stages": _sorted(list(recipe.get("stages") or [])),
+        "stages": _sorted([_without_folder(entry) for entry in recipe.get("stages") or []]),
         "joins": [record.provenance for record in joins_of(corpus.path)],
         "columns": {
             table: {name: stage for name, stage in corpus.columns(table).items() if stage is not None}
@@ -57,6 +58,21 @@ def _without_paths(entry: Any) -> Any:
         return entry
     return {
         name: {key: value for key, value in parameters.items() if _is_setting(value)}
+        if isinstance(parameters, Mapping)
+        else parameters
+        for name, parameters in entry.items()
+    }
+
+
+def _without_folder(entry: Any) -> Any:
+    """A stage that reads a folder with the folder's name alone, not where it lies."""
+    if not isinstance(entry, Mapping):
+        return entry
+    return {
+        name: {
+            key: PurePath(value).name if key == "folder" and isinstance(value, str) else value
+            for key, value in parameters.items()
+        }
         if isinstance(parameters, Mapping)
         else parameters
         for name, parameters in entry.items()

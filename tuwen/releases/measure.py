@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from tuwen.corpus.tables import host_sql
 from tuwen.fetching.settings import FETCHED
 from tuwen.releases.content import Content
+from tuwen.releases.overlap import Overlap, overlaps
 
 TOP = 20
 Counts = list[tuple[str, int]]
@@ -40,6 +41,7 @@ class Measures:
     captured: tuple[str, str] | None = None  # of pages: first and last day, ISO 8601
     fetched: tuple[str, str] | None = None  # of images that the fetcher brought
     image_rights: Counts = field(default_factory=list)  # kind=value of what servers said of released images
+    overlaps: list[Overlap] = field(default_factory=list)  # with evaluation data
 
     @property
     def num_licensed(self) -> int:
@@ -89,6 +91,7 @@ def measure(content: Content, sample: str, num_samples: int) -> Measures:
             content, f"(FROM fetches WHERE source = '{FETCHED}' AND image_id IN (SELECT image_id FROM {images}))"
         ),
         image_rights=_image_rights(content),
+        overlaps=overlaps(content),
     )
 
 

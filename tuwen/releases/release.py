@@ -27,6 +27,7 @@ from tuwen.releases.distributions import distributions
 from tuwen.releases.lineage import RECIPE, lineage
 from tuwen.releases.manifest import MANIFEST, Manifest, canonical_json, file_entry, plain
 from tuwen.releases.measure import Measures, corpus_fingerprint, measure
+from tuwen.releases.overlap import check_clean, overlaps
 from tuwen.releases.report import REPORT, report
 from tuwen.releases.writers import PACKAGE, Writer
 from tuwen.selections.ledger import Ledger
@@ -48,6 +49,7 @@ def release(
     full_ledger: bool = False,
     overwrite: bool = False,
     allow_code: bool = False,
+    require_clean: bool = False,
 ) -> Manifest:
     """Judge a selection (by name: one of the corpus' recipe) where it is out of date, and release what it keeps.
 
@@ -69,6 +71,7 @@ def release(
         full_ledger=full_ledger,
         overwrite=overwrite,
         allow_code=allow_code,
+        require_clean=require_clean,
     )
 
 
@@ -95,13 +98,15 @@ def write_release(
     full_ledger: bool = False,
     overwrite: bool = False,
     allow_code: bool = False,
+    require_clean: bool = False,
 ) -> Manifest:
     """Release the kept rows of `ledger` into the folder `to`, which appears only when it is complete.
 
     `format` is the name of a writer, `parameters` its fields. `inner` holds the ledgers of all selections that this one
     builds on, among them the one that says which images stay inside documents; default: those of the corpus' recipe.
     `full_ledger` writes every decision with plain ids, for home use only. `overwrite` replaces a release at `to`, and
-    nothing but a release.
+    nothing but a release. `require_clean` refuses (`TuwenError`) what was not compared with benchmarks or overlaps
+    with them.
 
     Raises `UsageError` for an unknown format, a unit that the format cannot hold, a folder that is taken, or a
     selection that keeps nothing.
@@ -117,14 +122,20 @@ def write_release(
         partial = workplace / "new"
         partial.mkdir()
         with open_content(corpus, ledger, images) as content:
-            manifest = _write(content, ledger, inner, writer, partial, full_ledger)
+            manifest = _write(content, ledger, inner, writer, partial, full_ledger, require_clean)
         _sync(partial)
         _replace(partial, target, workplace / "old")
     return manifest
 
 
 def _write(
-    content: Content, ledger: Ledger, inner: Mapping[str, Ledger], writer: Writer, folder: Path, full_ledger: bool
+    content: Content,
+    ledger: Ledger,
+    inner: Mapping[str, Ledger],
+    writer: Writer,
+    folder: Path,
+    full_ledger: bool,
+    require_clean: bool,
 ) -> Manifest:
     selection = _definition(ledger.selection, inner)
     if content.query("SELECT count(*) FROM released")[0][0] == 0:
@@ -132,9 +143,13 @@ def _write(
             f"selection {selection['name']!r} keeps nothing to release; `tuwen funnel {content.corpus.path} "
             f"--selection {selection['name']}` shows where the rows went"
         )
+    if require_clean:
+        check_clean(overlaps(content))  # before hours of writing; images of documents are known only afterwards
     shards = {name: file_entry(folder / name, count) for name, count in writer.write(content, folder).items()}
     num_samples = sum(entry.num_samples or 0 for name, entry in shards.items() if name.startswith("data/"))
     measures = measure(content, writer.sample, num_samples)
+    if require_clean:
+        check_clean(measures.overlaps)
     fingerprint, made = corpus_fingerprint(content), lineage(content.corpus)
     salt = salt_of(selection, fingerprint)
     num_decisions = write_decisions(folder / DECISIONS, content, ledger, salt, full=full_ledger)
@@ -196,6 +211,7 @@ def _counts(measures: Measures) -> dict[str, Any]:
         "samples": measures.num_samples,
         "images": measures.num_images,
         "documents": measures.num_documents,
+        "overlap": [overlap.counts() for overlap in measures.overlaps],
     } | ({"texts": measures.num_texts} if measures.num_texts else {})
 
 

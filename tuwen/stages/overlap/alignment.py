@@ -18,32 +18,50 @@ if TYPE_CHECKING:
 
 PATCH = 32  # pixels of the squares that are compared
 BLOCK = 8
-STEPS = 4
+COARSE_STEPS = 3
+FINE_STEPS = 3
+_DISTANCE = np.abs(np.arange(PATCH)[:, None] - np.arange(PATCH))
+_BLUR = np.exp(-0.5 * (_DISTANCE / 1.5) ** 2)
+_BLUR /= _BLUR.sum(axis=1, keepdims=True)
 _MOST_SHIFT = 0.04  # of an edge in one step, in sides
 _U = (np.arange(PATCH) + 0.5) / PATCH
 _BORDERS = np.arange(PATCH + 1) / PATCH
+_CERTAIN = 0.97
 _LEAST_GAIN = 0.003  # in similarity, for which another step is tried
-_HOPELESS = 0.3  # pictures that are less alike after two steps are no copies
+_HOPELESS = 0.3  # pictures that are less alike after the coarse steps are no copies
 _NOISE = 1.0  # variance of luma that compression may make
 
 
-def similarity(picture: NDArray[np.uint8], other: NDArray[np.uint8], window: NDArray[np.float64]) -> float:
-    """Of the whole `picture` and the `window` (left, right, top, bottom) of `other`, 0 to 1: 1 where they are equal.
+def similarity(picture: NDArray[np.uint8], other: NDArray[np.uint8], windows: NDArray[np.float64]) -> float:
+    """Of the whole `picture` and a window of `other`, 0 to 1: 1 where they are equal.
+
+    `windows` are guesses, (left, right, top, bottom) each; the best of them is where the alignment starts.
 
     The normalised cross-correlation of luma at 32×32 pixels, each block of 8×8 less its mean: what is alike in rough
     shape only, such as two skies above two fields, is far from 1.
     """
     wanted = _sample(picture.astype(np.float64), np.array([0.0, 1.0, 0.0, 1.0]))
     source = other.astype(np.float64)
-    best, edges = 0.0, window
-    for step in range(STEPS + 1):
+    blurred = _blurred(wanted)
+    guesses = [_correlation(blurred, _blurred(_sample(source, window))) for window in windows]
+    best, edges = 0.0, windows[int(np.argmax(guesses))]
+    for step in range(COARSE_STEPS + FINE_STEPS + 1):
         shown = _sample(source, edges)
         found = _correlation(wanted, shown)
         gain, best = found - best, max(best, found)
-        if step == STEPS or gain < _LEAST_GAIN or (step > 1 and best < _HOPELESS):
+        if step == COARSE_STEPS + FINE_STEPS or best > _CERTAIN:
             break
-        edges = _improved(edges, wanted, shown)
+        if step >= COARSE_STEPS and (gain < _LEAST_GAIN or best < _HOPELESS):
+            break
+        # Blurred first: fine lines agree by chance, or not at all, until they are less than a line apart.
+        coarse = step < COARSE_STEPS
+        edges = _improved(edges, *((blurred, _blurred(shown)) if coarse else (wanted, shown)))
     return best
+
+
+def _blurred(patch: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = _BLUR @ patch @ _BLUR.T
+    return found
 
 
 def _improved(
