@@ -28,6 +28,7 @@ from tuwen.fetching.answer import Answer
 from tuwen.fetching.settings import Fetch
 
 LEFT = "left"
+_ROUNDING_S = 0.001
 """`Host.closed` of an origin whose URLs stay pending."""
 CONNECTION_FAILURES = frozenset({"dns_not_found", "dns_failure", "refused", "unreachable", "tls", "timeout"})
 _SAME_FOR_ALL = frozenset({"dns_not_found", "dns_failure", "tls"})  # what holds for the name holds for all its URLs
@@ -112,7 +113,8 @@ class Hosts(Generic[Job]):
         self._clock = clock
         self._not_before = {origin: clock() + seconds for origin, seconds in not_before.items()}
         self._interval_s = _HEADROOM / settings.host_requests_per_s
-        self._longest_s = max(settings.max_wait_s, self._interval_s)  # our own slowness closes nobody
+        # Our own slowness closes nobody, and neither does the rounding of clock readings that are added and subtracted.
+        self._longest_s = max(settings.max_wait_s, self._interval_s + _ROUNDING_S)
         self._hosts: dict[str, Host[Job]] = {}
         self._sweep_at = _KNOWN_ORIGINS
         self._ready: deque[Host[Job]] = deque()
