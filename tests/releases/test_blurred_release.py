@@ -12,12 +12,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from tuwen.engine.join import join
 from tuwen.errors import TuwenError, UsageError
 from tuwen.fetching.reencode import reencode
 from tuwen.fetching.settings import Reencode
 from tuwen.releases.blur import blurred
+from tuwen.releases.images import reencoded
 from tuwen.releases.manifest import read_manifest
 from tuwen.releases.release import write_release
 from tuwen.releases.verify import verify
@@ -100,11 +102,7 @@ def test_wrong_columns_and_boxes(faces: Any, tmp_path: Path) -> None:
     "box", [[10, 20, 46, 44], [0.5, 0, 0.2, 1], [0, 0, 1], [0, 0, 1, None], None, [0, 0, 1, float("nan")]]
 )
 def test_boxes_that_would_blur_nothing(box: Any) -> None:
-    from tuwen.releases.images import reencoded
-
     data = io.BytesIO()
-    from PIL import Image
-
     Image.new("RGB", (40, 40), "red").save(data, "PNG")
     with pytest.raises(TuwenError, match="shares of the upright"):
         reencoded("id", data.getvalue(), Reencode(), [box])
