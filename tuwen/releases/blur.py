@@ -11,8 +11,8 @@ from tuwen.fetching.reencode import reencode
 from tuwen.fetching.settings import Reencode
 from tuwen.stages.image.pixels import MAX_PIXELS, ORIENTATION, UPRIGHT, open_image, to_rgb
 
-Box = tuple[float, float, float, float]
 # left, top, right, bottom as shares of the upright image's width and height, 0 to 1: as DataComp's `face_bboxes`
+Box = tuple[float, float, float, float]
 TILES = 6  # across the longer side of a box: what is left of a face
 
 
