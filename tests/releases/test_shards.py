@@ -142,3 +142,11 @@ def test_tar_bytes_are_those_of_tarfile(sizes: list[int], names: list[str]) -> N
         shards.close()
         if sizes:
             assert (Path(folder) / "ours" / "00000.tar").read_bytes() == expected.getvalue()
+
+
+def test_lists_of_numbers_have_a_size() -> None:
+    lists = pa.array([[1, 2], None, [], [3]], pa.list_(pa.int64()))
+    nested = pa.array([[[0.5, 1.0]], [], None, [[2.0], [3.0, 4.0]]], pa.list_(pa.list_(pa.float64())))
+    vectors = pa.array([[[1.0, 2.0]], [], None, [[1.0, 2.0]] * 2], pa.list_(pa.list_(pa.float32(), 2)))
+    for column, expected in ((lists, [16, 0, 0, 8]), (nested, [16, 0, 0, 24]), (vectors, [16, 0, 0, 32])):
+        assert row_bytes(pa.record_batch({"x": column})).tolist() == expected

@@ -33,6 +33,7 @@ WITH_STATE = [name for name in NAMES if kind_of(load_class("tuwen.stages", name)
 DATA = Path(__file__).parent / "data"
 PARAMETERS: dict[str, dict[str, Any]] = {
     "text.classifier": {"labelled": str(DATA / "labels.jsonl")},
+    "text.lm_perplexity": {"model": str(DATA / "tiny-gpt2")},
     "overlap.images": {"folder": str(DATA / "evaluation-images")},
     "overlap.texts": {"folder": str(DATA / "evaluation-texts")},
     "overlap.documents": {"folder": str(DATA / "evaluation-texts")},

@@ -156,6 +156,17 @@ def reencoding(manifest: Manifest) -> str:
         f"Images were re-encoded ({options['format']}{quality}, short side at most {options['short_side']} pixels, "
         "never enlarged; upright, in sRGB, first frame, no metadata). `image_id` and all columns and figures about "
         "images are those of the original bytes, which are not here; `sha256` is the digest of the bytes that are."
+        + _blurring(manifest)
+    )
+
+
+def _blurring(manifest: Manifest) -> str:
+    if not (column := manifest.writer["parameters"].get("blur")):
+        return ""
+    blurred, unchecked = (manifest.counts[name] for name in ("blurred_images", "unchecked_images"))
+    return (
+        f" Boxes of the column {inline(column)} were blurred, in {counted(blurred, 'image')}; "
+        f"{counted(unchecked, 'image')} had no boxes to look at (null) and were not checked."
     )
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
 
 from tuwen.corpus.tables import digest
-from tuwen.errors import TuwenError
+from tuwen.errors import TuwenError, UsageError
 from tuwen.fetching.settings import Reencode
+from tuwen.releases.blur import Box, blurred
+from tuwen.releases.content import Content, Exported
 from tuwen.releases.problem import Problem
 
 EXTENSIONS = {"jpeg": "jpg", "webp": "webp", "png": "png"}  # of the formats of `Reencode`
@@ -38,14 +43,57 @@ def extension_of(data: bytes) -> str:
     return "bin"
 
 
-def reencoded(image_id: str, data: bytes, options: Reencode) -> tuple[bytes, str]:
-    """The image as `options` want it, and the SHA-256 of those bytes (64 hexadecimal digits).
+def check_blur(writer: str, blur: str | None, reencode: Reencode | None) -> None:
+    """`UsageError` for boxes without re-encoding: original bytes are released as they are or not at all."""
+    if blur is not None and reencode is None:
+        raise UsageError(
+            f"{writer}: blur={blur!r} changes images, so say how they are re-encoded: reencode.format=jpeg"
+        )
+
+
+def box_column(content: Content, blur: str) -> Exported:
+    """The images' column of boxes that `blur` names. `UsageError` where there is none, or where it holds other things.
+
+    Boxes are lists of four numbers: left, top, right, bottom, as shares of the upright image's width and height.
+    """
+    found = next((column for column in content.image_columns if column.sql == f'images."{blur}"'), None)
+    if found is None:
+        raise UsageError(
+            f"blur: images have no column {blur!r}; bring boxes with `tuwen join FILE --on image_id --columns {blur}`"
+        )
+    inner = found.type.value_type if pa.types.is_list(found.type) else None
+    if not (inner and (pa.types.is_list(inner) or pa.types.is_fixed_size_list(inner)) and _is_number(inner.value_type)):
+        raise UsageError(
+            f"blur: column {blur!r} of the images is {found.type}; it has to be a list of boxes, each a list "
+            "[left, top, right, bottom] of shares of width and height"
+        )
+    return found
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def _check_boxes(image_id: str, boxes: Sequence[Sequence[float | None] | None]) -> None:
+    """Boxes in pixels, say, would lie outside and blur nothing."""
+    for box in boxes:
+        shares = [share for share in box or () if share is not None and -1 <= share <= 2 and math.isfinite(share)]
+        if len(shares) != 4 or len(box or ()) != 4 or shares[0] > shares[2] or shares[1] > shares[3]:
+            raise TuwenError(
+                f"image {image_id} has the box {box}; it has to be [left, top, right, bottom] as shares of the upright "
+                "image's width and height, 0 to 1; repair the file and join it again"
+            )
+
+
+def reencoded(image_id: str, data: bytes, options: Reencode, boxes: Sequence[Box] | None = None) -> tuple[bytes, str]:
+    """The image as `options` want it, `boxes` blurred, and the SHA-256 of those bytes (64 hexadecimal digits).
 
     `TuwenError` where it cannot be decoded: what a selection keeps is never left out in silence.
     """
     from tuwen.fetching.reencode import reencode
 
-    smaller = reencode(data, options)
+    _check_boxes(image_id, boxes or ())
+    smaller = blurred(data, boxes, options) if boxes else reencode(data, options)
     if smaller is None:
         raise TuwenError(
             f"image {image_id} cannot be decoded, so it cannot be re-encoded; with the stage image.properties in the "

@@ -42,6 +42,7 @@ class Measures:
     fetched: tuple[str, str] | None = None  # of images that the fetcher brought
     image_rights: Counts = field(default_factory=list)  # kind=value of what servers said of released images
     overlaps: list[Overlap] = field(default_factory=list)  # with evaluation data
+    blurred: tuple[int, int] | None = None  # released images with boxes to blur, and those that nobody looked at
 
     @property
     def num_licensed(self) -> int:
@@ -49,8 +50,8 @@ class Measures:
         return sum(rows for value, rows in self.licenses if value)
 
 
-def measure(content: Content, sample: str, num_samples: int) -> Measures:
-    """Count what `content` releases, as `num_samples` samples in all shards.
+def measure(content: Content, sample: str, num_samples: int, blur: str | None = None) -> Measures:
+    """Count what `content` releases, as `num_samples` samples in all shards, images blurred by the column `blur`.
 
     For documents, run it after the shards are written (they settle the images).
     """
@@ -92,6 +93,7 @@ def measure(content: Content, sample: str, num_samples: int) -> Measures:
         ),
         image_rights=_image_rights(content),
         overlaps=overlaps(content),
+        blurred=_blurred(content, images, blur) if blur else None,
     )
 
 
@@ -118,6 +120,12 @@ def _image_rights(content: Content) -> Counts:
         return []
     said = "(SELECT DISTINCT image_id, unnest(image_rights) AS r FROM released JOIN pairs USING (pair_id, image_id))"
     return _counts(content, said, "r.kind || '=' || coalesce(r.value, '')")
+
+
+def _blurred(content: Content, images: str, column: str) -> tuple[int, int]:
+    rows = f'(SELECT "{column}" AS boxes FROM {_distinct_images(images)})'
+    blurred = _number(content, f"SELECT count(*) FROM {rows} WHERE len(boxes) > 0")
+    return blurred, _number(content, f"SELECT count(*) FROM {rows} WHERE boxes IS NULL")
 
 
 def _distinct_images(table: str) -> str:

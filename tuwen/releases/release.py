@@ -147,7 +147,7 @@ def _write(
         check_clean(overlaps(content))  # before hours of writing; images of documents are known only afterwards
     shards = {name: file_entry(folder / name, count) for name, count in writer.write(content, folder).items()}
     num_samples = sum(entry.num_samples or 0 for name, entry in shards.items() if name.startswith("data/"))
-    measures = measure(content, writer.sample, num_samples)
+    measures = measure(content, writer.sample, num_samples, getattr(writer, "blur", None))
     if require_clean:
         check_clean(measures.overlaps)
     fingerprint, made = corpus_fingerprint(content), lineage(content.corpus)
@@ -205,14 +205,19 @@ def _definition(selection: Selection, inner: Mapping[str, Ledger]) -> dict[str, 
 
 
 def _counts(measures: Measures) -> dict[str, Any]:
-    return {
-        "kept": measures.kept,
-        "left_out": measures.left_out,
-        "samples": measures.num_samples,
-        "images": measures.num_images,
-        "documents": measures.num_documents,
-        "overlap": [overlap.counts() for overlap in measures.overlaps],
-    } | ({"texts": measures.num_texts} if measures.num_texts else {})
+    blurred = dict(zip(("blurred_images", "unchecked_images"), measures.blurred or (), strict=False))
+    return (
+        {
+            "kept": measures.kept,
+            "left_out": measures.left_out,
+            "samples": measures.num_samples,
+            "images": measures.num_images,
+            "documents": measures.num_documents,
+            "overlap": [overlap.counts() for overlap in measures.overlaps],
+        }
+        | blurred
+        | ({"texts": measures.num_texts} if measures.num_texts else {})
+    )
 
 
 def _title(made: Mapping[str, Any], selection: Mapping[str, Any]) -> str:

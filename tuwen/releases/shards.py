@@ -220,10 +220,10 @@ def _value_bytes(column: pa.Array) -> Any:
         items = np.concatenate([[0], np.cumsum(_value_bytes(column.flatten()))])
         return items[ends] - items[ends - lengths]
     if pa.types.is_fixed_size_list(kind):
-        return kind.list_size * 8
+        return np.full(len(column), kind.list_size * 8)
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
-    return 8
+    return np.full(len(column), 8)
 
 
 def read_parquet(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from tuwen.fetching.settings import Reencode
 from tuwen.releases.content import Content
 from tuwen.releases.croissant import parquet_records
-from tuwen.releases.images import extension_of, image_problems, reencoded
+from tuwen.releases.images import box_column, check_blur, extension_of, image_problems, reencoded
 from tuwen.releases.problem import Problem
 from tuwen.releases.shards import Limits, ParquetShards, read_parquet
 
@@ -28,6 +28,11 @@ class Parquet:
 
     `reencode` makes the images smaller: `{short_side: 256, quality: 95, format: jpeg}` (or webp, png), with a column
     `sha256` of the new bytes. `image_id` and the other columns stay those of the original.
+
+    `blur` names an images' column of boxes (faces that a detector of yours found, brought by `tuwen join`), whose
+    insides become mosaics. Boxes are [left, top, right, bottom] as shares of the upright image's width and height, as
+    DataComp's `face_bboxes`. An image without any (null) was not checked: it is released as it is, and the card counts
+    it. Needs `reencode`.
     """
 
     version: ClassVar[int] = 1
@@ -38,8 +43,10 @@ class Parquet:
     shard_bytes: int = 512 << 20
     group_bytes: int = 32 << 20
     reencode: Reencode | None = None
+    blur: str | None = None
 
     def __post_init__(self) -> None:
+        check_blur("parquet", self.blur, self.reencode)
         self._limits()
 
     def _limits(self) -> Limits:
@@ -47,7 +54,8 @@ class Parquet:
 
     def write(self, content: Content, folder: Path) -> dict[str, int]:
         """Write `data/00000.parquet`, …"""
-        counts = write_images(content, content.rows(), content.schema, folder / "data", self._limits(), self.reencode)
+        folder = folder / "data"
+        counts = write_images(content, content.rows(), content.schema, folder, self._limits(), self.reencode, self.blur)
         return {f"data/{name}": count for name, count in counts.items()}
 
     def check(self, folder: Path, shards: Mapping[str, int]) -> Iterator[Problem]:
@@ -88,17 +96,20 @@ def write_images(
     folder: Path,
     limits: Limits,
     reencode: Reencode | None = None,
+    blur: str | None = None,
 ) -> dict[str, int]:
     """Rows with `image_id`, ordered by it, into Parquet shards with the bytes in front; returns {name: rows}."""
     front = [pa.field("image", IMAGE), *([pa.field("sha256", pa.string())] if reencode else [])]
     schema = pa.schema([*front, *schema])
+    boxes = box_column(content, blur).name if blur else None
     shards = ParquetShards(folder, schema, limits, image="image")
     for piece, images in content.with_bytes(rows):
         ids = piece["image_id"].to_pylist()
         columns = []
         if reencode:
-            originals = dict(zip(ids, images, strict=True))
-            made = {key: reencoded(key, data, reencode) for key, data in originals.items()}
+            shown = piece[boxes].to_pylist() if boxes else [None] * len(ids)
+            originals = {key: rest for key, *rest in zip(ids, images, shown, strict=True)}
+            made = {key: reencoded(key, data, reencode, found) for key, (data, found) in originals.items()}
             images = [made[key][0] for key in ids]
             columns = [pa.array([made[key][1] for key in ids])]
         names = [f"{key}.{extension_of(data)}" for key, data in zip(ids, images, strict=True)]

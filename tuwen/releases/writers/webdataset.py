@@ -15,7 +15,7 @@ from tuwen.errors import UsageError
 from tuwen.fetching.settings import Reencode
 from tuwen.releases.content import Content
 from tuwen.releases.croissant import field, file_set
-from tuwen.releases.images import EXTENSIONS, extension_of, image_problems, reencoded
+from tuwen.releases.images import EXTENSIONS, box_column, check_blur, extension_of, image_problems, reencoded
 from tuwen.releases.manifest import canonical_json
 from tuwen.releases.problem import Problem
 from tuwen.releases.samples import features, samples
@@ -40,6 +40,11 @@ class Webdataset:
     `reencode` makes the images smaller: `{short_side: 256, quality: 95, format: jpeg}` (or webp, png), named by that
     format whatever `extension` says. Keys and columns stay those of the originals; `sha256` in the JSON is that of the
     new bytes.
+
+    `blur` names an images' column of boxes (faces that a detector of yours found, brought by `tuwen join`), whose
+    insides become mosaics. Boxes are [left, top, right, bottom] as shares of the upright image's width and height, as
+    DataComp's `face_bboxes`. An image without any (null) was not checked: it is released as it is, and the card counts
+    it. Needs `reencode`.
     """
 
     version: ClassVar[int] = 2
@@ -50,8 +55,10 @@ class Webdataset:
     shard_bytes: int = 1 << 30
     extension: Literal["jpg", "format"] = "jpg"
     reencode: Reencode | None = None
+    blur: str | None = None
 
     def __post_init__(self) -> None:
+        check_blur("webdataset", self.blur, self.reencode)
         if self.samples_per_shard < 1 or self.shard_bytes < 1:
             raise UsageError(f"webdataset: a shard needs room for a sample, got {self}")
 
@@ -65,9 +72,10 @@ class Webdataset:
     def write(self, content: Content, folder: Path) -> dict[str, int]:
         """Write `data/00000.tar`, …"""
         shards = TarShards(folder / "data", self.samples_per_shard, self.shard_bytes)
+        boxes = box_column(content, self.blur).name if self.blur else ""
         for sample, data in samples(content):
             if self.reencode:
-                data, sample["sha256"] = reencoded(sample["image_id"], data, self.reencode)
+                data, sample["sha256"] = reencoded(sample["image_id"], data, self.reencode, sample.get(boxes))
             members = {self._image_name or extension_of(data): data, "json": canonical_json(sample)}
             if "texts" in sample:
                 members["txt"] = (sample["texts"][0]["text"] or "").encode()
