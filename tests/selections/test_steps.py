@@ -366,6 +366,23 @@ def test_top(pairs: Callable[..., Corpus]) -> None:
     assert verdicts(corpus, "pair", {"top": {"by": "score desc", "rows": 1}})["e"] is None
 
 
+def test_not_a_number_is_not_computed_and_comes_last(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs(*({"score": score, "cluster": 1} for score in (float("nan"), 1.0, None, 2.0, float("inf"))))
+    kept = {
+        name for name, value in verdicts(corpus, "pair", {"top": {"by": "score desc", "rows": 2}}).items() if not value
+    }
+    assert kept == {"d", "e"}
+    assert verdicts(corpus, "pair", {"top": {"by": "score", "share": 1}})["a"] is not None
+    assert verdicts(corpus, "pair", {"best": {"per": "cluster", "by": ["score desc"]}})["e"] is None
+    assert verdicts(corpus, "pair", {"representative": {"of": "cluster", "by": ["score desc"]}})["e"] is None
+
+
+def test_balance_like_nobody_is_told(pairs: Callable[..., Corpus]) -> None:
+    corpus = pairs(*({"language": "en", "concepts": ["cat"]} for _ in range(9)))
+    with pytest.raises(TuwenError, match="no row that reaches the step has language = english"):
+        verdicts(corpus, "pair", {"balance": {"of": "concepts", "t": 3, "per": "language", "like": "english"}})
+
+
 def test_threshold(pairs: Callable[..., Corpus]) -> None:
     scores = {"en": [0.1, 0.2, 0.3, 0.4, 0.5], "zh": [0.6, 0.7, 0.8, 0.9, 1.0], "th": [0.05]}
     rows = [{"language": language, "score": score} for language, found in scores.items() for score in found]
@@ -396,6 +413,8 @@ def test_mixture(pairs: Callable[..., Corpus]) -> None:
     assert count(shares={"en": 3, "de": 1}, rows=40) == {"en": 30, "de": 10}
     assert count(rows=60) == {"en": 20, "zh": 10, "de": 20}, "what a scarce value lacks is not made up for"
     assert count(shares={"fr": 1}) == {}
+    numbers = pairs(*({"cluster": cluster} for cluster in (1, 1, 1, 2)))
+    assert counts_kept(numbers, "cluster", {"mixture": {"of": "cluster", "shares": {1: 2, 2: 1}}}) == {1: 2, 2: 1}
 
 
 def test_weights_multiply_and_reach_the_ledger(pairs: Callable[..., Corpus]) -> None:
@@ -403,6 +422,9 @@ def test_weights_multiply_and_reach_the_ledger(pairs: Callable[..., Corpus]) -> 
     steps = [{"weight": "score * 4"}, {"rule": "score > 0.1"}, {"weight": "if(language = 'en', 0.25, 1)"}]
     assert weights(corpus, *steps) == {"a": 0.5, "b": 1.0, "c": None, "d": None}
     assert weights(corpus, {"rule": "score is not null"}) == dict.fromkeys("abcd")
+    assert weights(corpus, {"weight": 0.5})["c"] == 0.5
+    for factor in ("1e200", "1e-200"):  # a product that is no weight any more
+        assert weights(corpus, {"weight": factor}, {"weight": factor}) == dict.fromkeys("abcd")
 
 
 def test_rehydrate(pairs: Callable[..., Corpus]) -> None:
@@ -421,6 +443,10 @@ def test_rehydrate(pairs: Callable[..., Corpus]) -> None:
     assert {size: len(found) for size, found in by_size.items()} == {1: 1, 2: 1, 4: 1}
     assert [by_size[size].pop() for size in (1, 2, 4)] == pytest.approx([1.0, expected[2], 10.0])
     assert found[chr(97 + 30)] == 1.0, "one cluster of nine is too few to tell"
+    broken = pairs({"score": float("inf")}, {"score": float("nan")}, {"score": None}, {"score": 2})
+    step = {"rehydrate": {"size": "score", "filter": "good", "min_rows": 1}}
+    told = weights(broken, step, others=good)
+    assert [told[name] for name in "abc"] == [1.0, 1.0, 1.0], "one bad row stops nothing"
 
 
 def test_sample(pairs: Callable[..., Corpus]) -> None:
@@ -469,7 +495,8 @@ def test_windows_see_survivors_only(pairs: Callable[..., Corpus]) -> None:
         ({"threshold": {"of": "a"}}, "at_least, at_most"),
         ({"threshold": {"of": "a", "at_least": "medain"}}, "did you mean 'median'?"),
         ({"mixture": {"of": "a", "shares": {}}}, "at least one value"),
-        ({"mixture": {"of": "a", "shares": {"b": -1}}}, "positive"),
+        ({"mixture": {"of": "a", "shares": {"b": -1}}}, "1e-9 to 1e9"),
+        ({"mixture": {"of": "a", "shares": {"b": 1e308}}}, "1e-9 to 1e9"),
         ({"rehydrate": {"size": "a", "filter": "b", "most": 0.5}}, "at least 1"),
         ({"sample": {}}, "either share or rows"),
         ({"sample": {"share": 2}}, "[0, 1]"),

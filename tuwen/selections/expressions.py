@@ -93,7 +93,7 @@ class Expression:
 
 @dataclass(frozen=True)
 class Order:
-    """One key of an order: an expression and a direction. Nulls come last in both."""
+    """One key of an order: an expression and a direction. Nulls come last in both, and NaN is null."""
 
     expression: Expression
     descending: bool = False
@@ -107,10 +107,16 @@ class Order:
 
     def to_sql(self) -> str:
         """For an ORDER BY clause."""
-        return f"{self.expression.safe_sql()} {'DESC' if self.descending else 'ASC'} NULLS LAST"
+        return f"{known_sql(self.expression.safe_sql())} {'DESC' if self.descending else 'ASC'} NULLS LAST"
 
     def __str__(self) -> str:
         return f"{self.expression}{' desc' if self.descending else ''}"
+
+
+def known_sql(sql: str) -> str:
+    """SQL of a value that is null where it is NaN, whatever its type."""
+    is_nan = f"typeof({sql}) IN ('FLOAT', 'DOUBLE') AND CAST({sql} AS VARCHAR) = 'nan'"
+    return f"CASE WHEN {is_nan} THEN NULL ELSE {sql} END"
 
 
 @functools.lru_cache(maxsize=1_024)

@@ -146,8 +146,10 @@ def _pass(source: str, group: Sequence[tuple[int, Numbered]], later: Sequence[st
     index, numbered = group[0]
     if not numbered.condition.alone:
         # In one SELECT, so that a window of `keep` that appears in `value` is computed once.
-        refused = f"({numbered.condition.keep}) IS NOT TRUE"
-        weight = f"{WEIGHT} * ({numbered.condition.weight})" if numbered.condition.weight else WEIGHT
+        refused, weight = f"({numbered.condition.keep}) IS NOT TRUE", WEIGHT
+        if numbered.condition.weight:
+            weight = f"({WEIGHT} * ({numbered.condition.weight}))"
+            refused = f"({refused} OR ({weight} > 0 AND isfinite({weight})) IS NOT TRUE)"  # products overflow, too
         return (
             f"{survivors} SELECT {columns}, CASE WHEN {refused} THEN {index}::SMALLINT END AS _failed, "
             f"CASE WHEN {refused} THEN {_value(numbered.condition)} END AS _value, {weight} AS {WEIGHT} "

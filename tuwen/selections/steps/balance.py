@@ -17,12 +17,13 @@ class Balance:
 
     Where `of` is a list, every label draws on its own and one hit keeps the row, so that a row of a rare concept stays
     whatever else it shows; a label counts once per row. Rows without a label are refused, or kept with
-    `unlabelled: keep`. Each draw depends on seed, row and label alone: while counts grow and `t` is given, no refused
-    row comes back.
+    `unlabelled: keep`. Each draw depends on seed, row and label alone: while counts grow and `t` is fixed (`t` without
+    `like`), no refused row comes back.
 
-    With `per` (a language, say) counts are made within each of its values. Instead of `t`, `tail_share` in [0, 1] gives
-    the share of all matches that labels below `t` may hold: t is the largest count for which that is so, in each
-    value of `per`. With `t` and `like: en`, t is that of English, and its tail share sets the t of every other value.
+    With `per` (a language, say) counts are made within each of its values, null and '' being one. Instead of `t`,
+    `tail_share` in [0, 1] gives the share of all matches that labels below `t` may hold: t is the largest count for
+    which that is so, in each value of `per`. With `t` and `like: en`, t is that of English, and its tail share sets the
+    t of every other value.
 
     MetaCLIP, Xu et al. 2023, https://arxiv.org/abs/2309.16671, section 3.3, t = 20,000 for 400M pairs; t per language
     from one tail share, Chuang et al. 2025, https://arxiv.org/abs/2507.22062.
@@ -99,7 +100,9 @@ class Balance:
         share = f"{self.tail_share!r}::DOUBLE"
         if self.like is not None:
             tail = f"SELECT sum(n) FILTER (n < {self.t}) / sum(n) FROM ({entries}) WHERE g = {literal(self.like)}"
-            share = f"coalesce(({tail}), 0)"
+            nobody = literal(f"balance: like: no row that reaches the step has {self.per} = {self.like}")
+            reached = f"(SELECT count(*) FROM {SURVIVORS})"  # none at all is nothing to complain about
+            share = f"CASE WHEN ({tail}) IS NULL AND {reached} > 1 THEN error({nobody}) ELSE coalesce(({tail}), 0) END"
         running = "sum(n) OVER (PARTITION BY g ORDER BY n RANGE UNBOUNDED PRECEDING)"
         tails = f"SELECT g, n, {running} AS below, sum(n) OVER (PARTITION BY g) AS total FROM ({entries})"
         found = f"coalesce(min(n) FILTER (below > {share} * total), max(n))"

@@ -41,7 +41,8 @@ class Rehydrate:
 
     def conditions(self, types: Mapping[str, str]) -> list[Condition]:
         size = f"TRY_CAST({Expression.parse(self.size).safe_sql()} AS DOUBLE)"
-        pool = f"CAST(ceil(log2(greatest({size}, 1))) AS INTEGER)"
+        size = f"CASE WHEN isfinite({size}) THEN {size} END"
+        pool = f"CASE WHEN {size} IS NOT NULL THEN CAST(ceil(log2(greatest({size}, 1))) AS INTEGER) END"
         refused = f"CASE WHEN {quoted(WITHIN + self.filter)} THEN 0 ELSE 1 END"
         rate = f"(sum({refused}) OVER (PARTITION BY {pool}) / count(*) OVER (PARTITION BY {pool}))"
         overall = f"(sum({refused}) OVER () / count(*) OVER ())"

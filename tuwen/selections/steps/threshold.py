@@ -33,8 +33,8 @@ class Threshold:
     """
 
     of: str
-    at_least: str | None = None
-    at_most: str | None = None
+    at_least: str | float | None = None
+    at_most: str | float | None = None
     per: str | None = None
     min_rows: int = 30
 
@@ -58,7 +58,7 @@ class Threshold:
     @property
     def _limits(self) -> dict[str, str]:
         given = {"at_least": self.at_least, "at_most": self.at_most}
-        return {side: limit for side, limit in given.items() if limit is not None}
+        return {side: str(limit) for side, limit in given.items() if limit is not None}
 
     def conditions(self, types: Mapping[str, str]) -> list[Condition]:
         number = f"TRY_CAST({Expression.parse(self.of).safe_sql()} AS DOUBLE)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tuwen.selections.expressions import Expression, Order
+from tuwen.selections.expressions import Expression, Order, known_sql
 from tuwen.selections.steps import Condition, columns_of, order_by, require
 
 
@@ -15,7 +15,7 @@ class Top:
 
     With `per`, the share or number is that of each of its values: the fifth of every language with the lowest
     perplexity is `{by: perplexity, share: 0.2, per: language}`. Rows for which `per` or the first key of the order is
-    null are refused. The lowest fifth by perplexity: POINTS, Liu et al. 2024. https://arxiv.org/abs/2409.04828
+    null (or NaN) are refused. The lowest fifth by perplexity: POINTS, Liu et al. 2024. https://arxiv.org/abs/2409.04828
     """
 
     by: str | tuple[str, ...]
@@ -43,7 +43,7 @@ class Top:
         return (self.per,) if self.per is not None else ()
 
     def conditions(self, types: Mapping[str, str]) -> list[Condition]:
-        first = Order.parse(self._by[0]).expression.safe_sql()
+        first = known_sql(Order.parse(self._by[0]).expression.safe_sql())
         groups = {text: Expression.parse(text).safe_sql() for text in self._groups}
         known = " AND ".join(f"({sql}) IS NOT NULL" for sql in (first, *groups.values()))
         partition = ", ".join(f"({sql})" for sql in (f"({known})", *groups.values()))
