@@ -249,6 +249,7 @@ class Corpus:
 
     def _run(self, query: str, columns: Mapping[str, Sequence[str]]) -> Iterator[pa.Schema | pa.RecordBatch]:
         with self.connect(narrow_memory()) as connection:
+            connection.execute("SET threads = 1")  # each thread sorts in memory of its own
             for table, names in columns.items():
                 connection.register(table, self.stored(table, names))
             reader = connection.sql(query).to_arrow_reader(SCAN_ROWS)
