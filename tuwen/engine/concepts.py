@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.engine.plan import Freshness, Order
 from tuwen.engine.recipe import Recipe
 from tuwen.engine.state import fitted_state
 from tuwen.errors import UsageError
@@ -23,6 +24,7 @@ from tuwen.selections.ledger import Ledger
 from tuwen.selections.selection import selection_named, selections_of
 from tuwen.stages.concepts.match import Match
 from tuwen.stages.concepts.matcher import Matcher, make_index
+from tuwen.stages.joined import joined_stages
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,7 +48,8 @@ def concept_report(
     """How often concepts are mentioned, over all pairs or those that a selection keeps (or whose image it keeps).
 
     Keys: `docs/json.md`. `entries`: a .jsonl file to write, every entry with `name`, `synonyms`, `count`; it can be
-    read as a list of entries again. Memory: about 100 bytes an entry. `UsageError` where `concepts.match` has not run.
+    read as a list of entries again. Memory: about 100 bytes an entry. `UsageError` where `concepts.match` has not
+    run, or has to run again.
     """
     corpus, stage, index = _opened(path, allow_code)
     if entries is not None and Path(entries).suffix != ".jsonl":
@@ -112,9 +115,14 @@ def _opened(path: str | Path, allow_code: bool) -> tuple[Corpus, Match, pa.Table
     corpus = Corpus.open(path).pinned()
     recipe = Recipe.from_mapping(corpus.recipe(), allow_code=allow_code)
     stage: Any = next((each for each in recipe.stages if isinstance(each, Match)), None)
-    index = fitted_state(corpus, stage) if stage is not None else None
-    if stage is None or index is None or "concepts" not in corpus.columns("pairs"):
+    if stage is None or "concepts" not in corpus.columns("pairs"):
         raise UsageError(f"which concepts the pairs of {path} mention is not known yet; {_NEXT}")
+    order = Order.of([*recipe.stages, *joined_stages(corpus.path)])
+    pending = Freshness(corpus, order).pending(stage, {})  # a build that was killed leaves a new index, old columns
+    index = fitted_state(corpus, stage)
+    if pending or index is None:
+        reasons = ", ".join(sorted({work.reason for work in pending}))
+        raise UsageError(f"the concepts of {path} are out of date ({reasons}); run tuwen build to its end")
     return corpus, stage, index
 
 
