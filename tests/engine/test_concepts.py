@@ -94,6 +94,8 @@ def test_only_what_a_selection_keeps(corpus: Path, selection: str) -> None:
 def test_what_is_wrong_is_said(corpus: Path) -> None:
     with pytest.raises(UsageError, match="no letter, digit or symbol"):
         concept_pairs(corpus, " - ")
+    with pytest.raises(UsageError, match=r"'\\udcff' is no UTF-8"):
+        concept_pairs(corpus, "\udcff")
     with pytest.raises(UsageError, match=r"\.jsonl"):
         concept_report(corpus, entries="counts.csv")
     with pytest.raises(UsageError, match="nothing"):

@@ -22,6 +22,7 @@ from tuwen.engine.state import fitted_state
 from tuwen.errors import UsageError
 from tuwen.selections.ledger import Ledger
 from tuwen.selections.selection import selection_named, selections_of
+from tuwen.stages.concepts.entries import is_unicode
 from tuwen.stages.concepts.match import Match
 from tuwen.stages.concepts.matcher import Matcher, make_index
 from tuwen.stages.joined import joined_stages
@@ -259,6 +260,8 @@ def _synonyms(index: pa.Table) -> dict[str, list[str]]:
 
 def _entry(index: pa.Table, query: str, fold_chinese: bool) -> dict[str, list[str]]:
     """Concepts that the query names, with their other names."""
+    if not is_unicode(query):
+        raise UsageError(f"{query!r} is no UTF-8; name a concept in the encoding of the terminal, which has to be UTF-8")
     asked = make_index([(query, ())], fold_chinese=fold_chinese)
     own = asked.filter(pa.compute.greater_equal(asked["concept"], 0))
     if not own.num_rows:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from tuwen.errors import UsageError
-from tuwen.stages.concepts.entries import digest_of, read_text, read_yaml
+from tuwen.stages.concepts.entries import digest_of, is_unicode, read_text, read_yaml
 from tuwen.stages.concepts.matcher import Matcher, distinct, make_index
 from tuwen.stages.concepts.tokens import UNSPACED, tokens_of
 
@@ -87,7 +87,7 @@ def read_categories(path: str) -> dict[str, list[str]]:
     text = read_text(path)
     try:
         found: Any = json.loads(text) if path.endswith(".json") else read_yaml(path, text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON: {error}; {RULE}") from error
     if not isinstance(found, dict) or not found:
         raise UsageError(f"{path} holds no categories; {RULE}")
@@ -97,6 +97,8 @@ def read_categories(path: str) -> dict[str, list[str]]:
         if not lists or not all(isinstance(each, list) and all(isinstance(w, str) for w in each) for each in lists):
             raise UsageError(f"{path}, category {name!r}: no list of words; {RULE}")
         categories[name] = [word for each in lists for word in each]
+        if not all(map(is_unicode, [name, *categories[name]])):
+            raise UsageError(f"{path}, category {name!r}: a word holds half a surrogate pair; {RULE}")
     return categories
 
 
