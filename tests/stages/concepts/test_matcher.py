@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tuwen.stages.concepts import tokens
 from tuwen.stages.concepts.matcher import Matcher, make_index
 from tuwen.stages.concepts.tokens import CHUNK_CHARACTERS
 
@@ -162,6 +163,19 @@ def test_nothing_matches_across_texts_and_null_stays_null() -> None:
     assert found(["red fox", "a"], "red", "fox", None, "a\0a", "") == [[], [], None, ["a"], []]
     assert found([], "red", None) == [[], None]
     assert found(["red"]) == []
+
+
+@pytest.mark.parametrize(
+    ("cap", "text"), [(1 << 20, "a " * (1 << 19)), (360, "a " * 180), (360, "ﷺ" * 20)], ids=["long", "cut", "expanded"]
+)
+def test_what_lies_beyond_the_cap_takes_no_part(cap: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MAX_CHARACTERS", cap)
+    monkeypatch.setattr(tokens, "LONG_CHARACTERS", cap // 18)
+    texts = ["a fox", f"{text}fox", None, "fox", f"{text[:-4]} fox"]
+    assert found(["fox"], *texts) == [["fox"], [], None, ["fox"], ["fox"]]
+    chunks = list(tokens.tokens_of(texts))
+    assert max(len(chunk.text) for chunk in chunks) <= cap + 1
+    assert [row for chunk in chunks for row in sorted(set(chunk.rows.tolist()))] == [0, 1, 2, 3, 4]
 
 
 def test_traditional_characters_are_folded_when_asked_for() -> None:

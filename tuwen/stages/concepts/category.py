@@ -36,9 +36,9 @@ class Category:
 
     A word that occurs counts once, and weighs as many tokens as it has (two characters of Chinese, Japanese or Thai
     are one), so that a longer name outweighs the words in it; one that stands in several categories is divided among
-    them. How words are found: `concepts.match`. The shipped list is bilingual, English and Chinese in both scripts; for
-    other languages and categories name a file: `categories`, YAML or JSON, {category: [word, …]} or
-    {category: {language: [word, …]}}.
+    them. How words are found: `concepts.match`; of a text, the first 2^20 characters take part here too. The shipped
+    list is bilingual, English and Chinese in both scripts; for other languages and categories name a file:
+    `categories`, YAML or JSON, {category: [word, …]} or {category: {language: [word, …]}}.
     `fold_chinese` takes traditional characters for simplified ones; it needs the extra `chinese`.
 
     Source: the strong tier of WuDaoMM, Yuan et al. 2022, https://arxiv.org/abs/2203.11480.
