@@ -113,10 +113,10 @@ def test_an_index_that_the_column_was_not_made_from_is_refused(demo_crawl: Path,
     tuwen.build(Recipe.from_mapping(recipe), tmp_path / "corpus", workers=1)
     assert concept_report(tmp_path / "corpus")["num_entries"] == 2
     (tmp_path / "list.txt").write_text("unicorn\n", encoding="utf-8")
-    with pytest.raises(UsageError, match="model changed.*run tuwen build"):
+    with pytest.raises(UsageError, match=r"model changed.*run tuwen build"):
         concept_report(tmp_path / "corpus")
     write_state(Corpus.open(tmp_path / "corpus"), stage)  # as a build does that is killed before it commits
-    with pytest.raises(UsageError, match="model changed.*run tuwen build"):
+    with pytest.raises(UsageError, match=r"model changed.*run tuwen build"):
         concept_report(tmp_path / "corpus")
     with pytest.raises(UsageError, match="out of date"):
         concept_pairs(tmp_path / "corpus", "face")

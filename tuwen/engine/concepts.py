@@ -200,9 +200,7 @@ def _name_counts(connection: duckdb.DuckDBPyConnection, stage: Match, index: pa.
 
 def _texts_with(matcher: Matcher, texts: list[str | None], num_rows: int) -> NDArray[np.int64]:
     """Number of texts in which each pattern occurs."""
-    rows, entries = matcher.occurrences(texts)
-    pairs = np.unique(rows * num_rows + entries)
-    return np.bincount(pairs % num_rows, minlength=num_rows)
+    return np.bincount(matcher.mentions(texts)[1], minlength=num_rows)
 
 
 def _head_and_tail(
@@ -261,7 +259,7 @@ def _synonyms(index: pa.Table) -> dict[str, list[str]]:
 def _entry(index: pa.Table, query: str, fold_chinese: bool) -> dict[str, list[str]]:
     """Concepts that the query names, with their other names."""
     if not is_unicode(query):
-        raise UsageError(f"{query!r} is no UTF-8; name a concept in the encoding of the terminal, which has to be UTF-8")
+        raise UsageError(f"{query!r} is no UTF-8; set the terminal to UTF-8 and name the concept again")
     asked = make_index([(query, ())], fold_chinese=fold_chinese)
     own = asked.filter(pa.compute.greater_equal(asked["concept"], 0))
     if not own.num_rows:
@@ -279,7 +277,7 @@ def _search(connection: duckdb.DuckDBPyConnection, query: str, fold_chinese: boo
     matcher = Matcher(make_index([(query, ())], fold_chinese=fold_chinese), fold_chinese=fold_chinese)
     ids: list[str] = []
     for batch in connection.sql("select pair_id, text from chosen").to_arrow_reader(8_192):
-        rows, _ = matcher.occurrences(batch["text"].to_pylist())
+        rows, _ = matcher.mentions(batch["text"].to_pylist())
         ids += batch["pair_id"].take(pa.array(np.unique(rows))).to_pylist()
     connection.register("matched", pa.table({"id": pa.array(ids, pa.string())}))
     connection.execute("create temp table mentions as select * from chosen where pair_id in (select id from matched)")

@@ -7,12 +7,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tuwen.stages.concepts import matcher as matcher_module
 from tuwen.stages.concepts import tokens
-from tuwen.stages.concepts.matcher import Matcher, make_index
+from tuwen.stages.concepts.matcher import Matcher, distinct, make_index
 from tuwen.stages.concepts.tokens import CHUNK_CHARACTERS
 
 IGNORED = {"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))}
@@ -157,6 +159,18 @@ def test_names_with_the_same_tokens_are_one_concept_and_a_pattern_may_mean_two()
     matcher = Matcher(index)
     texts = ["a mouse", "mice", "rodent", "dash"]
     assert matcher.concepts(texts).to_pylist() == [["Mouse", "mouse device"], ["Mouse"], ["Mouse"], ["–"]]
+
+
+def test_a_pattern_of_many_concepts_costs_each_text_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = make_index([(f"concept {number}", ["fox", "red fox"]) for number in range(1_000)] + [("red fox cub", [])])
+    matcher, sizes = Matcher(index), [0]
+    monkeypatch.setattr(matcher_module, "distinct", lambda *pairs: sizes.append(len(pairs[0])) or distinct(*pairs))
+    rows, entries = matcher.mentions(["red fox " * 1_000, "cub", "a red fox cub"])
+    assert np.bincount(rows).tolist() == [2_000, 0, 2_001]
+    assert len(set(zip(rows.tolist(), entries.tolist(), strict=True))) == 4_001
+    names = matcher.concepts(["fox " * 1_000, "cub", "a red fox cub"]).to_pylist()
+    assert [len(each) for each in names] == [1_000, 0, 1_001]
+    assert max(sizes) < 5_000
 
 
 def test_nothing_matches_across_texts_and_null_stays_null() -> None:

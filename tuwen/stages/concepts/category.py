@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tuwen.errors import UsageError
 from tuwen.stages.concepts.entries import digest_of, is_unicode, read_text, read_yaml
-from tuwen.stages.concepts.matcher import Matcher, distinct, make_index
+from tuwen.stages.concepts.matcher import Matcher, make_index
 from tuwen.stages.concepts.tokens import UNSPACED, tokens_of
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class Category:
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         words = _loaded(self.categories or SHIPPED, self.model_hash(), self.fold_chinese)
-        rows, entries = distinct(*words.matcher.occurrences(batch["text"].to_pylist()))
+        rows, entries = words.matcher.mentions(batch["text"].to_pylist())
         totals = np.zeros((batch.num_rows, len(words.names)))
         np.add.at(totals, (rows, words.places[entries]), words.weights[entries])
         weight = totals.max(axis=1)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAX_CHARACTERS = 1 << 20
 """Of a text that take part, as it is given and normalised."""
 CHUNK_CHARACTERS = 1 << 17  # of a step, whose arrays then stay in the processor's cache
-LONG_CHARACTERS = MAX_CHARACTERS // 18  # NFKC makes 18 of one at most: a text that may reach the cap is a chunk by itself
+LONG_CHARACTERS = MAX_CHARACTERS // 18  # NFKC makes 18 of one at most; texts that may reach the cap are chunks alone
 END = "\0"  # between texts; as a token it is in no entry, so that nothing matches across it
 SEPARATOR, WORD, UNSPACED, SYMBOL, MARK = range(5)
 # Thai, Lao, Tibetan, Burmese, Khmer, Tai scripts, Balinese, Han, kana, Bopomofo, Yi, Javanese.
