@@ -99,16 +99,16 @@ def tuwen_matcher(folder: Path) -> Callable[[list[str]], int]:
     import numpy as np
     import pyarrow as pa
 
-    from tuwen.stages.concepts.matcher import Matcher, distinct
+    from tuwen.stages.concepts.matcher import Matcher
 
     BASE[0] = peak_mb()
     matcher = Matcher(pa.ipc.open_file(pa.memory_map(str(folder / "index.arrow"))).read_all())
-    matcher.occurrences(["warm up"])
+    matcher.mentions(["warm up"])
 
     def match(captions: list[str]) -> int:
         found = 0
         for start in range(0, len(captions), BATCH):
-            rows, entries = distinct(*matcher.occurrences(captions[start : start + BATCH]))
+            rows, entries = matcher.mentions(captions[start : start + BATCH])
             assert rows.dtype == entries.dtype == np.int64
             found += len(rows)
         return found

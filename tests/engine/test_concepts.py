@@ -15,8 +15,11 @@ import tuwen
 from tuwen.cli import main
 from tuwen.corpus.corpus import Corpus
 from tuwen.engine.concepts import concept_pairs, concept_report
+from tuwen.engine.recipe import Recipe
+from tuwen.engine.state import write_state
 from tuwen.errors import UsageError
 from tuwen.stages.concepts.entries import read_entries
+from tuwen.stages.concepts.match import Match
 
 RECIPE = Path(__file__).parents[2] / "examples" / "docs-crawl.yaml"
 
@@ -91,10 +94,37 @@ def test_only_what_a_selection_keeps(corpus: Path, selection: str) -> None:
 def test_what_is_wrong_is_said(corpus: Path) -> None:
     with pytest.raises(UsageError, match="no letter, digit or symbol"):
         concept_pairs(corpus, " - ")
+    with pytest.raises(UsageError, match=r"'\\udcff' is no UTF-8"):
+        concept_pairs(corpus, "\udcff")
     with pytest.raises(UsageError, match=r"\.jsonl"):
         concept_report(corpus, entries="counts.csv")
     with pytest.raises(UsageError, match="nothing"):
         concept_report(corpus, "nothing")
+
+
+def test_an_index_that_the_column_was_not_made_from_is_refused(demo_crawl: Path, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("face\neditor\n", encoding="utf-8")
+    stage = Match(entries=str(tmp_path / "list.txt"))
+    recipe = {
+        "name": "concepts",
+        "sources": [{"warc": {"paths": [str(demo_crawl)]}}],
+        "stages": [{"concepts.match": {"entries": stage.entries}}],
+    }
+    tuwen.build(Recipe.from_mapping(recipe), tmp_path / "corpus", workers=1)
+    assert concept_report(tmp_path / "corpus")["num_entries"] == 2
+    (tmp_path / "list.txt").write_text("unicorn\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"model changed.*run tuwen build"):
+        concept_report(tmp_path / "corpus")
+    write_state(Corpus.open(tmp_path / "corpus"), stage)  # as a build does that is killed before it commits
+    with pytest.raises(UsageError, match=r"model changed.*run tuwen build"):
+        concept_report(tmp_path / "corpus")
+    with pytest.raises(UsageError, match="out of date"):
+        concept_pairs(tmp_path / "corpus", "face")
+    tuwen.build(Recipe.from_mapping(recipe), tmp_path / "corpus", workers=1)
+    assert concept_report(tmp_path / "corpus")["num_entries"] == 1
+    (tmp_path / "list.txt").unlink()
+    with pytest.raises(UsageError, match=r"list\.txt cannot be read"):
+        concept_report(tmp_path / "corpus")
 
 
 def test_the_command_prints(corpus: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,13 +16,16 @@ import numpy as np
 import pyarrow as pa
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.engine.plan import Freshness, Order
 from tuwen.engine.recipe import Recipe
 from tuwen.engine.state import fitted_state
 from tuwen.errors import UsageError
 from tuwen.selections.ledger import Ledger
 from tuwen.selections.selection import selection_named, selections_of
+from tuwen.stages.concepts.entries import is_unicode
 from tuwen.stages.concepts.match import Match
 from tuwen.stages.concepts.matcher import Matcher, make_index
+from tuwen.stages.joined import joined_stages
 
 if TYPE_CHECKING:
     import duckdb
@@ -46,7 +49,8 @@ def concept_report(
     """How often concepts are mentioned, over all pairs or those that a selection keeps (or whose image it keeps).
 
     Keys: `docs/json.md`. `entries`: a .jsonl file to write, every entry with `name`, `synonyms`, `count`; it can be
-    read as a list of entries again. Memory: about 100 bytes an entry. `UsageError` where `concepts.match` has not run.
+    read as a list of entries again. Memory: about 100 bytes an entry. `UsageError` where `concepts.match` has not
+    run, or has to run again.
     """
     corpus, stage, index = _opened(path, allow_code)
     if entries is not None and Path(entries).suffix != ".jsonl":
@@ -112,9 +116,14 @@ def _opened(path: str | Path, allow_code: bool) -> tuple[Corpus, Match, pa.Table
     corpus = Corpus.open(path).pinned()
     recipe = Recipe.from_mapping(corpus.recipe(), allow_code=allow_code)
     stage: Any = next((each for each in recipe.stages if isinstance(each, Match)), None)
-    index = fitted_state(corpus, stage) if stage is not None else None
-    if stage is None or index is None or "concepts" not in corpus.columns("pairs"):
+    if stage is None or "concepts" not in corpus.columns("pairs"):
         raise UsageError(f"which concepts the pairs of {path} mention is not known yet; {_NEXT}")
+    order = Order.of([*recipe.stages, *joined_stages(corpus.path)])
+    pending = Freshness(corpus, order).pending(stage, {})  # a build that was killed leaves a new index, old columns
+    index = fitted_state(corpus, stage)
+    if pending or index is None:
+        reasons = ", ".join(sorted({work.reason for work in pending}))
+        raise UsageError(f"the concepts of {path} are out of date ({reasons}); run tuwen build to its end")
     return corpus, stage, index
 
 
@@ -191,9 +200,7 @@ def _name_counts(connection: duckdb.DuckDBPyConnection, stage: Match, index: pa.
 
 def _texts_with(matcher: Matcher, texts: list[str | None], num_rows: int) -> NDArray[np.int64]:
     """Number of texts in which each pattern occurs."""
-    rows, entries = matcher.occurrences(texts)
-    pairs = np.unique(rows * num_rows + entries)
-    return np.bincount(pairs % num_rows, minlength=num_rows)
+    return np.bincount(matcher.mentions(texts)[1], minlength=num_rows)
 
 
 def _head_and_tail(
@@ -251,6 +258,8 @@ def _synonyms(index: pa.Table) -> dict[str, list[str]]:
 
 def _entry(index: pa.Table, query: str, fold_chinese: bool) -> dict[str, list[str]]:
     """Concepts that the query names, with their other names."""
+    if not is_unicode(query):
+        raise UsageError(f"{query!r} is no UTF-8; set the terminal to UTF-8 and name the concept again")
     asked = make_index([(query, ())], fold_chinese=fold_chinese)
     own = asked.filter(pa.compute.greater_equal(asked["concept"], 0))
     if not own.num_rows:
@@ -268,7 +277,7 @@ def _search(connection: duckdb.DuckDBPyConnection, query: str, fold_chinese: boo
     matcher = Matcher(make_index([(query, ())], fold_chinese=fold_chinese), fold_chinese=fold_chinese)
     ids: list[str] = []
     for batch in connection.sql("select pair_id, text from chosen").to_arrow_reader(8_192):
-        rows, _ = matcher.occurrences(batch["text"].to_pylist())
+        rows, _ = matcher.mentions(batch["text"].to_pylist())
         ids += batch["pair_id"].take(pa.array(np.unique(rows))).to_pylist()
     connection.register("matched", pa.table({"id": pa.array(ids, pa.string())}))
     connection.execute("create temp table mentions as select * from chosen where pair_id in (select id from matched)")

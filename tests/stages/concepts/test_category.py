@@ -85,6 +85,7 @@ def test_a_changed_list_is_another_list(tmp_path: Path) -> None:
         ("a: {en: fox}", "category 'a'"),
         ("a: [", "no YAML"),
         ("a: {}", "category 'a'"),
+        ('a: ["\\ud800"]', "surrogate"),
     ],
 )
 def test_broken_lists_say_what_is_wrong(content: str, message: str, tmp_path: Path) -> None:

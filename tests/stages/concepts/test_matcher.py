@@ -7,11 +7,14 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tuwen.stages.concepts.matcher import Matcher, make_index
+from tuwen.stages.concepts import matcher as matcher_module
+from tuwen.stages.concepts import tokens
+from tuwen.stages.concepts.matcher import Matcher, distinct, make_index
 from tuwen.stages.concepts.tokens import CHUNK_CHARACTERS
 
 IGNORED = {"\u034f", *map(chr, range(0xFE00, 0xFE10)), *map(chr, range(0xE0100, 0xE01F0))}
@@ -158,10 +161,35 @@ def test_names_with_the_same_tokens_are_one_concept_and_a_pattern_may_mean_two()
     assert matcher.concepts(texts).to_pylist() == [["Mouse", "mouse device"], ["Mouse"], ["Mouse"], ["–"]]
 
 
+def test_a_pattern_of_many_concepts_costs_each_text_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    index = make_index([(f"concept {number}", ["fox", "red fox"]) for number in range(1_000)] + [("red fox cub", [])])
+    matcher, sizes = Matcher(index), [0]
+    monkeypatch.setattr(matcher_module, "distinct", lambda *pairs: sizes.append(len(pairs[0])) or distinct(*pairs))
+    rows, entries = matcher.mentions(["red fox " * 1_000, "cub", "a red fox cub"])
+    assert np.bincount(rows).tolist() == [2_000, 0, 2_001]
+    assert len(set(zip(rows.tolist(), entries.tolist(), strict=True))) == 4_001
+    names = matcher.concepts(["fox " * 1_000, "cub", "a red fox cub"]).to_pylist()
+    assert [len(each) for each in names] == [1_000, 0, 1_001]
+    assert max(sizes) < 5_000
+
+
 def test_nothing_matches_across_texts_and_null_stays_null() -> None:
     assert found(["red fox", "a"], "red", "fox", None, "a\0a", "") == [[], [], None, ["a"], []]
     assert found([], "red", None) == [[], None]
     assert found(["red"]) == []
+
+
+@pytest.mark.parametrize(
+    ("cap", "text"), [(1 << 20, "a " * (1 << 19)), (360, "a " * 180), (360, "ﷺ" * 20)], ids=["long", "cut", "expanded"]
+)
+def test_what_lies_beyond_the_cap_takes_no_part(cap: int, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MAX_CHARACTERS", cap)
+    monkeypatch.setattr(tokens, "LONG_CHARACTERS", cap // 18)
+    texts = ["a fox", f"{text}fox", None, "fox", f"{text[:-4]} fox"]
+    assert found(["fox"], *texts) == [["fox"], [], None, ["fox"], ["fox"]]
+    chunks = list(tokens.tokens_of(texts))
+    assert max(len(chunk.text) for chunk in chunks) <= cap + 1
+    assert [row for chunk in chunks for row in sorted(set(chunk.rows.tolist()))] == [0, 1, 2, 3, 4]
 
 
 def test_traditional_characters_are_folded_when_asked_for() -> None:

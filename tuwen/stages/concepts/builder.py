@@ -81,10 +81,17 @@ class Counts:
 
     def of(self, keys: NDArray[np.uint64]) -> NDArray[np.int64]:
         """Counts of keys; 0 for one that was not counted."""
+        places, is_counted = self.places(keys)
+        found = np.zeros(len(keys), dtype=np.int64)
+        found[is_counted] = self.counts[places[is_counted]]
+        return found
+
+    def places(self, keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Where keys stand among those counted, and which of them do."""
         if not len(self.keys):
-            return np.zeros(len(keys), dtype=np.int64)
+            return np.zeros(len(keys), dtype=np.int64), np.zeros(len(keys), dtype=np.bool_)
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return np.where(self.keys[places] == keys, self.counts[places], 0)
+        return places, self.keys[places] == keys
 
 
 def build_entries(
@@ -150,7 +157,7 @@ def _chosen(
 ) -> set[str]:
     """How the n-grams are written that are frequent, cohesive and free."""
     chosen: dict[int, str] = {}
-    seen = bound = np.zeros(0, dtype=np.uint64)
+    seen, bound = np.zeros((2, len(counts.keys)), dtype=np.bool_)  # what was not counted is never chosen
     for tokens in _chunks(corpus, fold_chinese):
         for grams in _grams(tokens):
             keys, firsts = np.unique(grams.keys, return_index=True)
@@ -159,16 +166,18 @@ def _chosen(
                 for start in (0, 1):
                     inner = _key_at(tokens, places + start, grams.length - 1)
                     is_bound = together > MOST_BOUND * np.maximum(1, counts.of(inner))
-                    bound = np.union1d(bound, inner[is_bound & (together > 0)])
+                    within, is_counted = counts.places(inner)
+                    bound[within[is_bound & is_counted & (together > 0)]] = True
             if _is_asked_for(grams, builders):
-                new = (together >= least) & ~np.isin(keys, seen)
-                keys, places = keys[new], places[new]
-                seen = np.union1d(seen, keys)
+                keys, places = keys[together >= least], places[together >= least]
+                within, _ = counts.places(keys)
+                keys, places, within = (values[~seen[within]] for values in (keys, places, within))
+                seen[within] = True
                 if grams.length > 1:
                     cohesive = _pmi(tokens, places, grams.length, counts, num_tokens) >= min_pmi
                     keys, places = keys[cohesive], places[cohesive]
                 chosen.update(zip(keys.tolist(), _written(tokens, places, grams), strict=True))
-    free = chosen.keys() - set(bound.tolist())
+    free = chosen.keys() - set(counts.keys[bound].tolist())
     return {chosen[key] for key in free if _is_word(chosen[key])}
 
 

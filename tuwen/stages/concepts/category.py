@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from tuwen.errors import UsageError
-from tuwen.stages.concepts.entries import digest_of, read_text, read_yaml
-from tuwen.stages.concepts.matcher import Matcher, distinct, make_index
+from tuwen.stages.concepts.entries import digest_of, is_unicode, read_text, read_yaml
+from tuwen.stages.concepts.matcher import Matcher, make_index
 from tuwen.stages.concepts.tokens import UNSPACED, tokens_of
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class Category:
 
     A word that occurs counts once, and weighs as many tokens as it has (two characters of Chinese, Japanese or Thai
     are one), so that a longer name outweighs the words in it; one that stands in several categories is divided among
-    them. How words are found: `concepts.match`. The shipped list is bilingual, English and Chinese in both scripts; for
-    other languages and categories name a file: `categories`, YAML or JSON, {category: [word, …]} or
-    {category: {language: [word, …]}}.
+    them. How words are found: `concepts.match`; of a text, the first 2^20 characters take part here too. The shipped
+    list is bilingual, English and Chinese in both scripts; for other languages and categories name a file:
+    `categories`, YAML or JSON, {category: [word, …]} or {category: {language: [word, …]}}.
     `fold_chinese` takes traditional characters for simplified ones; it needs the extra `chinese`.
 
     Source: the strong tier of WuDaoMM, Yuan et al. 2022, https://arxiv.org/abs/2203.11480.
@@ -63,7 +63,7 @@ class Category:
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         words = _loaded(self.categories or SHIPPED, self.model_hash(), self.fold_chinese)
-        rows, entries = distinct(*words.matcher.occurrences(batch["text"].to_pylist()))
+        rows, entries = words.matcher.mentions(batch["text"].to_pylist())
         totals = np.zeros((batch.num_rows, len(words.names)))
         np.add.at(totals, (rows, words.places[entries]), words.weights[entries])
         weight = totals.max(axis=1)
@@ -87,7 +87,7 @@ def read_categories(path: str) -> dict[str, list[str]]:
     text = read_text(path)
     try:
         found: Any = json.loads(text) if path.endswith(".json") else read_yaml(path, text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path} is no JSON: {error}; {RULE}") from error
     if not isinstance(found, dict) or not found:
         raise UsageError(f"{path} holds no categories; {RULE}")
@@ -97,6 +97,8 @@ def read_categories(path: str) -> dict[str, list[str]]:
         if not lists or not all(isinstance(each, list) and all(isinstance(w, str) for w in each) for each in lists):
             raise UsageError(f"{path}, category {name!r}: no list of words; {RULE}")
         categories[name] = [word for each in lists for word in each]
+        if not all(map(is_unicode, [name, *categories[name]])):
+            raise UsageError(f"{path}, category {name!r}: a word holds half a surrogate pair; {RULE}")
     return categories
 
 

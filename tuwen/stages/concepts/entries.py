@@ -75,6 +75,15 @@ def digest_of(path: str) -> str:
         raise UsageError(f"{path} cannot be read: {error.strerror}; name a file that is there") from error
 
 
+def is_unicode(word: str) -> bool:
+    """Whether the word can be written as UTF-8: JSON and the command line can bring single surrogates."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def read_yaml(path: str, text: str) -> Any:
     """What a YAML text holds, every scalar as it was written."""
     import yaml
@@ -97,6 +106,8 @@ def _json(path: str, text: str, line: int = 1) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise UsageError(f"{path} is no JSON: line {line + error.lineno - 1}: {error.msg}") from error
+    except ValueError as error:  # of numbers with thousands of digits
+        raise UsageError(f"{path} is no JSON list of entries: {error}") from error
     except RecursionError as error:
         raise UsageError(f"{path} is no JSON list: it is nested too deeply") from error
 
@@ -122,9 +133,11 @@ def _item(path: str, where: str, item: Any) -> Entry:
 
 def _entry(path: str, where: int | str, words: list[str]) -> Entry:
     words = [word.strip() for word in words]
+    place = f"line {where}" if isinstance(where, int) else where
     for word in words:
+        if not is_unicode(word):
+            raise UsageError(f"{path}, {place}: {word[:40]!r} holds half a surrogate pair, which is no character")
         if len(word) > MOST_CHARACTERS:
-            place = f"line {where}" if isinstance(where, int) else where
             raise UsageError(
                 f"{path}, {place}: an entry of {len(word):,} characters ({word[:40]!r}…); "
                 f"at most {MOST_CHARACTERS:,} are allowed: is it a list of concepts, one a line?"

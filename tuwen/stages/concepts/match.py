@@ -32,7 +32,8 @@ class Match:
 
     Case, compatibility forms, hyphens and white space make no difference. An entry matches at word boundaries, in
     scripts without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese …) anywhere; entries within others count too.
-    `fold_chinese` takes traditional characters for simplified ones; it needs the extra `chinese`.
+    Of a text, the first 2^20 characters take part. `fold_chinese` takes traditional characters for simplified ones; it
+    needs the extra `chinese`.
     Memory: about 60 bytes an entry, mapped from one file by all workers, and 8 an entry in each.
 
     Source: MetaCLIP, Xu et al. 2023, https://arxiv.org/abs/2309.16671, section 3.1.

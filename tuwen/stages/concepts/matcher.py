@@ -2,7 +2,8 @@
 
 An **index** is an Arrow table, so that it can be stored and shared by all workers through a memory-mapped file:
 
-`key`      uint64, ascending: key of the tokens of a pattern, or of the first two tokens of longer patterns
+`key`      uint64, ascending: key of the tokens of a pattern, or, behind patterns with the same key, of the first two
+           tokens of longer patterns
 `concept`  int32: which concept the pattern stands for, or -1 where the row is such a beginning
 `longest`  int32: number of tokens of the longest pattern that begins so; 0 for patterns
 `pattern`  string: the pattern as it was written; null for a beginning
@@ -39,14 +40,19 @@ SCHEMA = pa.schema(
 
 
 class Matcher:
-    """Matches texts against an index; makes nothing but a table of 4 to 8 bytes an entry that says where keys lie."""
+    """Matches texts against an index. Memory: 8 to 16 bytes an entry for a table that says where keys lie, and 16 more
+    where rows share keys, so that each key is looked up once.
+    """
 
     def __init__(self, index: pa.Table, *, fold_chinese: bool = False) -> None:
-        self._keys = index["key"].to_numpy()
+        keys = index["key"].to_numpy()
         self._concepts = index["concept"].to_numpy()
         self._longest = index["longest"].to_numpy()
         self._names = index["name"]
         self._fold_chinese = fold_chinese
+        self._starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])[: len(keys)])  # the first row of each key
+        self._keys = keys if len(self._starts) == len(keys) else keys[self._starts]
+        self._starts = np.append(self._starts, len(keys))
         bits = len(self._keys).bit_length()
         self._shift = np.uint64(64 - bits)
         buckets = np.arange(1 << bits, dtype=np.uint64) << self._shift
@@ -55,7 +61,7 @@ class Matcher:
 
     def concepts(self, texts: Sequence[str | None]) -> pa.ListArray:
         """Names of the concepts that each text mentions, ascending, each once; null for a null text."""
-        rows, entries = self.occurrences(texts)
+        rows, entries = self.mentions(texts)
         rows, concepts = distinct(rows, self._concepts[entries])
         offsets = np.searchsorted(rows, np.arange(len(texts) + 1)).astype(np.int32)
         names = self._names.take(pa.array(concepts))
@@ -63,25 +69,34 @@ class Matcher:
         values = pa.concat_arrays([pa.array([], pa.string()), *names.chunks])
         return pa.ListArray.from_arrays(pa.array(offsets), values, mask=pa.array(nulls))
 
-    def occurrences(self, texts: Sequence[str | None]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(number of the text, row of its pattern in the index) for each occurrence, in no particular order."""
+    def mentions(self, texts: Sequence[str | None]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(number of the text, row of the index) for each pattern that a text has, however often, ascending."""
         rows: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-        entries: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+        found: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
         for tokens in tokens_of(texts, fold_chinese=self._fold_chinese):
-            for places, found in self._found(tokens.keys):
+            for places, keys in self._found(tokens.keys):
                 rows.append(tokens.rows[places])
-                entries.append(found)
-        return np.concatenate(rows), np.concatenate(entries)
+                found.append(keys)
+        return self._expanded(*distinct(np.concatenate(rows), np.concatenate(found)))
+
+    def _expanded(
+        self, rows: NDArray[np.int64], found: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Keys that were found as rows of the index: all patterns that have the key, but no beginning."""
+        counts = self._starts[found + 1] - self._starts[found]
+        before = np.cumsum(counts) - counts
+        entries = np.repeat(self._starts[found] - before, counts) + np.arange(counts.sum())
+        is_pattern = self._concepts[entries] >= 0
+        return np.repeat(rows, counts)[is_pattern], entries[is_pattern]
 
     def _found(self, keys: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """(places of tokens, rows of the patterns that start there), length by length."""
-        places, found = self._lookup(keys)
-        yield places, found
+        """(places of tokens, numbers of the keys of what starts there), length by length."""
+        yield self._lookup(keys)
         sums = keys[:-1] + keys[1:] * np.uint64(BASE)
         places, found = self._lookup(sums)
-        is_head = self._concepts[found] < 0
-        yield places[~is_head], found[~is_head]
-        places, longest, sums = places[is_head], self._longest[found[is_head]], sums[places[is_head]]
+        yield places, found
+        longest = self._longest[self._starts[found + 1] - 1]  # a beginning is the last row of its key
+        places, longest, sums = places[longest > 0], longest[longest > 0], sums[places[longest > 0]]
         length, last = 2, len(keys) - 1
         while len(places):
             length += 1
@@ -92,7 +107,7 @@ class Matcher:
             yield places[hits], found
 
     def _lookup(self, sought: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(places in `sought`, rows of the index with that key): all of them, for each."""
+        """(places in `sought`, numbers of their keys among the index's) of those that the index has."""
         if not len(self._keys):
             return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
         buckets = (sought >> self._shift).view(np.int64)

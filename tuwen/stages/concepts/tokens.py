@@ -21,7 +21,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -31,7 +31,10 @@ from tuwen.errors import missing_extra
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+MAX_CHARACTERS = 1 << 20
+"""Of a text that take part, as it is given and normalised."""
 CHUNK_CHARACTERS = 1 << 17  # of a step, whose arrays then stay in the processor's cache
+LONG_CHARACTERS = MAX_CHARACTERS // 18  # NFKC makes 18 of one at most; texts that may reach the cap are chunks alone
 END = "\0"  # between texts; as a token it is in no entry, so that nothing matches across it
 SEPARATOR, WORD, UNSPACED, SYMBOL, MARK = range(5)
 # Thai, Lao, Tibetan, Burmese, Khmer, Tai scripts, Balinese, Han, kana, Bopomofo, Yi, Javanese.
@@ -64,16 +67,20 @@ class Tokens(NamedTuple):
 
 
 def tokens_of(texts: Sequence[str | None], *, fold_chinese: bool = False) -> Iterator[Tokens]:
-    """Tokens of texts, null as empty, in chunks of at least `CHUNK_CHARACTERS`, or the last.
+    """Tokens of texts, null as empty, in chunks of about `CHUNK_CHARACTERS`; a long text is one alone.
 
-    Memory: about 70 bytes for each character of a chunk. `TuwenError` where `fold_chinese` has no opencc.
+    Of a text, `MAX_CHARACTERS` take part. Memory: about 70 bytes for each character of a chunk. `TuwenError` where
+    `fold_chinese` has no opencc.
     """
     first, size = 0, 0
-    for number, text in enumerate(texts, start=1):
-        size += len(text or "")
-        if size >= CHUNK_CHARACTERS or number == len(texts):
+    for number, text in enumerate(texts):
+        is_long = len(text or "") > LONG_CHARACTERS
+        if first < number and (is_long or size >= CHUNK_CHARACTERS):
             yield _tokens(texts[first:number], first, fold_chinese)
             first, size = number, 0
+        size += CHUNK_CHARACTERS if is_long else len(text or "")
+    if first < len(texts):
+        yield _tokens(texts[first:], first, fold_chinese)
 
 
 def normalized(text: str) -> str:
@@ -85,10 +92,12 @@ def normalized(text: str) -> str:
 
 
 def _tokens(texts: Sequence[str | None], first_row: int, fold_chinese: bool) -> Tokens:
-    joined = END.join([text or "" for text in texts]) + END
+    joined = END.join([(text or "")[:MAX_CHARACTERS] for text in texts]) + END
     if joined.count(END) != len(texts):
-        joined = "".join((text or "").replace(END, " ") + END for text in texts)
+        joined = "".join((text or "")[:MAX_CHARACTERS].replace(END, " ") + END for text in texts)
     text = normalized(joined)
+    if len(text) > MAX_CHARACTERS and len(texts) == 1:
+        text = text[:MAX_CHARACTERS] + END
     points = np.frombuffer(text.encode("utf-32-le", "replace"), dtype=np.uint32)
     if fold_chinese and not text.isascii():
         points = _simplified()[points]
@@ -143,7 +152,7 @@ def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return values ^ (values >> _29)
 
 
-@cache
+@lru_cache(maxsize=1)
 def _powers(size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     """Powers of BASE and of its inverse modulo 2^64."""
     found = []
