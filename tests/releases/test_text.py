@@ -51,15 +51,28 @@ def test_words_are_counted_as_tokens(text, count):
     assert num_words([text, "one"]) == [count, 1]
 
 
-def test_duplicate_paragraphs_are_left_out_on_request(world, tmp_path):
-    with pytest.raises(UsageError, match=r"dedup\.paragraphs"):
-        write_release(
-            world.corpus, world.ledgers["document"], tmp_path / "out", "text", {"drop_duplicate_paragraphs": True}
-        )
-    nodes = [{"text": text, "region": "main"} for text in ("first", "again", None, "last")]
-    assert Text(drop_duplicate_paragraphs=True)._text(nodes, [1]) == "first\n\nlast"
-    assert Text(drop_duplicate_paragraphs=True)._text(nodes, None) == "first\n\nagain\n\nlast"
-    assert Text()._text(None, None) == ""
+def test_paragraphs_of_earlier_documents_are_left_out_on_request():
+    def nodes(*texts: str | None, kind: str = "text") -> list[dict]:
+        return [{"text": text, "region": "main", "kind": kind} for text in texts]
+
+    seen: set[int] = set()
+    writer = Text(drop_duplicate_paragraphs=True)
+    assert writer._text(nodes("first", "Again", None, "first"), seen) == "first\n\nAgain\n\nfirst", "its own stay"
+    assert writer._text(nodes("  AGAIN ", "last"), seen) == "last"
+    assert writer._text(nodes("last", kind="heading"), seen) == "last", "headings recur"
+    assert Text()._text(nodes("last", "last"), set()) == "last\n\nlast"
+
+
+def test_of_every_paragraph_one_copy_is_released(world, tmp_path):
+    parameters = {"drop_duplicate_paragraphs": True}
+    write_release(world.corpus, world.ledgers["document"], tmp_path / "out", "text", parameters)
+    assert verify(tmp_path / "out") == []
+    nodes = nodes_of(world)
+    kept = {text for row in rows_of(tmp_path / "out") for text in row["text"].split("\n\n")}
+    for document in world.kept("document"):
+        for node in nodes[document]:
+            if node.get("region") == "main" and node.get("text"):
+                assert node["text"].strip() in kept or "\n\n" in node["text"]
 
 
 def test_tokens_of_a_tokenizer(world, tmp_path):

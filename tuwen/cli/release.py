@@ -8,7 +8,7 @@ from typing import Any
 
 from tuwen.errors import UsageError
 
-FORMATS = ("webdataset", "parquet", "documents", "index", "ids")
+FORMATS = ("webdataset", "parquet", "documents", "text", "index", "ids")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

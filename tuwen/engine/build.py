@@ -29,7 +29,7 @@ from tuwen.parts import name_of
 from tuwen.selections.candidates import check_columns
 from tuwen.selections.ledger import Ledger, stored_ledger
 from tuwen.selections.selection import parse_selections
-from tuwen.stages import Stage, kind_of
+from tuwen.stages import Stage, kind_of, option
 from tuwen.stages.joined import joined_stages
 
 COMMIT_EVERY_S = 10.0  # a commit costs milliseconds per thousand column files; a kill costs at most this much work
@@ -194,6 +194,9 @@ def build(
 def _checked(recipe: Recipe, path: Path, *, allow_code: bool) -> Order:
     """The order of the stages, joins included, after all that can be known to be wrong before anything runs."""
     order = Order.of([*recipe.stages, *joined_stages(path)])
+    for stage in order.stages:
+        if model_hash := option(stage, "model_hash"):
+            model_hash()  # a list or model that is not there: the corpus keeps the recipe that it was made with
 
     def columns(table: str) -> set[str]:
         written = {name for stage in order.stages if stage.table == table for name in written_schema(stage).names}

@@ -88,11 +88,16 @@ def front_matter(manifest: Manifest, measures: Measures, loading: Loading) -> di
         "license": licenses,
         "language": hub_languages(measures.languages),
         "size_categories": [size_category(measures.num_samples)],
-        "task_categories": TASKS[manifest.selection["unit"]],
-        "tags": ["tuwen", "image-text", manifest.writer["name"]],
+        "task_categories": TASKS[manifest.selection["unit"]] if measures.num_images else ["text-generation"],
+        "tags": ["tuwen", kind_of_data(measures), manifest.writer["name"]],
         "configs": [dict(config) for config in present],
         **declared,
     }
+
+
+def kind_of_data(measures: Measures) -> str:
+    """In a word."""
+    return "image-text" if measures.num_images else "text"
 
 
 def title_of(manifest: Manifest) -> str:
@@ -119,7 +124,7 @@ def card(
         f"---\n{matter}---",
         f"# {inline(title_of(manifest))}",
         inline(lineage["description"], limit=None) if lineage.get("description") else "",
-        f"An image-text dataset made with tuwen {manifest.tuwen_version}: {numbers(measures)}. "
+        f"{'An' if measures.num_images else 'A'} {kind_of_data(measures)} dataset made with tuwen {manifest.tuwen_version}: {numbers(measures)}. "
         f"Format `{manifest.writer['name']}`. `report.html` draws what is below. `tuwen verify` "
         "checks every file against its SHA-256 in `manifest.json`.",
         "## Load it",

@@ -35,9 +35,10 @@ from tuwen.releases.manifest import canonical_json
 from tuwen.releases.problem import Problem
 from tuwen.releases.samples import feature, plain_rows
 from tuwen.releases.shards import refuse_duplicates, shard_name
+from tuwen.stages.dedup.paragraphs import normalised
+from tuwen.stages.lookup import keys_of
 from tuwen.stages.words import words_of
 
-DUPLICATES = "duplicate_paragraphs"
 WRITTEN = {"text": "sc:Text", "num_text_characters": "sc:Integer", "num_tokens": "sc:Integer"}
 MAX_LINE_BYTES = 1 << 30  # when reading
 _SLICE_ROWS = 16  # documents as Python values at a time: a page may have thousands of nodes
@@ -48,8 +49,9 @@ class Text:
     """`data/00000.jsonl`, …: one document a line, its `text`, `num_tokens` and every exported column.
 
     The text is that of the nodes in `regions` (a node without a region counts as main), in reading order, with an empty
-    line between two nodes; images leave no trace. With `drop_duplicate_paragraphs` nodes that stand in an earlier
-    document (column `duplicate_paragraphs`, of the stage `dedup.paragraphs`) are left out.
+    line between two nodes; images leave no trace. With `drop_duplicate_paragraphs` nodes of kind `text` that stand word
+    for word in an earlier document of the release are left out (as `dedup.paragraphs` compares them, but among what is
+    released, so that of every paragraph one copy stays); about 60 bytes of memory for each distinct paragraph.
 
     `num_tokens` counts words, a Han character or kana being one; with `tokenizer`, the path of a `tokenizer.json`, the
     tokens of that tokenizer without special ones (`pip install 'tuwen[transformers]'`).
@@ -77,8 +79,6 @@ class Text:
         """Write `data/00000.jsonl`, …"""
         names = content.schema.names
         refuse_duplicates([*names, *WRITTEN])
-        if self.drop_duplicate_paragraphs and DUPLICATES not in names:
-            raise UsageError(f"text: documents have no column {DUPLICATES!r}; add the stage dedup.paragraphs")
         (data := folder / "data").mkdir(parents=True)
         counts: dict[str, int] = {}
         name, size = "", 0
@@ -97,25 +97,26 @@ class Text:
         return {f"data/{name}": count for name, count in counts.items()}
 
     def _lines(self, content: Content) -> Iterator[bytes]:
+        seen: set[int] = set()
         for batch in content.node_rows():
             for start in range(0, batch.num_rows, _SLICE_ROWS):
                 piece = batch.slice(start, _SLICE_ROWS)
-                texts = [self._text(*row) for row in zip(*self._parts(piece), strict=True)]
+                texts = [self._text(nodes or [], seen) for nodes in piece["nodes"].to_pylist()]
                 rows = plain_rows(piece.select(content.schema.names))
                 for row, text, count in zip(rows, texts, self._num_tokens(texts), strict=True):
                     written = {"text": text, "num_text_characters": len(text), "num_tokens": count}
                     yield canonical_json(row | written) + b"\n"
 
-    def _parts(self, piece: pa.RecordBatch) -> tuple[list[Any], list[Any]]:
-        dropped = piece[DUPLICATES].to_pylist() if self.drop_duplicate_paragraphs else [None] * piece.num_rows
-        return piece["nodes"].to_pylist(), dropped
-
-    def _text(self, nodes: Sequence[Mapping[str, Any]] | None, dropped: Sequence[int] | None) -> str:
-        left_out = frozenset(dropped or ())
-        written = (node for place, node in enumerate(nodes or ()) if place not in left_out)
-        return "\n\n".join(
-            node["text"].strip() for node in written if (node["region"] or "main") in self.regions and node["text"]
-        )
+    def _text(self, nodes: Sequence[Mapping[str, Any]], seen: set[int]) -> str:
+        """Text of a document; `seen` holds the keys of the paragraphs of those before, and takes up its own."""
+        shown = [node for node in nodes if (node["region"] or "main") in self.regions and node["text"]]
+        if self.drop_duplicate_paragraphs:
+            keys = keys_of(pa.array([normalised(node["text"]) for node in shown], pa.string())).tolist()
+            prose = [node["kind"] == "text" for node in shown]
+            pairs = list(zip(shown, keys, prose, strict=True))
+            shown = [node for node, key, is_prose in pairs if not (is_prose and key in seen)]
+            seen.update(key for _, key, is_prose in pairs if is_prose)
+        return "\n\n".join(node["text"].strip() for node in shown)
 
     def _num_tokens(self, texts: Sequence[str]) -> list[int]:
         if self.tokenizer is None:

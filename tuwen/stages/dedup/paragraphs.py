@@ -25,10 +25,11 @@ class Paragraphs:
     `duplicate_paragraph_share`  their share of the characters of all paragraphs, 0 to 1; null without paragraphs
 
     A paragraph is a node of kind `text` in the region `main`, compared after NFKC, case folding and joining of white
-    space. It belongs to the document of the smallest id that holds it, and to the other captures of that page (URL
-    without its fragment); in all others it is a duplicate. Repetition inside a page is none. Memory: 20 bytes for each
-    paragraph. Exact removal of repeated paragraphs: Wenzek et al. 2020 (CCNet), https://arxiv.org/abs/1911.00359.
-    **Differs from the paper:** the first occurrence is told from the others, over the whole corpus.
+    space. It belongs to the document of the smallest id that holds it, whatever a selection makes of that one, and to
+    the other captures of that page (URL without its fragment); in all others it is a duplicate. Repetition inside a
+    page is none. Memory: 20 bytes for each paragraph. Exact removal of repeated paragraphs: Wenzek et al. 2020 (CCNet),
+    https://arxiv.org/abs/1911.00359. **Differs from the paper:** the first occurrence is told from the others, over the
+    whole corpus.
     """
 
     table = "documents"
@@ -77,6 +78,11 @@ class Paragraphs:
         return pa.record_batch([pa.ListArray.from_arrays(offsets, values, mask=unknown), share], schema=self.writes)
 
 
+def normalised(paragraph: str) -> str:
+    """A paragraph as it is compared: NFKC, case folded, white space joined."""
+    return " ".join(unicodedata.normalize("NFKC", paragraph).casefold().split())
+
+
 def _state(keys: np.ndarray, pages: np.ndarray) -> pa.Table:
     """Paragraphs of several pages: key, ascending, and the page that has it first."""
     return pa.table({"key": pa.array(keys, pa.uint64()), "page": pa.array(pages, pa.uint64())})
@@ -98,8 +104,6 @@ def _paragraphs(lists: pa.ListArray) -> tuple[pa.Array, np.ndarray, np.ndarray]:
         zero_copy_only=False
     )
     texts = pc.struct_field(nodes, "text").filter(pa.array(prose)).to_pylist()
-    normal = pa.array(
-        [" ".join(unicodedata.normalize("NFKC", text or "").casefold().split()) for text in texts], pa.string()
-    )
+    normal = pa.array([normalised(text or "") for text in texts], pa.string())
     said = pc.greater(pc.utf8_length(normal), 0).to_numpy(zero_copy_only=False)
     return normal.filter(pa.array(said)), places[prose][said], parents[prose][said]
