@@ -124,7 +124,7 @@ def card(
         f"---\n{matter}---",
         f"# {inline(title_of(manifest))}",
         inline(lineage["description"], limit=None) if lineage.get("description") else "",
-        f"{'An' if measures.num_images else 'A'} {kind_of_data(measures)} dataset made with tuwen {manifest.tuwen_version}: {numbers(measures)}. "
+        f"{kind_of_data(measures).capitalize()} dataset made with tuwen {manifest.tuwen_version}: {numbers(measures)}. "
         f"Format `{manifest.writer['name']}`. `report.html` draws what is below. `tuwen verify` "
         "checks every file against its SHA-256 in `manifest.json`.",
         "## Load it",

@@ -171,8 +171,9 @@ def _chosen(
             if _is_asked_for(grams, builders):
                 keys, places = keys[together >= least], places[together >= least]
                 within, _ = counts.places(keys)
-                keys, places, within = (values[~seen[within]] for values in (keys, places, within))
-                seen[within] = True
+                fresh = ~seen[within]
+                keys, places = keys[fresh], places[fresh]
+                seen[within[fresh]] = True
                 if grams.length > 1:
                     cohesive = _pmi(tokens, places, grams.length, counts, num_tokens) >= min_pmi
                     keys, places = keys[cohesive], places[cohesive]
