@@ -7,12 +7,13 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from tuwen.corpus.tables import TABLES
 from tuwen.engine.recipe import Recipe
-from tuwen.parts import names_in
+from tuwen.parts import load_class, names_in
 from tuwen.selections.selection import NUM_KEPT_IMAGES, UNITS, Selection, parse_selections
 from tuwen.selections.steps import WITHIN
 
@@ -90,8 +91,14 @@ def test_steps_on_the_page_about_curation_are_valid() -> None:
     blocks += [[yaml.safe_load(row)] for row in rows if row.partition(":")[0] in kinds]
     steps = [step for block in blocks for step in block]
     assert len(steps) >= 14
+    stages = [load_class("tuwen.stages", name) for name in names_in("tuwen.stages")]
+    written = {column for table in TABLES.values() for column in table.schema.names}
+    for stage in stages:  # where what it writes depends on its parameters, they have defaults
+        written.update((stage if isinstance(stage.writes, pa.Schema) else stage()).writes.names)
     for step in steps:
-        Selection.from_mapping("page", {"unit": "pair", "steps": [step]})
+        read = Selection.from_mapping("page", {"unit": "pair", "steps": [step]}).reads()
+        columns = {column.rpartition(".")[2] for column in read if not column.startswith(WITHIN)}
+        assert sorted(columns - written) == [], step
 
 
 @pytest.mark.parametrize("page", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda page: page.stem)
