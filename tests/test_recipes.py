@@ -18,6 +18,8 @@ from tuwen.corpus.corpus import Corpus
 from tuwen.engine.build import build, plan
 from tuwen.engine.recipe import Recipe
 from tuwen.parts import name_of
+from tuwen.releases.release import release
+from tuwen.releases.verify import verify
 from tuwen.selections.ledger import judge
 from tuwen.selections.selection import parse_selections
 
@@ -178,6 +180,7 @@ def test_a_recipe_reads_its_data_set(name: str, tmp_path: Path) -> None:
 
 
 METHODS = FOLDER / "methods"
+FORMATS = {"pair": ["parquet"], "image": ["parquet"], "document": ["documents", "text"]}
 
 
 @pytest.fixture(scope="module")
@@ -187,12 +190,19 @@ def crawl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("path", sorted(METHODS.glob("*.yaml")), ids=lambda path: path.stem)
-def test_a_method_runs_on_the_shipped_crawl(path: Path, crawl: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_method_runs_on_the_shipped_crawl(
+    path: Path, crawl: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(FOLDER.parent)
     recipe = Recipe.load(path)
     built = build(recipe, crawl, workers=1, quiet=True)
     assert built.errors == {} and plan(recipe, crawl).nothing_to_do
     corpus = Corpus(crawl)
-    for name in parse_selections(recipe.mapping["selections"]):
+    selections = parse_selections(recipe.mapping["selections"])
+    for name in selections:
         ledger = judge(corpus, name)
         assert 0 < ledger.num_kept < ledger.num_rows, f"{name} keeps {ledger.num_kept} of {ledger.num_rows}"
+    last = {selection.unit: name for name, selection in selections.items()}
+    for name, format in [(last[unit], format) for unit in last for format in FORMATS[unit]]:
+        release(corpus, name, tmp_path / f"{name}-{format}", format)
+        assert verify(tmp_path / f"{name}-{format}") == []

@@ -7,7 +7,15 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import pyarrow as pa
 import pytest
+import yaml
+
+from tuwen.corpus.tables import TABLES
+from tuwen.engine.recipe import Recipe
+from tuwen.parts import load_class, names_in
+from tuwen.selections.selection import NUM_KEPT_IMAGES, UNITS, Selection, parse_selections
+from tuwen.selections.steps import WITHIN
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,10 +66,48 @@ def test_commands_in_the_readmes_are_the_same() -> None:
 
 
 def test_recipes_on_the_page_about_fetching_are_valid() -> None:
-    import yaml
-
-    from tuwen.engine.recipe import Recipe
-
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "fetching.md").read_text(encoding="utf-8"), re.S)
     recipes = [Recipe.from_mapping(yaml.safe_load(block)) for block in blocks]
     assert len(recipes) == 4 and sum(recipe.fetch is not None for recipe in recipes) == 3
+
+
+def stages_named_in(text: str) -> list[str]:
+    """Names in backticks that are those of stages by their form; parameters may follow, as they do in recipes."""
+    groups = "|".join(sorted({name.partition(".")[0] for name in names_in("tuwen.stages") if "." in name}))
+    return re.findall(rf"`((?:{groups})\.[a-z][\w.]*)(?::[^`]*)?`", text)
+
+
+def test_stages_on_the_page_about_curation_exist() -> None:
+    found = stages_named_in((ROOT / "docs" / "curation.md").read_text(encoding="utf-8"))
+    assert len(found) >= 18
+    assert sorted(set(found) - set(names_in("tuwen.stages"))) == []
+
+
+def test_steps_on_the_page_about_curation_are_valid() -> None:
+    text = (ROOT / "docs" / "curation.md").read_text(encoding="utf-8")
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
+    kinds = names_in("tuwen.selections.steps")
+    rows = re.findall(r"^\| `([^`]+)` \|", text, re.M)
+    blocks += [[yaml.safe_load(row)] for row in rows if row.partition(":")[0] in kinds]
+    steps = [step for block in blocks for step in block]
+    assert len(steps) >= 14
+    stages = [load_class("tuwen.stages", name) for name in names_in("tuwen.stages")]
+    written = {column for table in TABLES.values() for column in table.schema.names}
+    for stage in stages:  # where what it writes depends on its parameters, they have defaults
+        written.update((stage if isinstance(stage.writes, pa.Schema) else stage()).writes.names)
+    for step in steps:
+        read = Selection.from_mapping("page", {"unit": "pair", "steps": [step]}).reads()
+        columns = {column.rpartition(".")[2] for column in read if not column.startswith(WITHIN)}
+        assert sorted(columns - written) == [], step
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda page: page.stem)
+def test_examples_judge_columns_that_their_stages_write(page: Path) -> None:
+    recipe = Recipe.load(page)
+    written = {(name, column) for name, table in TABLES.items() for column in table.schema.names}
+    written |= {(stage.table, column) for stage in recipe.stages for column in stage.writes.names}
+    written.add(("documents", NUM_KEPT_IMAGES))
+    for selection in parse_selections(recipe.mapping["selections"]).values():
+        columns = [column.rpartition(".") for column in selection.reads() if not column.startswith(WITHIN)]
+        read = {(UNITS[unit] if unit else selection.table, column) for unit, _, column in columns}
+        assert sorted(read - written) == [], selection.name

@@ -38,6 +38,17 @@ def test_linked_images_are_one_cluster() -> None:
     assert set(found.values()) == {("a", 3)}
 
 
+def test_a_dense_cluster_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each within four bits of one: no pair is compared again once it is linked."""
+    chance = np.random.default_rng(0)
+    values = {BASE ^ sum(1 << int(bit) for bit in chance.choice(64, 4, replace=False)) for _ in range(3_000)}
+    numbers, count = [], np.bitwise_count
+    monkeypatch.setattr(np, "bitwise_count", lambda values: numbers.append(values.size) or count(values))
+    found = clusters({f"{number:04}": value for number, value in enumerate(sorted(values))})
+    assert set(found.values()) == {("0000", len(values))}
+    assert sum(numbers) < 100 * len(values)
+
+
 def test_blank_images_are_no_cluster() -> None:
     flat = [Image.new("L", (64, 64), level) for level in (0, 90, 255)]
     slope = [Image.linear_gradient("L"), Image.linear_gradient("L").resize((300, 40))]

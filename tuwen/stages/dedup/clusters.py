@@ -30,7 +30,8 @@ def link(labels: NDArray[np.int64], left: NDArray[np.int64], right: NDArray[np.i
 
     known, places = np.unique(np.stack([labels[left], labels[right]]), return_inverse=True)
     edges = places.reshape(2, -1)
-    edges = np.unique(np.sort(edges[:, edges[0] != edges[1]], axis=0), axis=1)
+    edges = np.sort(edges[:, edges[0] != edges[1]], axis=0)
+    edges = np.stack(np.divmod(np.unique(edges[0] * len(known) + edges[1]), max(len(known), 1)))
     graph = rustworkx.PyGraph()
     graph.add_nodes_from(range(len(known)))
     graph.extend_from_edge_list(list(zip(*edges.tolist(), strict=True)))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from tuwen.stages.dedup.clusters import columns_of, first_equal, link, state_of
-from tuwen.stages.dedup.hamming import pairs_within
+from tuwen.stages.dedup.clusters import columns_of, first_equal, state_of
+from tuwen.stages.dedup.hamming import components_within
 
 if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
@@ -28,7 +28,8 @@ class Images:
     All pairs within the distance are found, and linked images are one cluster, so that two of its ends may lie further
     apart: with a larger `distance` look at the largest clusters first. Hashes with fewer than 8 bits set or unset say
     nothing (one colour, a gradient), so that such images are clusters of their own. The hash sees brightness only:
-    pictures that differ in colour alone, and small icons of one shape, are near. Memory: 100 bytes per image.
+    pictures that differ in colour alone, and small icons of one shape, are near. Memory: 100 bytes per image. Time: one
+    CPU second for 100,000 images at 6, 5 at 10, 16 at 16, and more than in proportion to their number.
 
     Perceptual hashes compared by Hamming distance: Zauner 2010, section 4.
     https://www.phash.org/docs/pubs/thesis_zauner.pdf
@@ -55,9 +56,7 @@ class Images:
         labels = np.arange(len(hashes))
         labels[telling] = telling[first_equal(hashes[telling])]
         distinct = np.unique(labels[telling])
-        found = np.arange(len(distinct))
-        for left, right in pairs_within(hashes[distinct], self.distance):
-            found = link(found, left, right)
+        found = components_within(hashes[distinct], self.distance)
         labels[telling] = distinct[found][np.searchsorted(distinct, labels[telling])]
         ids = images["image_id"].combine_chunks() if images.num_rows else pa.array([], pa.string())
         return state_of(ids, labels, known)
