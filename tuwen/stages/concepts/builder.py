@@ -171,7 +171,8 @@ def _chosen(
             if _is_asked_for(grams, builders):
                 keys, places = keys[together >= least], places[together >= least]
                 within, _ = counts.places(keys)
-                keys, places, within = (values[~seen[within]] for values in (keys, places, within))
+                new = ~seen[within]
+                keys, places = keys[new], places[new]
                 seen[within] = True
                 if grams.length > 1:
                     cohesive = _pmi(tokens, places, grams.length, counts, num_tokens) >= min_pmi
