@@ -104,7 +104,7 @@ def test_what_is_wrong_is_said(corpus: Path) -> None:
 
 def test_an_index_that_the_column_was_not_made_from_is_refused(demo_crawl: Path, tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("face\neditor\n", encoding="utf-8")
-    stage = Match(entries=str(tmp_path / "list.txt"))
+    stage: Any = Match(entries=str(tmp_path / "list.txt"))
     recipe = {
         "name": "concepts",
         "sources": [{"warc": {"paths": [str(demo_crawl)]}}],

@@ -171,9 +171,9 @@ def _chosen(
             if _is_asked_for(grams, builders):
                 keys, places = keys[together >= least], places[together >= least]
                 within, _ = counts.places(keys)
-                fresh = ~seen[within]
-                keys, places = keys[fresh], places[fresh]
-                seen[within[fresh]] = True
+                new = ~seen[within]
+                keys, places = keys[new], places[new]
+                seen[within] = True
                 if grams.length > 1:
                     cohesive = _pmi(tokens, places, grams.length, counts, num_tokens) >= min_pmi
                     keys, places = keys[cohesive], places[cohesive]
