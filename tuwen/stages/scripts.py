@@ -45,6 +45,15 @@ RANGES = {
 }
 SCRIPTS = tuple(RANGES)
 
+# Scripts that put no spaces between words, with their own digits and marks: those whose characters are about half a
+# word (Han, kana, Bopomofo, Yi), and those of smaller letters (Thai, Lao, Tibetan, Burmese, Khmer, Tai scripts,
+# Balinese, Javanese).
+UNSPACED_SYLLABLES = (
+    "2E80-2FDF 3005-3007 3021-3029 3031-3035 3041-312F 31A0-31BF 31F0-31FF 3400-4DBF 4E00-9FFF A000-A48F F900-FAFF "
+    "FF66-FF9F 1B000-1B16F 20000-323AF"
+)
+UNSPACED_LETTERS = "E00-FFF 1000-109F 1780-17FF 1950-19FF 1A20-1AAF 1B00-1B7F A980-A9FF AA60-AADF"
+
 # Common characters that only simplified, only traditional Chinese, or only Japanese writing uses.
 SIMPLIFIED = frozenset(
     "这们说时间问题为图页设择开关键选项输边线层尔将该应进过还从让变动发现传转换单网络络轮廓闭闪头发级见观规计"
@@ -72,14 +81,25 @@ ONLY_SIMPLIFIED, ONLY_TRADITIONAL = SIMPLIFIED - TRADITIONAL, TRADITIONAL - SIMP
 NOT_JAPANESE = ONLY_SIMPLIFIED - frozenset("机叶画里脚据将称触双号尽属断旧来楼灯点随麦条数湾装静烟冲无")
 
 
+def spans(ranges: str) -> list[tuple[int, int]]:
+    """First and last code points of ranges."""
+    parts = (span.partition("-") for span in ranges.split())
+    return [(int(first, 16), int(last or first, 16)) for first, _, last in parts]
+
+
+def unspaced_class() -> str:
+    """A character of a script without spaces, as a regular expression (of Python, of RE2)."""
+    both = [*spans(UNSPACED_SYLLABLES), *spans(UNSPACED_LETTERS)]
+    return f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in both)}]"
+
+
 @cache
 def _table() -> NDArray[np.uint8]:
     """Code point → 1 + index into SCRIPTS; 0 for everything that is no letter of these scripts."""
     table = np.zeros(0x110000, dtype=np.uint8)
     for number, ranges in enumerate(RANGES.values(), start=1):
-        for span in ranges.split():
-            first, _, last = span.partition("-")
-            table[int(first, 16) : int(last or first, 16) + 1] = number
+        for first, last in spans(ranges):
+            table[first : last + 1] = number
     return table
 
 

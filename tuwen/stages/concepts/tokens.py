@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tuwen.errors import missing_extra
+from tuwen.stages.scripts import UNSPACED_LETTERS, UNSPACED_SYLLABLES, spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,11 +38,6 @@ CHUNK_CHARACTERS = 1 << 17  # of a step, whose arrays then stay in the processor
 LONG_CHARACTERS = MAX_CHARACTERS // 18  # NFKC makes 18 of one at most; texts that may reach the cap are chunks alone
 END = "\0"  # between texts; as a token it is in no entry, so that nothing matches across it
 SEPARATOR, WORD, UNSPACED, SYMBOL, MARK = range(5)
-# Thai, Lao, Tibetan, Burmese, Khmer, Tai scripts, Balinese, Han, kana, Bopomofo, Yi, Javanese.
-UNSPACED_RANGES = (
-    "E00-FFF 1000-109F 1780-17FF 1950-19FF 1A20-1AAF 1B00-1B7F 2E80-2FDF 3005-3007 3021-3029 3031-3035 3041-312F "
-    "31A0-31BF 31F0-31FF 3400-4DBF 4E00-9FFF A000-A48F A980-A9FF AA60-AADF F900-FAFF 1B000-1B16F 20000-323AF"
-)
 CATEGORIES = {"L": WORD, "N": WORD, "M": MARK, "Z": SEPARATOR, "Cc": SEPARATOR, "Pd": SEPARATOR, "Pc": SEPARATOR}
 POINTS = 0x110000
 ASSIGNED = (range(0x33480), range(0xE0000, 0xE0200))  # planes beyond hold private characters, which are symbols
@@ -179,9 +175,8 @@ def _classes() -> NDArray[np.uint8]:
         for point in points:
             category = unicodedata.category(chr(point))
             table[point] = CATEGORIES.get(category, CATEGORIES.get(category[0], SYMBOL))
-    for span in UNSPACED_RANGES.split():
-        first, _, last = span.partition("-")
-        part = table[int(first, 16) : int(last or first, 16) + 1]
+    for first, last in spans(f"{UNSPACED_SYLLABLES} {UNSPACED_LETTERS}"):
+        part = table[first : last + 1]
         part[part == WORD] = UNSPACED
     table[ord(END)] = SYMBOL
     return table

@@ -1,12 +1,12 @@
 """Texts as sets of shingles: runs of tokens, hashed to 64 bits, for whole batches at once.
 
 Tokens are words (runs of letters, marks and digits) in scripts that write spaces, single characters in those that do
-not (Han, kana, Thai, Lao, Khmer, Burmese), and single symbols (emoji, +); punctuation and white space part them. Texts
-are compared after NFKC (https://www.unicode.org/reports/tr15/) and case folding, digits of all scripts as ASCII,
-without invisible format characters.
+not (Han, kana, Thai, Lao, Khmer, Burmese and others), and single symbols (emoji, +); punctuation and white space part
+them. Texts are compared after NFKC (https://www.unicode.org/reports/tr15/) and case folding, digits of all scripts as
+ASCII, without invisible format characters.
 
-A shingle holds `ngram` words, or as many characters as make about so many: `2 * ngram` where the first is Han or kana,
-`4 * ngram` in the others. A text too short for one has one shingle: all of it.
+A shingle holds `ngram` words, or as many characters as make about so many: `2 * ngram` where the first is Han, kana or
+Yi, `4 * ngram` in the others. A text too short for one has one shingle: all of it.
 
 Everything works on one array of code points. A run of them hashes to the polynomial of its scrambled members modulo
 2^64, which differences of running sums give for all runs at once; two of a billion texts get one hash with a
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from tuwen.stages.scripts import RANGES
+from tuwen.stages.scripts import UNSPACED_LETTERS, UNSPACED_SYLLABLES, spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +36,6 @@ SLICE_CHARACTERS = 1 << 17
 KNOWN_POINTS = 0x32400  # what lies above are tags and variation selectors
 SEPARATOR, INVISIBLE, WORD, SYMBOL, SYLLABLE, LETTER = range(6)
 TOKENS_IN_WORD = np.array([0, 0, 1, 1, 2, 4])
-UNSPACED = {"Kana": SYLLABLE, "Hani": SYLLABLE, "Thai": LETTER, "Laoo": LETTER, "Khmr": LETTER, "Mymr": LETTER}
 HAN_DIGITS = "〇一二三四五六七八九十百千"
 BASE = 0x9E3779B97F4A7C15 & ~0x3 | 0x3  # 3 modulo 4: its powers take 2^61 steps to come back to 1
 INVERSE = pow(BASE, -1, 1 << 64)
@@ -160,11 +159,10 @@ def _tables() -> tuple[NDArray[np.uint8], NDArray[np.uint32], NDArray[np.bool_]]
         classes[point] = INVISIBLE if category == "Cf" else kinds.get(category[0], SEPARATOR)
         if category == "Nd":
             folded[point], digits[point] = ord("0") + unicodedata.digit(chr(point)), True
-    for script, kind in UNSPACED.items():
-        for span in RANGES[script].split():
-            first, _, last = span.partition("-")
-            part = classes[int(first, 16) : int(last or first, 16) + 1]
-            part[part >= WORD] = kind
+    for ranges, kind in ((UNSPACED_SYLLABLES, SYLLABLE), (UNSPACED_LETTERS, LETTER)):
+        for first, last in spans(ranges):
+            part = classes[first : last + 1]
+            part[(part == WORD) & ~digits[first : last + 1]] = kind
     digits[[ord(digit) for digit in HAN_DIGITS]] = True
     classes[0xFE00:0xFE10] = INVISIBLE  # variation selectors
     classes[KNOWN_POINTS] = INVISIBLE

@@ -9,11 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tuwen.stages.lookup import keys_of
+from tuwen.stages.scripts import unspaced_class
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]"
+_UNSPACED = unspaced_class()
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
 _INVERSE = np.uint64(pow(int(_PRIME), -1, 1 << 64))
 
@@ -28,9 +29,9 @@ def gram_hashes(texts: pa.Array, num_words: int, min_words: int) -> tuple[NDArra
     """(hash, row) of every run of `num_words` words, in order.
 
     A text of fewer words is a run by itself if it has `min_words`. Words are letters, digits and marks in NFKC and
-    lower case; a character of a script written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese) is half
-    a word. A run is the shortest one from its first word that is long enough, so it does not depend on what surrounds
-    it.
+    lower case; a character of a script written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese and
+    others) is half a word. A run is the shortest one from its first word that is long enough, so it does not depend on
+    what surrounds it.
     """
     words, rows, ends = _words(texts)
     weights = np.where(pc.match_substring_regex(words.dictionary, f"^{_UNSPACED}").fill_null(False), 1, 2)

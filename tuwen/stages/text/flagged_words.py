@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 import yaml
 
 from tuwen.errors import UsageError
+from tuwen.stages.scripts import unspaced_class
 
 _SHIPPED = Path(__file__).with_suffix(".yaml")
-_ANYWHERE = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]")
+_ANYWHERE = re.compile(unspaced_class())
 _NEXT = "\\pL\\pM\\pN"
 
 
