@@ -223,3 +223,11 @@ def test_an_error_about_data_is_the_row_s(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(Length, "__call__", broken)
     assert run(folder, Length()).errors == {"tiny:Length": {"OSError": 90}}
+
+
+def test_a_build_that_cannot_begin_leaves_the_recipe_that_the_corpus_was_made_with(tmp_path: Path) -> None:
+    build(Recipe.from_mapping({"name": "good", "stages": ["pair.resolve"]}), tmp_path / "corpus", quiet=True)
+    wrong = {"name": "wrong", "stages": [{"concepts.match": {"entries": str(tmp_path / "missing.txt")}}]}
+    with pytest.raises(UsageError, match=r"missing\.txt cannot be read"):
+        build(Recipe.from_mapping(wrong), tmp_path / "corpus", quiet=True)
+    assert Corpus.open(tmp_path / "corpus").recipe()["name"] == "good"

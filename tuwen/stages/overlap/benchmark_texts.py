@@ -19,6 +19,14 @@ from tuwen.stages.overlap.grams import gram_hashes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+WRITES = pa.schema(
+    [
+        ("evaluation_text", pa.string()),
+        ("evaluation_text_share", pa.float32()),
+        ("num_evaluation_texts", pa.int32()),
+    ]
+)
+"""What `overlap` gives, of pairs and of documents."""
 SUFFIXES = (".txt", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 STATE = pa.schema(  # one row; `keys` are sorted, `files` says which of `names` each is of (the first of several)
     [

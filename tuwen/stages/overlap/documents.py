@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from tuwen.stages.nodes import flatten
 from tuwen.stages.overlap.benchmark import content_hash
-from tuwen.stages.overlap.benchmark_texts import SUFFIXES, benchmark_state, overlap
+from tuwen.stages.overlap.benchmark_texts import SUFFIXES, WRITES, benchmark_state, overlap
 from tuwen.stages.overlap.grams import check_lengths
 
 if TYPE_CHECKING:
@@ -37,13 +37,7 @@ class Documents:
     kind = "corpus"
     surveys = ()
     reads = ("nodes",)
-    writes = pa.schema(
-        [
-            ("evaluation_text", pa.string()),
-            ("evaluation_text_share", pa.float32()),
-            ("num_evaluation_texts", pa.int32()),
-        ]
-    )
+    writes = WRITES
 
     folder: str
     num_words: int = 13

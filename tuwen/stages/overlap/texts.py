@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tuwen.stages.overlap.benchmark import content_hash
-from tuwen.stages.overlap.benchmark_texts import SUFFIXES, benchmark_state, overlap
+from tuwen.stages.overlap.benchmark_texts import SUFFIXES, WRITES, benchmark_state, overlap
 from tuwen.stages.overlap.grams import check_lengths
 
 if TYPE_CHECKING:
@@ -44,13 +44,7 @@ class Texts:
     kind = "corpus"
     surveys = ()
     reads = ("text",)
-    writes = pa.schema(
-        [
-            ("evaluation_text", pa.string()),
-            ("evaluation_text_share", pa.float32()),
-            ("num_evaluation_texts", pa.int32()),
-        ]
-    )
+    writes = WRITES
 
     folder: str
     num_words: int = 13
