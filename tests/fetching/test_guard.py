@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from yarl import URL
 
-from tuwen.fetching.guard import Guard, checked_url, origin_of
+from tuwen.fetching.guard import _PLAIN, Guard, _checked, checked_url, origin_of
 
 GUARD = Guard(())
 
@@ -211,3 +211,8 @@ def test_all_readers_agree_about_a_checked_url(url: str) -> None:
 def test_an_origin_names_its_port(url: str, origin: str) -> None:
     assert origin_of(url) == origin
     assert checked_url(origin + "/robots.txt") is not None
+
+
+@given(st.from_regex(_PLAIN, fullmatch=True))
+def test_what_looks_plain_is_checked_already(url: str) -> None:
+    assert _checked(url) == url

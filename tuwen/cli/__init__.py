@@ -76,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     named = next((word for word in words if word in VERBS), None)
     parsed = make_parser([named] if named else []).parse_args(words)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some reads every installed package
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin while they wait; we work by processes
     from tuwen.engine.memory import return_freed_memory
 
     level = os.environ.get("TUWEN_LOG", "WARNING").upper()

@@ -56,6 +56,8 @@ class Blocklists:
 
 
 def _holds(digests: np.ndarray[Any, Any], digest: bytes) -> bool:
+    if not len(digests):
+        return False
     place = int(np.searchsorted(digests, np.bytes_(digest)))
     return digests[place : place + 1].tobytes() == digest
 

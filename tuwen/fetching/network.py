@@ -229,7 +229,7 @@ def _seconds_until(retry_after: str) -> float | None:
 async def _drain(response: aiohttp.ClientResponse) -> None:
     """Reads on if little is left, so that the connection serves again: an error page is cheaper than a handshake."""
     length = response.content_length
-    if response.closed or (length is not None and length > _DRAINED_BYTES):
+    if response.closed or response.content.at_eof() or (length is not None and length > _DRAINED_BYTES):
         return
     drained = 0
     try:
