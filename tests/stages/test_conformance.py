@@ -39,6 +39,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "pair.given": {"columns": {"score": "float32"}},  # its default is the name of a score that a list brought
     "image.embedding": {"model": str(DATA / "tiny-clip")},
     "text.embedding": {"model": str(DATA / "tiny-clip")},
+    "document.assignment": {"model": str(DATA / "tiny-clip")},
     "overlap.images": {"folder": str(DATA / "evaluation-images")},
     "overlap.texts": {"folder": str(DATA / "evaluation-texts")},
     "overlap.documents": {"folder": str(DATA / "evaluation-texts")},
