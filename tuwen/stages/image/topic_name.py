@@ -23,15 +23,16 @@ class TopicName:
                         topic
 
     A concept (`concepts.match`) counts once per image that any of whose texts mention it. It tells much where many
-    images of the topic mention it and few others do: `n * log(lift)`, with n the topic's images that mention it, and
-    lift their share divided by the share among all images with texts. At least `min_images` have to mention it. Names
-    describe a topic; they are no labels of its images.
+    images of the topic mention it and few others do: n * log(lift), with n the topic's images that mention it, and
+    lift their share divided by the share among all images with texts. At least `min_images` have to mention it, at
+    least `min_lift` times as often as among all. Names describe a topic; they are no labels of its images.
 
     Pointwise mutual information, weighted by frequency: Church & Hanks 1990, https://aclanthology.org/J90-1003/
     """
 
     words: int = 3
     min_images: int = 2
+    min_lift: float = 1.5
 
     table = "images"
     kind = "corpus"
@@ -42,6 +43,8 @@ class TopicName:
     def __post_init__(self) -> None:
         if min(self.words, self.min_images) < 1:
             raise ValueError(f"words and min_images must be at least 1, got {self}")
+        if not self.min_lift >= 1:
+            raise ValueError(f"min_lift must be at least 1, got {self.min_lift}")
 
     def prepare(self, corpus: Corpus) -> pa.Table:
         query = f"""
@@ -52,12 +55,11 @@ class TopicName:
             topics as (select image_topic, count(distinct image_id) as size from mentions group by all),
             concepts as (select concept, sum(n) as everywhere from counted group by all),
             scored as (
-                select image_topic, concept,
-                    n * ln((n / size) / (everywhere / (select sum(size) from topics))) as score
-                from counted join topics using (image_topic) join concepts using (concept) where n >= {self.min_images})
+                select image_topic, concept, n, (n / size) / (everywhere / (select sum(size) from topics)) as lift
+                from counted join topics using (image_topic) join concepts using (concept))
             select md5_number_lower(image_topic::varchar) as key,
-                (list(concept order by score desc, concept))[:{self.words}] as names
-            from scored where score > 0 group by image_topic order by key"""
+                (list(concept order by n * ln(lift) desc, concept))[:{self.words}] as names
+            from scored where n >= {self.min_images} and lift >= {self.min_lift} group by image_topic order by key"""
         columns = {"images": ["image_id", "image_topic"], "pairs": ["image_id", "concepts"]}
         return corpus.sql(query, columns).read_all().cast(_STATE)
 
