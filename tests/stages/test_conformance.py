@@ -43,6 +43,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "image.embedding": {"model": str(DATA / "tiny-clip")},
     "text.embedding": {"model": str(DATA / "tiny-clip")},
     "image.category": {"model": str(DATA / "tiny-clip")},
+    "concepts.expansion": {"model": str(DATA / "tiny-clip")},
     "concepts.entity": {"model": str(DATA / "tiny-clip")},
     "image.aesthetic": {"head": str(DATA / "head.npz")},
     "safety.nsfw": {"head": str(DATA / "head.npz")},
