@@ -48,6 +48,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "image.aesthetic": {"head": str(DATA / "head.npz")},
     "safety.nsfw": {"head": str(DATA / "head.npz")},
     "safety.watermark": {"head": str(DATA / "head.npz")},
+    "document.assignment": {"model": str(DATA / "tiny-clip")},
     "overlap.images": {"folder": str(DATA / "evaluation-images")},
     "overlap.texts": {"folder": str(DATA / "evaluation-texts")},
     "overlap.documents": {"folder": str(DATA / "evaluation-texts")},
