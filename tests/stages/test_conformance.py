@@ -22,7 +22,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from tuwen.corpus.corpus import readable_schema
+from tuwen.corpus.readable import readable_schema
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.engine.plan import Read
 from tuwen.parts import load, load_class, name_of, names_in
