@@ -75,7 +75,9 @@ def cpu_s(*command: str) -> float:
     """CPU seconds of a process and of those that it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-    subprocess.run(command, check=True, capture_output=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    if done.returncode:
+        sys.exit(done.stderr)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -98,6 +100,7 @@ def main() -> None:
             place.mkdir()
         for number, data in enumerate(jpegs(options.count)):
             (pictures / f"{number:05d}.jpg").write_bytes(data)
+        (pictures / "page.html").write_text("<p>A folder of pages needs a page.</p>")
         save_encoder(folder / "model")
         stage = {"image.embedding": {"model": str(folder / "model"), "batch_size": BATCH}}
         without, with_stage = recipe(folder, pictures, []), recipe(folder, pictures, [stage])
