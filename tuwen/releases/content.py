@@ -67,12 +67,21 @@ class Exported:
 class Content:
     """The rows that one release holds. Made by `open_content`; reads only."""
 
-    def __init__(self, corpus: Corpus, connection: duckdb.DuckDBPyConnection, unit: str, is_weighted: bool) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        connection: duckdb.DuckDBPyConnection,
+        unit: str,
+        is_weighted: bool,
+        vectors: bool = False,
+    ) -> None:
         self.corpus = corpus
         self.connection = connection
         self.unit = unit
         self.columns = {name: list(corpus.columns(name)) for name in TABLES}
-        self.exported = _exported(corpus, unit)
+        self.exported = [
+            column for column in _exported(corpus, unit) if vectors or not pa.types.is_fixed_size_list(column.type)
+        ]
         if is_weighted:
             self.exported.append(Exported(WEIGHT, "r.weight", pa.float64(), UNITS[unit], "selection"))
         refuse_duplicates(column.name for column in self.exported)
@@ -198,8 +207,12 @@ _NODES = """SELECT r.document_id, unnest(nodes).region AS region, unnest(image_i
 
 
 @contextmanager
-def open_content(corpus: Corpus, ledger: Ledger, image_ledger: Ledger | None = None) -> Iterator[Content]:
+def open_content(
+    corpus: Corpus, ledger: Ledger, image_ledger: Ledger | None = None, *, vectors: bool = False
+) -> Iterator[Content]:
     """The content of a release of `ledger`'s kept rows, less what must not or cannot be released (`left_out`).
+
+    `vectors`: with the columns that hold some.
 
     Raises `UsageError` where the corpus lacks the columns that name images.
     """
@@ -220,7 +233,7 @@ def open_content(corpus: Corpus, ledger: Ledger, image_ledger: Ledger | None = N
             columns = [column for column in corpus.columns(name) if column not in TABLES[name].blobs]
             connection.register(name, corpus.stored(name, columns))
         _find_rows(connection, unit, ledger, image_ledger, corpus)
-        yield Content(corpus, connection, unit, ledger.is_weighted)
+        yield Content(corpus, connection, unit, ledger.is_weighted, vectors)
 
 
 def _memory(unit: str) -> str | None:

@@ -121,7 +121,7 @@ def write_release(
     with _workplace(target) as workplace:
         partial = workplace / "new"
         partial.mkdir()
-        with open_content(corpus, ledger, images) as content:
+        with open_content(corpus, ledger, images, vectors=getattr(writer, "vectors", False)) as content:
             manifest = _write(content, ledger, inner, writer, partial, full_ledger, require_clean)
         _sync(partial)
         _replace(partial, target, workplace / "old")

@@ -3,6 +3,7 @@
 `version`      int. Raise it whenever the same rows give other bytes.
 `units`        the selection units that it can release (pair, image, document).
 `sample`       what a sample of `data/` is: image (the texts of one image together) or row (one per selected row).
+`vectors`      optional, True: columns of vectors (embeddings) are released too. As JSON they would outweigh the rest.
 `write`        writes shards below `folder` from `content` and returns {path: samples}; paths are relative, with `/`.
                The bytes may depend on nothing but the content and the writer's fields.
 `check`        yields what is wrong with one written file; may raise on damaged bytes, which `verify` then reports.

@@ -21,7 +21,8 @@ IMAGE = pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())
 
 @dataclass(frozen=True)
 class Parquet:
-    """`data/00000.parquet`, …: column `image` (struct of `bytes`, original, and `path`), then every exported column.
+    """`data/00000.parquet`, …: column `image` (struct of `bytes`, original, and `path`), then every exported column,
+    vectors included.
 
     Rows come by (image_id, pair_id), so the pairs of one image are neighbours and its repeated bytes compress away.
     A row group holds at most `group_bytes` before compression (unless a single row is larger).
@@ -38,6 +39,7 @@ class Parquet:
     version: ClassVar[int] = 1
     units: ClassVar[tuple[str, ...]] = ("pair", "image")
     sample: ClassVar[str] = "row"
+    vectors: ClassVar[bool] = True
 
     samples_per_shard: int = 100_000
     shard_bytes: int = 512 << 20
