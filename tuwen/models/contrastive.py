@@ -35,7 +35,7 @@ class Examples:
     """Pairs as numbers: pair n shows image `image[n]` with text `text[n]`.
 
     `pixels`: uint8 (images, side, side, 3), which may lie in a file. `tokens`: int64 (texts, width), padded with
-    `padding`.
+    `padding`. `owner`: what the image of pair n counts as, itself or its cluster of near-duplicates.
     """
 
     pixels: NDArray[np.uint8]
@@ -43,6 +43,7 @@ class Examples:
     padding: int
     image: Integers
     text: Integers
+    owner: Integers
 
 
 @contextmanager
@@ -104,8 +105,8 @@ def fit(
         network.train()
         for step, batch in enumerate(_batches(rows, batch_size, steps, seed), start=1):
             images_ND, texts_ND = _embeddings(network, examples, batch)
-            image, text = torch.from_numpy(examples.image[batch]), torch.from_numpy(examples.text[batch])
-            same_NN = (image[:, None] == image) | (text[:, None] == text)
+            owner, text = torch.from_numpy(examples.owner[batch]), torch.from_numpy(examples.text[batch])
+            same_NN = (owner[:, None] == owner) | (text[:, None] == text)
             scale = network.logit_scale.exp().clamp(max=LARGEST_SCALE)
             loss = contrastive_loss(images_ND, texts_ND, scale, same_NN)
             optimizer.zero_grad(set_to_none=True)
@@ -142,9 +143,7 @@ def _embeddings(network: Any, examples: Examples, batch: Integers) -> tuple[Any,
     """Normalised embeddings of the batch' images, each moved a little, and texts."""
     import torch
 
-    pixels_NHW3 = torch.from_numpy(examples.pixels[examples.image[batch]])
-    values = _moved(normalised(pixels_NHW3))
-    images = network.visual_projection(network.vision_model(pixel_values=values).pooler_output)
+    images = image_features(network, _moved(normalised(_read(examples, examples.image[batch]))))
     texts = text_features(network, examples, examples.text[batch])
     return torch.nn.functional.normalize(images, dim=-1), torch.nn.functional.normalize(texts, dim=-1)
 
@@ -152,6 +151,17 @@ def _embeddings(network: Any, examples: Examples, batch: Integers) -> tuple[Any,
 def normalised(pixels_NHW3: Any) -> Any:
     """uint8 pixels as the network sees them: (N, 3, H, W), -1 to 1."""
     return pixels_NHW3.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _read(examples: Examples, images: Integers) -> Any:
+    import torch
+
+    return torch.from_numpy(examples.pixels[images])
+
+
+def image_features(network: Any, values_N3HW: Any) -> Any:
+    """Projected features of images."""
+    return network.visual_projection(network.vision_model(pixel_values=values_N3HW).pooler_output)
 
 
 def text_features(network: Any, examples: Examples, texts: Integers) -> Any:
@@ -178,23 +188,22 @@ def _moved(values_N3HW: Any) -> Any:
     return padded[images_N111, torch.arange(3)[None, :, None, None], rows_N1H1, columns_N11W]
 
 
-def embeddings(network: Any, examples: Examples, rows: Integers, batch_size: int = BATCH) -> tuple[Floats, Floats]:
-    """Normalised embeddings (pairs, dim) of the images and texts of the pairs `rows`; each image and text once."""
+def image_embeddings(network: Any, examples: Examples, images: Integers) -> Floats:
+    """Normalised embeddings (N, dim) of images, each computed once."""
+    return _each_once(network, images, lambda chosen: image_features(network, normalised(_read(examples, chosen))))
+
+
+def text_embeddings(network: Any, examples: Examples, texts: Integers) -> Floats:
+    """Normalised embeddings (N, dim) of texts, each computed once."""
+    return _each_once(network, texts, lambda chosen: text_features(network, examples, chosen))
+
+
+def _each_once(network: Any, places: Integers, features: Callable[[Integers], Any]) -> Floats:
     import torch
 
-    def image_features(chosen: Integers) -> Any:
-        values = normalised(torch.from_numpy(examples.pixels[chosen]))
-        return network.visual_projection(network.vision_model(pixel_values=values).pooler_output)
-
-    def of(places: Integers, features: Callable[[Integers], Any]) -> Floats:
-        distinct, back = np.unique(places, return_inverse=True)
-        parts = [features(distinct[at : at + batch_size]) for at in range(0, len(distinct), batch_size)]
-        found: Floats = torch.nn.functional.normalize(torch.cat(parts), dim=-1).numpy()[back]
-        return found
-
+    distinct, back = np.unique(places, return_inverse=True)
     network.eval()
     with torch.inference_mode():
-        return (
-            of(examples.image[rows], image_features),
-            of(examples.text[rows], lambda chosen: text_features(network, examples, chosen)),
-        )
+        parts = [features(distinct[start : start + BATCH]) for start in range(0, len(distinct), BATCH)]
+        found: Floats = torch.nn.functional.normalize(torch.cat(parts), dim=-1).numpy()[back]
+    return found
