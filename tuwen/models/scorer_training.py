@@ -107,9 +107,7 @@ def train_fold(
     known = sorted({lesson.texts[place] for place in lesson.text[seen].tolist()})
     tokenizer = train_tokenizer(known, shape)
     tokens = tokens_of(tokenizer, lesson.texts)
-    examples = Examples(
-        lesson.pixels, tokens, tokenizer.eos_token_id, lesson.image, lesson.text, lesson.owner
-    )
+    examples = Examples(lesson.pixels, tokens, tokenizer.eos_token_id, lesson.image, lesson.text, lesson.owner)
     others = wrong_texts(held_out, lesson.owner, lesson.text, lesson.hosts, seed)
     held_out, others = held_out[others >= 0], others[others >= 0]
     with deterministic(seed):
