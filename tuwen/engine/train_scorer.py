@@ -211,8 +211,8 @@ def _counts(pairs: ScorerPairs, fold: np.ndarray[Any, Any], folds: int) -> dict[
 
 
 def _judged(num_pairs: int, judged: list[Judged], seed: int) -> dict[str, Any]:
-    none = np.zeros(0)
-    nothing = Judged(none, none, none.astype(np.int64), none.astype(bool))
+    none, numbers = np.zeros(0), np.zeros(0, np.int64)
+    nothing = Judged(numbers, numbers, none, none, numbers, none.astype(bool))
     together = Judged.together(judged) if judged else nothing
     learned, reason = verdict(num_pairs, together, seed)
     return {

@@ -37,9 +37,12 @@ LEAST_HELD_OUT = 50
 class Judged:
     """Scores of held-out pairs with their own text and with a wrong one of the same host.
 
-    `owner`: number of the image (or cluster). `is_new`: neither text was among those that the model was trained on.
+    `rows`, `others`: the pairs, and those whose texts are the wrong ones. `owner`: number of the image (or cluster).
+    `is_new`: neither text was among those that the model was trained on.
     """
 
+    rows: Integers
+    others: Integers
     right: Floats
     wrong: Floats
     owner: Integers
@@ -48,7 +51,7 @@ class Judged:
     @classmethod
     def together(cls, parts: Sequence[Judged]) -> Judged:
         """Of all folds."""
-        names = ("right", "wrong", "owner", "is_new")
+        names = ("rows", "others", "right", "wrong", "owner", "is_new")
         return cls(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
     def interval(self, seed: int) -> Interval:
@@ -132,7 +135,7 @@ def train_fold(
     is_new = ~is_known[held_out] & ~is_known[others]
     if folder is not None:
         save_checkpoint(folder, network, tokenizer)
-    return Judged(right, wrong, lesson.owner[held_out], is_new), curve
+    return Judged(held_out, others, right, wrong, lesson.owner[held_out], is_new), curve
 
 
 def _held_out(lesson: Lesson, number: int, seed: int) -> Integers:
