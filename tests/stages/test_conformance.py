@@ -39,6 +39,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "pair.given": {"columns": {"score": "float32"}},  # its default is the name of a score that a list brought
     "image.embedding": {"model": str(DATA / "tiny-clip")},
     "text.embedding": {"model": str(DATA / "tiny-clip")},
+    "image.scorer": {"model": str(DATA / "tiny-scorer")},
+    "pair.scorer": {"model": str(DATA / "tiny-scorer")},
     "overlap.images": {"folder": str(DATA / "evaluation-images")},
     "overlap.texts": {"folder": str(DATA / "evaluation-texts")},
     "overlap.documents": {"folder": str(DATA / "evaluation-texts")},

@@ -191,6 +191,8 @@ def _config(told: Mapping[str, Any], folder: Path) -> Any:
             vocab_size=int(text["vocab_size"]),
             max_position_embeddings=int(text["context_length"]),
             eos_token_id=_ARGMAX,
+            bos_token_id=None,
+            pad_token_id=None,
         )
     except (KeyError, TypeError, ValueError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)

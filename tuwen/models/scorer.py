@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from tuwen.corpus.tables import digest
 from tuwen.errors import UsageError, missing_extra
-from tuwen.models.checkpoint import File, model_files
+from tuwen.models.checkpoint import File, model_files, quiet
 
 if TYPE_CHECKING:
     from tuwen.models.encoder import Encoder
@@ -58,17 +58,20 @@ def fold_of(key: str, folds: int, seed: int) -> int:
 
 
 def train_tokenizer(texts: Sequence[str], shape: Shape) -> Any:
-    """A byte-level BPE of the texts, NFKC and in lower case, as a tokenizer of transformers.
+    """A byte-level BPE of the texts, NFKC, in lower case and with single spaces, as a tokenizer of transformers.
 
     Start and end have the two highest numbers: where a text ends is found by them, as in CLIP.
     """
     try:
-        from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+        from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
         from transformers import PreTrainedTokenizerFast
     except ImportError:
         raise missing_extra("transformers", "transformers") from None
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
+    spaces = normalizers.Replace(Regex(r"\s+"), " ")
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFKC(), normalizers.Lowercase(), spaces, normalizers.Strip()]
+    )
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -145,7 +148,8 @@ def image_processor() -> Any:
 
 def save_checkpoint(folder: Path, network: Any, tokenizer: Any) -> None:
     """Everything that `AutoModel`, `AutoTokenizer` and `AutoImageProcessor` need to load the model from `folder`."""
-    network.save_pretrained(folder)
+    with quiet():
+        network.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     image_processor().save_pretrained(folder)
 
