@@ -47,7 +47,9 @@ def test_colours_are_learnt(folder: Path, trained: dict[str, Any]) -> None:
     assert trained["num_pairs"] == trained["num_images"] == 240 and trained["num_texts"] == 6
     assert trained["num_undecodable_images"] == 1
     assert [len(curve) for curve in trained["curves"]] == [8, 8]
-    assert trained["curves"][0][-1]["loss"] < trained["curves"][0][0]["loss"]
+    for curve, step in zip(trained["curves"], trained["chosen_steps"], strict=True):
+        assert curve[-1]["loss"] < curve[0]["loss"] and curve[-1]["step"] == 30
+        assert {point["step"]: point["auc"] for point in curve}[step] == max(point["auc"] for point in curve)
     assert trained["auc_new_texts"] is None  # every colour is in both folds
     assert json.loads((folder / "scorer" / "scorer.json").read_text()) == trained
     assert sorted(path.name for path in (folder / "scorer").iterdir()) == [
@@ -98,7 +100,7 @@ def test_texts_of_any_colour_teach_nothing(
     assert main([*words, "--workers", "1"]) == 1
     told = " ".join(capsys.readouterr().out.split())
     assert "It can't learn from this: AUC" in told and "▁" in told and "stages refuse this scorer" in told
-    with pytest.raises(UsageError, match="learnt nothing .*despite_verdict: true"):
+    with pytest.raises(UsageError, match=r"learnt nothing .*despite_verdict: true"):
         scorer_files(to)
     assert len(scorer_files(to, despite_verdict=True)) > 10
     assert main(words) == 2  # the folder is there

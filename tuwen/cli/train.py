@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of more pairs a seeded sample; 12 KB on disk an image while it lasts (default: 20000)",
     )
     scorer.add_argument(
-        "--steps", metavar="N", type=positive, help="of training (default: 40 passes over the pairs, at most 600)"
+        "--steps", metavar="N", type=positive, help="of training (default: 20 passes over the pairs, at most 600)"
     )
     scorer.add_argument("--workers", metavar="N", type=positive, help="worker processes (default: one per core)")
     scorer.add_argument("--allow-code", action="store_true", help="let the recipe name parts as package.module:Class")
@@ -72,6 +72,8 @@ def print_scorer(found: Mapping[str, Any], to: str) -> None:
     )
     if found["curves"]:
         console.print(_curves(found["curves"]))
+        chosen = ", ".join(map(str, found["chosen_steps"]))
+        console.print(f"AUC is of right against wrong texts of images kept aside; the best step is taken: {chosen}")
     if found["auc_new_texts"]:
         new = found["auc_new_texts"]
         console.print(

@@ -104,6 +104,7 @@ def train_scorer(
             "batch_size": batch_size,
             "max_pairs": max_pairs,
             **_counts(pairs, fold, folds),
+            "chosen_steps": [max(curve, key=lambda point: point.auc).step for _, curve in judged],
             "curves": [[asdict(point) for point in curve] for _, curve in judged],
             **_judged(len(pairs.pair_ids), [each for each, _ in judged], seed),
         }

@@ -41,7 +41,9 @@ def test_each_image_and_its_texts_go_to_the_model_of_its_fold(folder: str) -> No
     assert images["scorer_fold"].to_pylist() == [0, 1, 1, None]
     vectors = np.array(images["scorer_embedding"].to_pylist()[:3], dtype=np.float32)
     models = [encoder(f"{folder}/fold-{fold}") for fold in (0, 1, 1)]
-    expected = [model.images([Image.new("RGB", (40, 30), colours[key])])[0] for model, key in zip(models, "abc")]
+    expected = [
+        model.images([Image.new("RGB", (40, 30), colours[key])])[0] for model, key in zip(models, "abc", strict=True)
+    ]
     assert vectors == pytest.approx(np.stack(expected), abs=1e-3)  # halves
     assert np.abs(vectors[0] - vectors[1]).max() > 0.05, "two models, two spaces"
 
