@@ -6,7 +6,6 @@ Killed on the way it leaves no folder of the name that was asked for: everything
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -83,30 +82,26 @@ def train_scorer(
         fold = np.array([fold_of(key, folds, seed) for key in pairs.keys], dtype=np.int64)[pairs.image]
         if steps is None:
             steps = default_steps(len(pairs.pair_ids) * (folds - 1) // folds, batch_size)
-        judged: list[tuple[Judged, list[Point]]] = []
+        trained: list[tuple[Judged, list[Point]]] = []
         if len(pairs.pair_ids) >= LEAST_PAIRS and len(np.unique(fold)) == folds:
             _write_lesson(work, pairs, fold)
             tasks = [
                 _Fold(work, number, seed, shape, steps, batch_size, partial / f"fold-{number}")
                 for number in range(folds)
             ]
-            judged = _trained(tasks, workers, progress or Progress(quiet=True))
+            trained = _trained(tasks, workers, progress or Progress(quiet=True))
         described = {
             "format": FORMAT,
             "selection": selection,
             "folds": folds,
             "fold_key": "image_cluster" if "image_cluster" in corpus.current_columns("images") else "image_id",
             "seed": seed,
-            "dim": DIM,
-            "side": SIDE,
-            "shape": asdict(shape),
+            "max_pairs": max_pairs,
             "steps": steps,
             "batch_size": batch_size,
-            "max_pairs": max_pairs,
+            **_network(shape),
             **_counts(pairs, fold, folds),
-            "chosen_steps": [max(curve, key=lambda point: point.auc).step for _, curve in judged],
-            "curves": [[asdict(point) for point in curve] for _, curve in judged],
-            **_judged(len(pairs.pair_ids), [each for each, _ in judged], seed),
+            **_judged(len(pairs.pair_ids), trained, seed),
         }
         _write_images(partial / SEEN, near_images(corpus, pairs), folds, seed)
         shutil.rmtree(work)
@@ -211,15 +206,21 @@ def _counts(pairs: ScorerPairs, fold: np.ndarray[Any, Any], folds: int) -> dict[
     }
 
 
-def _judged(num_pairs: int, judged: list[Judged], seed: int) -> dict[str, Any]:
+def _network(shape: Shape) -> dict[str, Any]:
+    return {"dim": DIM, "side": SIDE, "shape": asdict(shape)}
+
+
+def _judged(num_pairs: int, trained: list[tuple[Judged, list[Point]]], seed: int) -> dict[str, Any]:
     none, numbers = np.zeros(0), np.zeros(0, np.int64)
     nothing = Judged(numbers, numbers, none, none, numbers, none.astype(bool))
-    together = Judged.together(judged) if judged else nothing
+    together = Judged.together([judged for judged, _ in trained]) if trained else nothing
     learned, reason = verdict(num_pairs, together, seed)
     return {
+        "chosen_steps": [max(curve, key=lambda point: point.auc).step for _, curve in trained],
+        "curves": [[asdict(point) for point in curve] for _, curve in trained],
         "auc": _interval(together.interval(seed)),
         "auc_new_texts": _interval(together.interval_of_new(seed)),
-        "auc_folds": [_interval(each.interval(seed)) for each in judged],
+        "auc_folds": [_interval(judged.interval(seed)) for judged, _ in trained],
         "verdict": {"learned": learned, "reason": reason},
     }
 
@@ -236,8 +237,5 @@ def _write_images(path: Path, images: dict[str, str], folds: int, seed: int) -> 
     ids = sorted(images)
     columns = {"image_id": ids, "fold": [fold_of(images[image_id], folds, seed) for image_id in ids]}
     table = pa.table(columns, schema=SEEN_SCHEMA)
-    with path.open("wb") as stream, pa.ipc.new_file(stream, table.schema) as writer:
+    with pa.ipc.new_file(str(path), table.schema) as writer:
         writer.write_table(table)
-        stream.flush()
-    with path.open("rb") as stream:
-        os.fsync(stream.fileno())

@@ -65,45 +65,48 @@ def save_open_clip(network: Any, tokenizer: Any, folder: Path, processor: Any) -
     """
     from safetensors.torch import save_file
 
-    text, vision = network.config.text_config, network.config.vision_config
-    if tokenizer.eos_token_id != text.vocab_size - 1:
+    config = network.config
+    if tokenizer.eos_token_id != config.text_config.vocab_size - 1:
         raise UsageError("open_clip finds the end of a text by the highest number; this tokenizer has it elsewhere")
-    size = processor.size
-    squash = "height" in size
     described = {
-        "model_cfg": {
-            "embed_dim": network.config.projection_dim,
-            "quick_gelu": text.hidden_act == "quick_gelu",
-            "vision_cfg": {
-                "image_size": vision.image_size,
-                "patch_size": vision.patch_size,
-                "width": vision.hidden_size,
-                "layers": vision.num_hidden_layers,
-                "head_width": vision.hidden_size // vision.num_attention_heads,
-                "mlp_ratio": vision.intermediate_size / vision.hidden_size,
-            },
-            "text_cfg": {
-                "context_length": text.max_position_embeddings,
-                "vocab_size": text.vocab_size,
-                "width": text.hidden_size,
-                "heads": text.num_attention_heads,
-                "layers": text.num_hidden_layers,
-                "mlp_ratio": text.intermediate_size / text.hidden_size,
-                "hf_tokenizer_name": folder.name,  # open_clip reads the tokenizer beside it
-            },
-        },
+        "model_cfg": _model_cfg(config, folder.name),  # a name says that the tokenizer lies beside it
         "preprocess_cfg": {
-            "size": [vision.image_size] * 2,
+            "size": [config.vision_config.image_size] * 2,
             "mean": list(processor.image_mean),
             "std": list(processor.image_std),
             "interpolation": next(name for name, number in _RESAMPLE.items() if number == processor.resample),
-            "resize_mode": "squash" if squash else "shortest",
+            "resize_mode": "shortest" if processor.do_center_crop else "squash",
         },
     }
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     save_file(_to_open_clip(network.state_dict()), folder / WEIGHTS)
     (folder / CONFIG).write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+
+
+def _model_cfg(config: Any, tokenizer_name: str) -> dict[str, Any]:
+    text, vision = config.text_config, config.vision_config
+    return {
+        "embed_dim": config.projection_dim,
+        "quick_gelu": text.hidden_act == "quick_gelu",
+        "vision_cfg": {
+            "image_size": vision.image_size,
+            "patch_size": vision.patch_size,
+            "width": vision.hidden_size,
+            "layers": vision.num_hidden_layers,
+            "head_width": vision.hidden_size // vision.num_attention_heads,
+            "mlp_ratio": vision.intermediate_size / vision.hidden_size,
+        },
+        "text_cfg": {
+            "context_length": text.max_position_embeddings,
+            "vocab_size": text.vocab_size,
+            "width": text.hidden_size,
+            "heads": text.num_attention_heads,
+            "layers": text.num_hidden_layers,
+            "mlp_ratio": text.intermediate_size / text.hidden_size,
+            "hf_tokenizer_name": tokenizer_name,
+        },
+    }
 
 
 def load_open_clip(folder: Path, device: str) -> tuple[Any, Any, Any]:
@@ -128,7 +131,7 @@ def load_open_clip(folder: Path, device: str) -> tuple[Any, Any, Any]:
         tokenizer.model_max_length = config.text_config.max_position_embeddings
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        network = CLIPModel(config)
+        network: Any = CLIPModel(config)
         network.load_state_dict(_from_open_clip(_weights(folder), network.state_dict().keys()))
     except UsageError:
         raise
@@ -156,38 +159,22 @@ def _config(told: Mapping[str, Any], folder: Path) -> Any:
     from transformers import CLIPConfig, CLIPTextConfig, CLIPVisionConfig
 
     vision, text = told["vision_cfg"], told["text_cfg"]
-    for tower, known, kind in ((vision, _VISION, "vision_cfg"), (text, _TEXT, "text_cfg")):
-        for name, value in tower.items():
-            expected = known.get(name, value if not value else ...)
-            if expected is not None and value != expected:
-                raise UsageError(
-                    f"model {str(folder)!r} has {kind}.{name} = {value!r}, which transformers' CLIP does not compute; "
-                    f"{_ADVICE}"
-                )
-    activation = "quick_gelu" if told.get("quick_gelu") else "gelu"
+    _refuse_others(vision, _VISION, f"model {str(folder)!r} has vision_cfg")
+    _refuse_others(text, _TEXT, f"model {str(folder)!r} has text_cfg")
     try:
         if not isinstance(vision["layers"], int):
             raise ValueError("vision_cfg.layers is a list: a ResNet")
-        dim = int(told["embed_dim"])
-        towers = [
-            {
-                "hidden_size": width,
-                "intermediate_size": int(width * tower.get("mlp_ratio", 4)),
-                "num_hidden_layers": int(tower["layers"]),
-                "num_attention_heads": heads,
-                "hidden_act": activation,
-                "projection_dim": dim,
-            }
-            for tower, width, heads in (
-                (vision, int(vision["width"]), int(vision["width"]) // int(vision.get("head_width", 64))),
-                (text, int(text["width"]), int(text["heads"])),
-            )
-        ]
-        image = CLIPVisionConfig(
-            **towers[0], image_size=_side(vision["image_size"]), patch_size=_side(vision["patch_size"])
+        shared: dict[str, Any] = {
+            "hidden_act": "quick_gelu" if told.get("quick_gelu") else "gelu",
+            "projection_dim": int(told["embed_dim"]),
+        }
+        image: Any = CLIPVisionConfig(
+            **_tower(vision, int(vision["width"]) // int(vision.get("head_width", 64)), shared),
+            image_size=_side(vision["image_size"]),
+            patch_size=_side(vision["patch_size"]),
         )
-        words = CLIPTextConfig(
-            **towers[1],
+        words: Any = CLIPTextConfig(
+            **_tower(text, int(text["heads"]), shared),
             vocab_size=int(text["vocab_size"]),
             max_position_embeddings=int(text["context_length"]),
             eos_token_id=_ARGMAX,
@@ -197,7 +184,28 @@ def _config(told: Mapping[str, Any], folder: Path) -> Any:
     except (KeyError, TypeError, ValueError) as error:
         reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
         raise UsageError(f"{folder / CONFIG}: {reason}, so it cannot be converted; {_ADVICE}") from error
-    return CLIPConfig(text_config=words.to_dict(), vision_config=image.to_dict(), projection_dim=dim)
+    return CLIPConfig(
+        text_config=words.to_dict(), vision_config=image.to_dict(), projection_dim=shared["projection_dim"]
+    )
+
+
+def _refuse_others(tower: Mapping[str, Any], known: Mapping[str, Any], what: str) -> None:
+    """`UsageError` for what is set and not among the `known`."""
+    for name, value in tower.items():
+        expected = known.get(name, ... if value else value)
+        if expected is not None and value != expected:
+            raise UsageError(f"{what}.{name} = {value!r}, which transformers' CLIP does not compute; {_ADVICE}")
+
+
+def _tower(told: Mapping[str, Any], heads: int, shared: Mapping[str, Any]) -> dict[str, Any]:
+    width = int(told["width"])
+    return {
+        **shared,
+        "hidden_size": width,
+        "intermediate_size": int(width * told.get("mlp_ratio", 4)),
+        "num_hidden_layers": int(told["layers"]),
+        "num_attention_heads": heads,
+    }
 
 
 def _side(value: Any) -> int:

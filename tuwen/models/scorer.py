@@ -84,7 +84,8 @@ def train_tokenizer(texts: Sequence[str], shape: Shape) -> Any:
     tokenizer.add_special_tokens([START, END])
     numbers = [(token, tokenizer.token_to_id(token)) for token in (START, END)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=numbers)
-    return PreTrainedTokenizerFast(
+    wrapped: Any = PreTrainedTokenizerFast
+    return wrapped(
         tokenizer_object=tokenizer,
         bos_token=START,
         eos_token=END,

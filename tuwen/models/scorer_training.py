@@ -8,7 +8,7 @@ https://arxiv.org/abs/1706.05394.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -125,31 +125,47 @@ def train_fold(
     held_out, others = _with_wrong(lesson, held_out, seed)
     with deterministic(seed):
         network = new_network(shape, tokenizer)
-    curve: list[Point] = []
-    losses: list[float] = []
-    best: dict[str, Any] = {}
+    curve = _Curve(network, examples, validation, validation_others, steps)
 
     def note(step: int, loss: float) -> None:
-        losses.append(loss)
-        point = None
-        if step * POINTS // steps > (step - 1) * POINTS // steps:
-            found = auc(*scores(network, examples, validation, validation_others))
-            point = Point(step, round(float(np.mean(losses)), 4), round(found, 4))
-            if not curve or point.auc > max(each.auc for each in curve):
-                best.update({name: weight.detach().clone() for name, weight in network.state_dict().items()})
-            curve.append(point)
-            losses.clear()
-        on_step(step, point)
+        on_step(step, curve.note(step, loss))
 
     fit(network, examples, seen, steps=steps, seed=seed, batch_size=batch_size, on_step=note)
-    network.load_state_dict(best)
+    network.load_state_dict(curve.best)
     with deterministic(seed):
         right, wrong = scores(network, examples, held_out, others)
     is_known = np.isin(lesson.text, lesson.text[other])
     if folder is not None:
         save_checkpoint(folder, network, tokenizer)
     is_new = ~is_known[held_out] & ~is_known[others]
-    return Judged(held_out, others, right, wrong, lesson.owner[held_out], is_new), curve
+    return Judged(held_out, others, right, wrong, lesson.owner[held_out], is_new), curve.points
+
+
+@dataclass
+class _Curve:
+    """The learning curve of a network, and its weights at the best point."""
+
+    network: Any
+    examples: Examples
+    rows: Integers
+    others: Integers
+    steps: int
+    points: list[Point] = field(default_factory=list)
+    best: dict[str, Any] = field(default_factory=dict)
+    losses: list[float] = field(default_factory=list)
+
+    def note(self, step: int, loss: float) -> Point | None:
+        """A point at every eighth of the steps."""
+        self.losses.append(loss)
+        if step * POINTS // self.steps == (step - 1) * POINTS // self.steps:
+            return None
+        found = auc(*scores(self.network, self.examples, self.rows, self.others))
+        point = Point(step, round(float(np.mean(self.losses)), 4), round(found, 4))
+        if not self.points or point.auc > max(each.auc for each in self.points):
+            self.best = {name: weight.detach().clone() for name, weight in self.network.state_dict().items()}
+        self.points.append(point)
+        self.losses.clear()
+        return point
 
 
 def _is_validation(lesson: Lesson, rows: Integers, seed: int) -> NDArray[np.bool_]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from tuwen.models.checkpoint import content_hash
+from tuwen.models.checkpoint import File, content_hash
 from tuwen.models.encoder import BATCH
-from tuwen.models.scorer import DIM, File, open_scorer, scorer_files
+from tuwen.models.scorer import DIM, open_scorer, scorer_files
 from tuwen.stages.embeddings import embeddings_of
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from tuwen.models.checkpoint import content_hash
+from tuwen.models.checkpoint import File, content_hash
 from tuwen.models.encoder import BATCH
-from tuwen.models.scorer import File, open_scorer, scorer_files
+from tuwen.models.scorer import open_scorer, scorer_files
 from tuwen.stages.embeddings import cosines, vectors_of
 
 
