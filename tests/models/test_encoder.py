@@ -206,3 +206,23 @@ def test_what_is_missing_or_damaged_is_told(tmp_path: Path, how: str, message: s
 def test_no_such_device() -> None:
     with pytest.raises(UsageError, match="device 'warp'"):
         encoder(str(TINY), "warp")
+
+
+def test_siglip_with_the_tokenizer_it_was_published_with(tmp_path: Path) -> None:
+    pieces: Any = pytest.importorskip("sentencepiece")
+    pytest.importorskip("google.protobuf")
+    folder = checkpoints.siglip(tmp_path / "siglip")
+    (folder / "tokenizer.json").unlink()
+    pieces.SentencePieceTrainer.train(
+        sentence_iterator=iter(["a red fox in the snow", "一只狐狸在雪地里走过"] * 20),
+        model_prefix=str(folder / "spiece"),
+        vocab_size=60,
+        hard_vocab_limit=False,
+        **{"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1, "minloglevel": 2},
+    )
+    checkpoints.changed(folder, "tokenizer_config.json", tokenizer_class="SiglipTokenizer", eos_token="</s>")
+    checkpoints.changed(folder, "tokenizer_config.json", pad_token="</s>", bos_token=None, mask_token=None)
+    ours = encoder(str(folder))
+    fox, shouted, empty = ours.texts(["a red fox", "A RED FOX!", ""])
+    assert np.array_equal(fox, shouted)  # its tokenizer lowers and drops punctuation
+    assert not np.allclose(fox, empty)

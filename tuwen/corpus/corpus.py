@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from tuwen.corpus.content import ContentDigest
 from tuwen.corpus.keys import KeyIndex
+from tuwen.corpus.readable import readable_schema
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
 
@@ -43,7 +44,9 @@ class Stored:
     columns: list[str]
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return scan_dataset(self.dataset, self.columns).__arrow_c_stream__(requested_schema)
+        reader = scan_dataset(self.dataset, self.columns)
+        schema = readable_schema(reader.schema)
+        return (reader if schema.equals(reader.schema) else reader.cast(schema)).__arrow_c_stream__(requested_schema)
 
 
 class Corpus:

@@ -31,7 +31,8 @@ class EmbeddingColumn:
 def embeddings_of(vectors: NDArray[np.float32], rows: NDArray[np.int64], kind: pa.DataType) -> pa.Array:
     """A column of vectors. `rows`: for each its place in `vectors`, or -1 for null; null too what is not finite."""
     known = np.array(rows >= 0)
-    known[known] = np.isfinite(vectors).all(axis=1)[rows[known]]
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
+    known[known] = finite[rows[known]]
     halves = np.zeros((len(rows), kind.list_size), np.float16)
     halves[known] = vectors[rows[known]]
     return pa.FixedSizeListArray.from_arrays(pa.array(halves.reshape(-1)), type=kind, mask=pa.array(~known))
