@@ -42,6 +42,8 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "pair.given": {"columns": {"score": "float32"}},  # its default is the name of a score that a list brought
     "image.embedding": {"model": str(DATA / "tiny-clip")},
     "text.embedding": {"model": str(DATA / "tiny-clip")},
+    "image.scorer": {"model": str(DATA / "tiny-scorer")},
+    "pair.scorer": {"model": str(DATA / "tiny-scorer")},
     "image.category": {"model": str(DATA / "tiny-clip")},
     "concepts.expansion": {"model": str(DATA / "tiny-clip")},
     "concepts.entity": {"model": str(DATA / "tiny-clip")},

@@ -28,6 +28,7 @@ VERBS = {
     "fetches": "show what became of image URLs, why some failed, and what the loss does to the corpus",
     "concepts": "show how often concepts are mentioned, or which pairs mention one",
     "mixture": "compare the sources of a corpus: size, kinds, quality, and what they share",
+    "train": "fit a model on what a selection keeps: a scorer of pairs",
     "why": "show the whole life of one image, pair or document",
     "export": "write a corpus as plain Parquet",
     "import": "make a corpus from an export",

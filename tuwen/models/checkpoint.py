@@ -98,7 +98,7 @@ def load_weights(auto: Any, folder: Path) -> Any:
     """
     import torch
 
-    with _quiet():
+    with quiet():
         network, info = auto.from_pretrained(str(folder), dtype=torch.float32, output_loading_info=True, **OFFLINE)
     if missing := sorted(info["missing_keys"]):  # transformers fills them with random numbers
         raise ValueError(f"it lacks {len(missing)} weights, among them {missing[0]}")
@@ -106,7 +106,7 @@ def load_weights(auto: Any, folder: Path) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without the progress bar of transformers, which would tear that of a build."""
     import transformers
 

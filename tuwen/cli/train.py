@@ -1,0 +1,112 @@
+"""`tuwen train scorer DIR --selection NAME --to FOLDER`"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuwen.cli import plural, positive, print_json, shown
+
+BARS = "▁▂▃▄▅▆▇█"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of each model that can be trained."""
+    models = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
+    summary = "fit a small dual encoder on the pairs of a selection, to score all pairs"
+    scorer = models.add_parser("scorer", help=summary, description=summary[0].upper() + summary[1:] + ".")
+    scorer.add_argument("corpus", metavar="DIR", help="corpus folder")
+    scorer.add_argument("--selection", metavar="NAME", required=True, help="pairs to learn from: the best there are")
+    scorer.add_argument("--to", metavar="FOLDER", required=True, help="new folder for the models")
+    scorer.add_argument(
+        "--folds", metavar="N", type=positive, default=2, help="models; each scores images it has not seen (default: 2)"
+    )
+    scorer.add_argument("--seed", metavar="N", type=int, default=0, help="of folds, weights and order (default: 0)")
+    scorer.add_argument(
+        "--max-pairs",
+        metavar="N",
+        type=positive,
+        default=20_000,
+        help="of more pairs a seeded sample; 12 KB on disk an image while it lasts (default: 20000)",
+    )
+    scorer.add_argument(
+        "--steps", metavar="N", type=positive, help="of training (default: 20 passes over the pairs, at most 600)"
+    )
+    scorer.add_argument("--workers", metavar="N", type=positive, help="worker processes (default: one per core)")
+    scorer.add_argument("--allow-code", action="store_true", help="let the recipe name parts as package.module:Class")
+    scorer.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, and say what was learnt; 1 where nothing was."""
+    from tuwen.engine.progress import Progress
+    from tuwen.engine.train_scorer import train_scorer
+
+    found = train_scorer(
+        arguments.corpus,
+        arguments.selection,
+        arguments.to,
+        folds=arguments.folds,
+        seed=arguments.seed,
+        max_pairs=arguments.max_pairs,
+        steps=arguments.steps,
+        workers=arguments.workers or os.cpu_count() or 1,
+        allow_code=arguments.allow_code,
+        progress=Progress(quiet=arguments.json),
+    )
+    print_json(found) if arguments.json else print_scorer(found, arguments.to)
+    return 0 if found["verdict"]["learned"] else 1
+
+
+def print_scorer(found: Mapping[str, Any], to: str) -> None:
+    """Counts, learning curves and the verdict."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(
+        f"{plural(found['num_pairs'], 'pair')} of {shown(found['selection'])}: "
+        f"{plural(found['num_images'], 'image')}, {plural(found['num_texts'], 'text')}; {found['folds']} folds by "
+        f"{found['fold_key']}, {plural(found['steps'], 'step')} each"
+    )
+    if found["curves"]:
+        console.print(_curves(found["curves"]))
+        chosen = ", ".join(map(str, found["chosen_steps"]))
+        console.print(f"AUC is of right against wrong texts of images kept aside; the best step is taken: {chosen}")
+    if found["auc_new_texts"]:
+        new = found["auc_new_texts"]
+        console.print(
+            f"Pairs with texts that the model never read: AUC {new['auc']:.3f} [{new['low']:.3f}, {new['high']:.3f}], "
+            f"{new['num_pairs']:,} pairs"
+        )
+    if found["verdict"]["learned"]:
+        console.print(f"It learnt something: {found['verdict']['reason']}.")
+        console.print(f"Next: the stages image.scorer and pair.scorer in the recipe, each with model: {shown(to)}")
+    else:
+        console.print(f"It can't learn from this: {found['verdict']['reason']}.")
+        console.print(
+            "The stages refuse this scorer. Give it more pairs or a stricter selection, or score with a model from "
+            "elsewhere (pair.similarity)."
+        )
+
+
+def _curves(curves: Sequence[Sequence[Mapping[str, Any]]]) -> Any:
+    """Loss and AUC of each fold by step, a line of bars below."""
+    from rich.table import Column, Table
+
+    headings = [f"{what}, fold {fold}" for fold in range(len(curves)) for what in ("loss", "AUC")]
+    table = Table(*(Column(heading, justify="right") for heading in ("step", *headings)), show_footer=False)
+    for points in zip(*curves, strict=True):
+        cells = [f"{point[what]:.3f}" for point in points for what in ("loss", "auc")]
+        table.add_row(str(points[0]["step"]), *cells)
+    table.add_section()
+    bars = [sparkline([point[what] for point in curve]) for curve in curves for what in ("loss", "auc")]
+    table.add_row("", *bars)
+    return table
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Values as bars, the smallest lowest."""
+    low, high = min(values), max(values)
+    return "".join(BARS[round((value - low) / (high - low or 1) * (len(BARS) - 1))] for value in values)
