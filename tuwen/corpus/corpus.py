@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class Corpus:
     def __init__(self, path: Path, versions: Mapping[str, int] | None = None) -> None:
         self.path = path
         self._versions = versions
+        self._opened: dict[str, lance.LanceDataset] = {}  # of a corpus that stays as it is
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{self.count(name)} {name}" for name in ("documents", "images", "pairs"))
@@ -119,11 +121,16 @@ class Corpus:
         """The Lance dataset of a table, for whatever this class does not offer."""
         if table not in TABLES:
             raise UsageError(f"no table {table!r}; a corpus has {', '.join(TABLES)}")
+        if table in self._opened:
+            return self._opened[table]
         version = self._versions[table] if self._versions else None
         try:
-            return lance.dataset(str(self.path / f"{table}.lance"), version=version)
+            dataset = lance.dataset(str(self.path / f"{table}.lance"), version=version)
         except ValueError as error:
             raise TuwenError(f"the table {table} of {self.path} is missing or damaged: {error}") from error
+        if self._versions:
+            self._opened[table] = dataset
+        return dataset
 
     def pinned(self) -> Corpus:
         """The corpus as it is now: what is committed later stays unseen."""
@@ -217,7 +224,7 @@ class Corpus:
     @contextmanager
     def connect(self, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A DuckDB connection in memory that spills into the corpus' tmp folder beyond `memory` (e.g. "2GB")."""
-        spill = self.folder("tmp") / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}"
+        spill = self._spill()
         connection = _connect(spill, memory)
         try:
             yield connection
@@ -225,12 +232,22 @@ class Corpus:
             connection.close()
             shutil.rmtree(spill, ignore_errors=True)
 
+    def _spill(self) -> Path:
+        """Where a query spills, which DuckDB makes when it must; elsewhere for a corpus that cannot be written."""
+        folder = self.path / "tmp"
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError:
+            folder = Path(tempfile.gettempdir())
+        folder = folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
+        return folder / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}"
+
     def relation(self, table: str, columns: Sequence[str] | None = None) -> duckdb.DuckDBPyRelation:
         """A table (default: all columns but image bytes) as a lazy DuckDB relation, for notebooks.
 
         `corpus.relation("pairs").aggregate("language, count(*)").df()`; nothing is read before a result is asked for.
         """
-        connection = _connect(self.folder("tmp") / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}")
+        connection = _connect(self._spill())
         connection.register(table, self.stored(table, columns or self._narrow(table)))
         return connection.sql(f'select * from "{table}"')
 
