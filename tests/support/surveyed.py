@@ -9,6 +9,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from tuwen.corpus.corpus import readable_schema
+
 
 @dataclass
 class Surveyed:
@@ -19,7 +21,8 @@ class Surveyed:
     def sql(self, query: str, columns: Mapping[str, Sequence[str]]) -> pa.RecordBatchReader:
         connection = duckdb.connect()
         for table, names in columns.items():
-            connection.register(table, self.tables[table].select(list(names)))
+            chosen = self.tables[table].select(list(names))
+            connection.register(table, chosen.cast(readable_schema(chosen.schema)))
         return connection.sql(query).to_arrow_table().to_reader()
 
     def scan(self, table: str, columns: Sequence[str]) -> pa.RecordBatchReader:

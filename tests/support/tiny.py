@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from tuwen.corpus.tables import digest, source_schema
 from tuwen.sources import Report, Unit, file_unit
+from tuwen.stages import DERIVED
 
 
 @dataclass(frozen=True)
@@ -170,3 +171,18 @@ class Mean:
     def __call__(self, batch: pa.RecordBatch, state: pa.Table) -> pa.RecordBatch:
         mean = state["mean"][0].as_py()
         return pa.RecordBatch.from_arrays([pc.subtract(batch["length"].cast(pa.float64()), mean)], schema=self.writes)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Adds pairs: the text with a mark."""
+
+    mark: str = "!"
+    table = "pairs"
+    adds = "pairs"
+    reads = ("text",)
+    writes = DERIVED
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        rows = [{"row": row, "text": text + self.mark} for row, text in enumerate(batch["text"].to_pylist())]
+        return pa.RecordBatch.from_pylist(rows, schema=DERIVED)

@@ -112,6 +112,8 @@ def print_built(built: Built, corpus: str) -> None:
         console.print(f"[red]{stage} failed on every row[/red]; the log says why. Mend it, or take it out.")
     for location, problem in built.ingested.damaged:
         console.print(f"[yellow]{shown(location)}[/yellow] {shown(problem)}")
+    for stage, count in sorted(built.added_rows.items()):
+        console.print(f"{stage} added {plural(count, 'pair')}.")
     if built.stage_rows:
         table = Table("stage", "rows computed", *(["rows it failed on"] if built.errors else []))
         for stage, count in sorted(built.stage_rows.items()):

@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tuwen.corpus.corpus import Corpus, write_json
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import tag_version
+from tuwen.engine.derive import add_rows, pending_fragments
 from tuwen.engine.fetch import Fetched, check_fetch, fetch_images
 from tuwen.engine.ingest import Ingested, NewUnit, ingest, new_units
 from tuwen.engine.local import Workers
@@ -81,10 +82,19 @@ class Built:
     ingested: Ingested = field(default_factory=Ingested)
     fetched: Fetched | None = None
     stage_rows: dict[str, int] = field(default_factory=dict)
+    added_rows: dict[str, int] = field(default_factory=dict)
+    """Pairs that stages made, by stage; those that were there already are not counted."""
     errors: dict[str, dict[str, int]] = field(default_factory=dict)
     undone_unit: str | None = None
     log: Path | None = None
     wall_s: float = 0.0
+
+    def note_added(self, stage: str, num_rows: int, errors: Mapping[str, int]) -> None:
+        """Take down what a stage that adds rows came to."""
+        if num_rows:
+            self.added_rows[stage] = num_rows
+        if errors:
+            self.errors[stage] = dict(errors)
 
     @property
     def hopeless(self) -> list[str]:
@@ -96,7 +106,7 @@ class Built:
     def did_nothing(self) -> bool:
         """True when everything was up to date."""
         fetched = self.fetched is not None and self.fetched.num_attempts > 0
-        return not self.ingested.num_units and not self.stage_rows and not fetched
+        return not self.ingested.num_units and not self.stage_rows and not self.added_rows and not fetched
 
 
 def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = False, offline: bool = False) -> Plan:
@@ -113,11 +123,12 @@ def plan(recipe: Recipe | str | Path, path: str | Path, *, allow_code: bool = Fa
     if corpus is not None:
         for stage, work in Freshness(corpus, order).work(order.stages_in_order()):
             steps += _step(stage, work)
+        steps += [step for stage in order.adders for step in _adding(corpus, order, stage)]
     listed = [PlannedUnit(new.source_name, new.unit.name, new.unit.location, new.unit.num_bytes) for new in units]
     wanted = 0
     if corpus is not None and recipe.fetch is not None and not offline:
         wanted = count_targets(corpus, recipe.fetch, stored_ledger(corpus, recipe.fetch.select))
-    return Plan(listed, steps, [name_of(stage) for stage in order.stages_in_order()], wanted)
+    return Plan(listed, steps, [name_of(stage) for stage in [*order.stages_in_order(), *order.adders]], wanted)
 
 
 def _title(part: Pass, pending: list[Stage]) -> str:
@@ -131,6 +142,13 @@ def _step(stage: Stage, work: list[Work]) -> Iterator[Step]:
         rows = sum(item.fragment.num_rows for item in work)
         reasons = tuple(sorted({item.reason for item in work}))
         yield Step(name_of(stage), stage.table, len(work), rows, estimated_bytes(stage, rows), reasons)
+
+
+def _adding(corpus: Corpus, order: Order, stage: Stage) -> Iterator[Step]:
+    fragments = pending_fragments(corpus, order, stage)
+    if fragments:
+        rows = sum(fragment.num_rows for fragment in fragments)
+        yield Step(name_of(stage), stage.table, len(fragments), rows, 0, ("adds pairs that are not made yet",))
 
 
 def build(
@@ -179,6 +197,11 @@ def build(
                 from tuwen.engine.fallback import fall_back
 
                 built.fetched.num_images += fall_back(corpus, recipe.fetch, kept, pool, progress, log)
+        for stage in order.adders:
+            for part in Order.of(order.before(stage)).passes:
+                runner.run(part)
+            added, errors = add_rows(corpus, order, stage, pool, progress, log)
+            built.note_added(name_of(stage), added, errors)
         for part in order.passes:
             runner.run(part)
         built.version = tag_version(corpus, "build")
@@ -194,7 +217,7 @@ def build(
 def _checked(recipe: Recipe, path: Path, *, allow_code: bool) -> Order:
     """The order of the stages, joins included, after all that can be known to be wrong before anything runs."""
     order = Order.of([*recipe.stages, *joined_stages(path)])
-    for stage in order.stages:
+    for stage in [*order.stages, *order.adders]:
         if model_hash := option(stage, "model_hash"):
             model_hash()  # a list or model that is not there: the corpus keeps the recipe that it was made with
 

@@ -15,7 +15,7 @@ from tuwen.corpus.tables import TABLES
 from tuwen.engine.state import fitted_digest
 from tuwen.errors import UsageError
 from tuwen.parts import name_of, parameters_of
-from tuwen.stages import Stage, error_column, kind_of, option, stage_that_writes
+from tuwen.stages import Stage, adds_rows, error_column, kind_of, option, stage_that_writes
 
 FOLLOWS = {"image": ("images", "image_id"), "document": ("documents", "document_id")}
 BYTES_OF_TEXT = 16  # a guess at what a short string costs on disk, for the estimate that --dry-run prints
@@ -60,19 +60,24 @@ class Pass:
 
 @dataclass
 class Order:
-    """The stages of a recipe in an order that respects what they read, cut into passes."""
+    """The stages of a recipe in an order that respects what they read, cut into passes; apart, those that add rows."""
 
     stages: Sequence[Stage]
+    adders: Sequence[Stage] = ()
     passes: list[Pass] = field(default_factory=list)
     writer: dict[tuple[str, str], Stage] = field(default_factory=dict)
 
     @classmethod
     def of(cls, stages: Sequence[Stage]) -> Order:
         """Order stages; `UsageError` for columns that nobody writes, that two write, or that wait for each other."""
-        order = cls(stages)
-        for stage in stages:
+        order = cls(
+            [stage for stage in stages if not adds_rows(stage)], [stage for stage in stages if adds_rows(stage)]
+        )
+        stages = order.stages
+        for stage in [*stages, *order.adders]:
             if stage.table not in TABLES:
                 raise UsageError(f"{name_of(stage)} works on unknown table {stage.table!r}")
+        for stage in stages:
             for column in stage.writes.names:
                 other = order.writer.get((stage.table, column))
                 if other is not None or column in TABLES[stage.table].schema.names:
@@ -82,6 +87,8 @@ class Order:
         level: dict[str, int] = {}
         for stage in stages:
             order._place(stage, level, ())
+        for stage in order.adders:
+            order.before(stage)
         groups: dict[tuple[int, str], list[Stage]] = {}
         for stage in order._sorted(level):
             groups.setdefault((level[name_of(stage)], stage.table), []).append(stage)
@@ -95,6 +102,18 @@ class Order:
     def inputs(self, stage: Stage) -> list[tuple[str, str]]:
         """(table, column) of everything the stage reads, in its calls and in `prepare`."""
         return [*columns_read(stage), *surveyed(stage)]
+
+    def before(self, stage: Stage) -> list[Stage]:
+        """The stages whose columns a stage reads, and theirs in turn."""
+        needed: dict[str, Stage] = {}
+        waiting = [stage]
+        while waiting:
+            reader = waiting.pop()
+            writers = [self._writer_of(reader, table, column) for table, column in self.inputs(reader)]
+            new = {name_of(each): each for each in writers if each is not None and name_of(each) not in needed}
+            needed |= new
+            waiting += new.values()
+        return [each for each in self.stages if name_of(each) in needed]
 
     def short_side(self) -> int:
         """The shorter side, in pixels, at which images are decoded once for all stages of the recipe; 0: full size."""

@@ -11,6 +11,7 @@ from tuwen.corpus.corpus import FORMAT, Corpus
 from tuwen.corpus.joins import joins_of
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.versions import version_numbers
+from tuwen.engine.derive import reader_of_adder
 from tuwen.engine.ingest import outdated_units
 from tuwen.engine.plan import Freshness, Order
 from tuwen.engine.recipe import Recipe
@@ -25,6 +26,7 @@ def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
     """Tables, stages with their freshness and errors, damaged units, selections, versions. Reads no source."""
     corpus = Corpus.open(path)
     recipe = Recipe.from_mapping(corpus.recipe(), allow_code=allow_code)
+    order = Order.of([*recipe.stages, *joined_stages(corpus.path)])
     tables = {}
     for name in TABLES:
         state = TableState.read(corpus, name)
@@ -39,16 +41,15 @@ def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
         "format": FORMAT,
         "versions": version_numbers(corpus.path),
         "tables": tables,
-        "stages": _stages(corpus, recipe, tables),
+        "stages": _stages(corpus, order, tables),
         "joins": [asdict(record) for record in joins_of(corpus.path)],
         "selections": list(recipe.mapping.get("selections") or {}),
-        "outdated_units": outdated_units(corpus, recipe.sources),
+        "outdated_units": [*outdated_units(corpus, recipe.sources), *_outdated_rows(corpus, order)],
         "damaged_units": corpus.table("units", _UNIT_COLUMNS, "error IS NOT NULL OR num_bad_records > 0").to_pylist(),
     }
 
 
-def _stages(corpus: Corpus, recipe: Recipe, tables: dict[str, Any]) -> list[dict[str, Any]]:
-    order = Order.of([*recipe.stages, *joined_stages(corpus.path)])
+def _stages(corpus: Corpus, order: Order, tables: dict[str, Any]) -> list[dict[str, Any]]:
     found = []
     for stage, work in Freshness(corpus, order).work(order.stages_in_order()):
         total = tables[stage.table]["num_rows"]
@@ -63,6 +64,16 @@ def _stages(corpus: Corpus, recipe: Recipe, tables: dict[str, Any]) -> list[dict
             }
         )
     return found
+
+
+def _outdated_rows(corpus: Corpus, order: Order) -> list[dict[str, str]]:
+    """Units of rows that a stage added with other parameters than it has now; they stay."""
+    readers = {name_of(stage): reader_of_adder(corpus, order, stage) for stage in order.adders}
+    return [
+        {"location": unit["location"], "message": f"rows that {unit['source']} added when it was another: they stay"}
+        for unit in corpus.table("units", ["source", "location", "reader"]).to_pylist()
+        if unit["reader"] != readers.get(unit["source"], unit["reader"])
+    ]
 
 
 def _errors(corpus: Corpus, table: str, column: str) -> dict[str, int]:

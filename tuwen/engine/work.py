@@ -72,7 +72,7 @@ def run(task: Task) -> Outcome:
     runs = [_StageRun(corpus, part, outcome) for part in task.stages]
     try:
         for batch in _batches(fragment, task):
-            columns = _Columns(corpus, task.table, batch)
+            columns = Columns(corpus, task.table, batch)
             for stage_run in runs:
                 stage_run.call(columns)
             outcome.num_rows += batch.num_rows
@@ -98,7 +98,7 @@ def _batches(fragment: Any, task: Task) -> Iterator[pa.RecordBatch]:
         yield from (batch.slice(start, rows) for start in range(0, batch.num_rows, rows))
 
 
-class _Columns:
+class Columns:
     """The columns that the stages of one batch see: stored, just written, followed, and decoded pixels."""
 
     def __init__(self, corpus: Corpus, table: str, batch: pa.RecordBatch) -> None:
@@ -195,7 +195,7 @@ class _StageRun:
         self._bases: dict[str, set[str]] = {}
         self.writer = ColumnWriter(corpus.path, part.stage.table, name_of(part.stage), self._schema)
 
-    def call(self, columns: _Columns) -> None:
+    def call(self, columns: Columns) -> None:
         """Run the stage on a batch and write the result."""
         extras: dict[str, Any] = {}
         if self._state is not None:
@@ -226,7 +226,7 @@ class _StageRun:
         except TuwenError:
             raise  # not the row's fault: says what is wrong and what to do
         except Exception as error:
-            if _is_of_the_machine(error):  # would be a permanent mark on rows that are fine
+            if is_of_the_machine(error):  # would be a permanent mark on rows that are fine
                 raise TuwenError(f"{name_of(self.stage)}: {type(error).__name__}: {error}") from error
             if batch.num_rows > 1:
                 half = batch.num_rows // 2
@@ -256,7 +256,7 @@ class _StageRun:
             )
 
 
-def _is_of_the_machine(error: Exception) -> bool:
+def is_of_the_machine(error: Exception) -> bool:
     """Whether an error speaks of this machine (memory, disk, files, a missing library) and not of a row.
 
     Pillow and others raise OSError for bad data; those have no error number.

@@ -270,12 +270,14 @@ def _reasons(connection: duckdb.DuckDBPyConnection, corpus: Corpus) -> tuple[str
         ("gone_images", takedowns.images),
         ("gone_documents", takedowns.documents),
         ("gone_urls", takedowns.urls("pairs", "image_ref")),
+        ("gone_pairs", takedowns.derived("image_id" in corpus.columns("pairs"))),
     ):
         connection.execute(f"CREATE TEMP TABLE {name} AS SELECT gone FROM ({query})")
     gone = "WHEN {} IN (FROM {}) THEN 'taken down'"
     of_image = f"{gone.format('image_id', 'gone_images')} {bad_image}"
     of_document = gone.format("document_id", "gone_documents")
-    return of_image, f"{of_document} {gone.format('image_ref', 'gone_urls')}", of_document
+    of_pair = f"{gone.format('image_ref', 'gone_urls')} {gone.format('pairs.pair_id', 'gone_pairs')}"
+    return of_image, f"{of_document} {of_pair}", of_document
 
 
 def _exported(corpus: Corpus, unit: str) -> list[Exported]:

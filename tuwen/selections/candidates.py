@@ -189,8 +189,10 @@ class _Query:
             "document": [("url", gone.urls("documents", "url"))],
             "pair": [("image_ref", gone.urls("pairs", "image_ref")), ("document_id", gone.documents)],
         }[own]
-        if own == "pair" and "image_id" in self._corpus.columns("pairs"):
-            sources.insert(0, ("image_id", gone.images))
+        if own == "pair":
+            knows_images = "image_id" in self._corpus.columns("pairs")
+            sources += [("image_id", gone.images)] if knows_images else []
+            sources.append(("pair_id", gone.derived(knows_images)))
         reasons = []
         for column, relation in sources:
             alias = quoted(f"gone by {column}")

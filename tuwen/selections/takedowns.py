@@ -46,3 +46,23 @@ class Takedowns:
             "SELECT d.document_id AS gone, u.reason FROM documents AS d "
             f"JOIN ({self.urls('documents', 'url')}) AS u ON u.gone = d.url"
         )
+
+    def derived(self, knows_images: bool) -> str:
+        """Ids of pairs whose text came from a pair that is taken down, however many steps away.
+
+        `knows_images`: whether `pairs` have the column `image_id`.
+        """
+        self.use("pairs", "pair_id", "derived_from", "document_id")
+        gone = [
+            f"SELECT p.pair_id, u.reason FROM pairs AS p JOIN ({query}) AS u ON u.gone = p.{column}"
+            for column, query in (("image_ref", self.urls("pairs", "image_ref")), ("document_id", self.documents))
+        ]
+        if knows_images:
+            self.use("pairs", "image_id")
+            gone.append(f"SELECT p.pair_id, u.reason FROM pairs AS p JOIN ({self.images}) AS u ON u.gone = p.image_id")
+        origins = "SELECT pair_id, unnest(derived_from) AS origin FROM pairs WHERE derived_from IS NOT NULL"
+        return (
+            f"WITH RECURSIVE origins AS ({origins}), gone AS ({' UNION ALL '.join(gone)} UNION "
+            "SELECT o.pair_id, g.reason FROM gone AS g JOIN origins AS o ON o.origin = g.pair_id) "
+            "SELECT pair_id AS gone, min(reason) AS reason FROM gone GROUP BY pair_id"
+        )

@@ -28,6 +28,11 @@ it declares, and the engine hands over:
             The kind "joined" is that of `tuwen join` alone, whose state lies in the corpus.
 `surveys`   tuple of `table.column` that `prepare` reads: with `corpus.sql` for keys and numbers, with `corpus.scan` for
             texts, which come in any order.
+`adds`      "pairs": the call makes new pairs instead of columns. `writes` is `DERIVED`, and the call returns any number
+            of rows per row of the batch: texts for the image of that row. Document, image, position and region are
+            that row's, the text's source is `generated:` and the stage's name. The table is `pairs`, and only
+            original pairs are handed over, so nothing is made from what was made. Rows that a stage added stay,
+            like those that a source brought.
 `model_hash` method that gives a digest of the files (a model, a list, a folder) that the stage reads: part of the
             column's freshness.
 
@@ -44,6 +49,14 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import pyarrow as pa
 
 from tuwen.parts import load_class, name_of, names_in
+
+DERIVED = pa.schema(
+    [
+        ("row", pa.int32()),  # place in the batch of the pair whose image the text is for
+        ("text", pa.string()),
+        ("derived_from", pa.list_(pa.string())),  # pair ids that the text came from, besides that pair's own
+    ]
+)
 
 
 @runtime_checkable
@@ -62,11 +75,16 @@ def error_column(stage: Stage) -> str:
     return f"{name_of(stage).replace('.', '_').replace(':', '_')}_error"
 
 
+def adds_rows(stage: Stage) -> bool:
+    """Whether the stage makes new rows instead of columns."""
+    return option(stage, "adds") is not None
+
+
 def stage_that_writes(table: str, column: str) -> str | None:
     """Name of the shipped stage that writes a column, to say in an error what is missing."""
     for name in names_in(__name__):
         cls: Any = load_class(__name__, name)
-        if cls.table == table and column in cls.writes.names:
+        if cls.table == table and not adds_rows(cls) and column in cls.writes.names:
             return name
     return None
 

@@ -1,0 +1,33 @@
+"""What stages that put a head on the vectors of images have in common."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from tuwen.errors import UsageError
+from tuwen.models.head import ACTIVATIONS, OUTPUTS, head_of
+from tuwen.models.kmeans import vectors_of
+
+
+def check(activation: str, output: str) -> None:
+    """`ValueError` for options that mean nothing."""
+    for name, value, known in (("activation", activation, ACTIVATIONS), ("output", output, OUTPUTS)):
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}; it must be {' or '.join(known)}")
+
+
+def scores_of(vectors: pa.Array, file: str, activation: str, output: str, writes: pa.Schema) -> pa.RecordBatch:
+    """The head's score of each vector; null where there is none. `UsageError` where the widths differ."""
+    head = head_of(file, activation, output)
+    if vectors.null_count == len(vectors):
+        return pa.record_batch([pa.nulls(len(vectors), pa.float32())], schema=writes)
+    matrix = vectors_of(vectors)
+    if matrix.shape[1] != head.width:
+        raise UsageError(
+            f"head {file} takes vectors of {head.width} numbers, the embeddings have {matrix.shape[1]}; it was made "
+            "for another model"
+        )
+    unknown = vectors.is_null().to_numpy(zero_copy_only=False)
+    scores = head(matrix)
+    return pa.record_batch([pa.array(scores, mask=unknown | ~np.isfinite(scores))], schema=writes)

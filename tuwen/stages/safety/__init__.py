@@ -1,0 +1,1 @@
+"""What should not be seen, or not be trained on: numbers and evidence, never a verdict."""

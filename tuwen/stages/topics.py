@@ -1,0 +1,55 @@
+"""Topics: rows whose vectors point the same way. Fitted once by k-means, then each row is told its nearest one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from tuwen.models.kmeans import fit, nearest, sample, vectors_of
+from tuwen.stages.lookup import keys_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from tuwen.corpus.corpus import Corpus
+
+SAMPLE_PER_TOPIC = 256  # more would not move the centroids by much; 256 * 1,000 topics * 512 floats are 0.5 GB
+
+
+def check(topics: int, seed: int) -> None:
+    """`ValueError` for parameters that mean nothing."""
+    if not 1 <= topics <= 100_000:
+        raise ValueError(f"topics must be 1 to 100,000, got {topics}")
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"seed must be 0 to 4,294,967,295, got {seed}")
+
+
+def fit_topics(corpus: Corpus, table: str, key: str, column: str, topics: int, seed: int) -> pa.Table:
+    """The state: a row per topic with its `centroid`, of length 1."""
+
+    def batches() -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float32]]]:
+        for batch in corpus.scan(table, [key, column]):
+            known = batch.filter(batch[column].is_valid())
+            yield keys_of(known[key]), vectors_of(known[column])
+
+    centroids = fit(sample(batches(), topics * SAMPLE_PER_TOPIC), topics, seed)
+    width = centroids.shape[1]
+    flat = pa.array(centroids.ravel(), pa.float32())
+    column_of = pa.FixedSizeListArray.from_arrays(flat, width) if width else pa.array([], pa.list_(pa.float32(), 0))
+    return pa.table({"centroid": column_of})
+
+
+def topics_of(vectors: pa.Array, state: pa.Table, writes: pa.Schema) -> pa.RecordBatch:
+    """Topic and cosine to its centroid of each row; null where there is no vector, or no topic."""
+    if not state.num_rows or vectors.null_count == len(vectors):
+        return pa.record_batch([pa.nulls(len(vectors), field.type) for field in writes], schema=writes)
+    best, cosines = nearest(vectors_of(vectors), vectors_of(state["centroid"].combine_chunks()))
+    unknown = vectors.is_null().to_numpy(zero_copy_only=False)
+    return pa.record_batch(
+        [pa.array(best.astype(np.int32), mask=unknown), pa.array(cosines.astype(np.float32), mask=unknown)],
+        schema=writes,
+    )
