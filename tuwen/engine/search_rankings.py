@@ -49,8 +49,13 @@ class Ranked:
 class Ranking(Protocol):
     """Ranks the rows of one unit."""
 
-    unit: str
-    name: str
+    @property
+    def unit(self) -> str:
+        """pair or image."""
+
+    @property
+    def name(self) -> str:
+        """What its scores are called."""
 
     def found(self, k: int | None) -> Ranked:
         """About the `k` best rows, or, for None, all that answer at all."""

@@ -138,7 +138,7 @@ def _of_file(corpus: Corpus, vectors: VectorColumn, request: Request, file: Path
         raise UsageError(
             f"{file} is no image that can be decoded ({decoded.error}); give a JPEG, PNG, WebP or the like"
         )
-    return encoder.images([decoded.image])[0]
+    return np.asarray(encoder.images([decoded.image])[0])
 
 
 def _of_row(corpus: Corpus, vectors: VectorColumn, row_id: str) -> NDArray[np.float32]:
