@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from tuwen.parts import load, names_in
+from tuwen.parts import load, load_class, names_in
 from tuwen.stages import option
 from tuwen.stages.image.pixels import decode
 
@@ -73,8 +73,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
 
-    loaded = [load("tuwen.stages", name) for name in names_in("tuwen.stages")]
-    stages = [stage for stage in loaded if option(stage, "pixels") is not None]
+    classes = {name: load_class("tuwen.stages", name) for name in names_in("tuwen.stages")}
+    # Not an encoder, whose scale is its model's: that is `benchmarks/embedding.py`.
+    stages = [load("tuwen.stages", name) for name, cls in classes.items() if isinstance(option(cls, "pixels"), int)]
     short_side = max(stage.pixels for stage in stages)
     contents = jpegs(options.count)
     table = pa.record_batch({"bytes": pa.array(contents, pa.large_binary())})

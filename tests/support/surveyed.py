@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from tuwen.corpus.corpus import readable_schema
+from tuwen.corpus.readable import readable_schema
 
 
 @dataclass

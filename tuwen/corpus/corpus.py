@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from tuwen.corpus.content import ContentDigest
 from tuwen.corpus.keys import KeyIndex
+from tuwen.corpus.readable import readable_schema
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
 
@@ -47,19 +48,6 @@ class Stored:
         reader = scan_dataset(self.dataset, self.columns)
         schema = readable_schema(reader.schema)
         return (reader if schema.equals(reader.schema) else reader.cast(schema)).__arrow_c_stream__(requested_schema)
-
-
-def readable_schema(schema: pa.Schema) -> pa.Schema:
-    """The schema as DuckDB can read it: it knows no 16-bit floats, of which vectors are made."""
-    return pa.schema([pa.field(field.name, _without_halves(field.type)) for field in schema])
-
-
-def _without_halves(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_float16(kind):
-        return pa.float32()
-    if pa.types.is_fixed_size_list(kind) and pa.types.is_float16(kind.value_type):
-        return pa.list_(pa.float32(), kind.list_size)
-    return kind
 
 
 class Corpus:

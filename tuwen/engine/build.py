@@ -294,7 +294,6 @@ class Runner:
             name = name_of(item.stage)
             record = {**identities[name], "reads": freshness.reads(item.stage, fragment)}
             stages.append(StageTask(item.stage, record, states.get(name)))
-        short_side = self.order.short_side()
         return Task(
             self.corpus.path,
             part.table,
@@ -302,7 +301,6 @@ class Runner:
             fragment.base,
             fragment.num_rows,
             tuple(stages),
-            short_side,
         )
 
     def _execute(self, part: Pass, tasks: list[Task], title: str) -> None:

@@ -18,6 +18,7 @@ from tuwen.parts import name_of, parameters_of
 from tuwen.stages import Stage, adds_rows, error_column, kind_of, option, stage_that_writes
 
 FOLLOWS = {"image": ("images", "image_id"), "document": ("documents", "document_id")}
+LISTS = {("documents", "image"): "image_ids"}  # of a table whose rows have many of these keys
 BYTES_OF_TEXT = 16  # a guess at what a short string costs on disk, for the estimate that --dry-run prints
 
 
@@ -38,7 +39,7 @@ class Read:
         if prefix not in FOLLOWS:
             raise UsageError(f"{name_of(stage)} reads {name!r}; only {', '.join(FOLLOWS)} can be followed")
         table, key = FOLLOWS[prefix]
-        return cls(name, table, column, key)
+        return cls(name, table, column, LISTS.get((stage.table, prefix), key))
 
 
 @dataclass
@@ -114,11 +115,6 @@ class Order:
             needed |= new
             waiting += new.values()
         return [each for each in self.stages if name_of(each) in needed]
-
-    def short_side(self) -> int:
-        """The shorter side, in pixels, at which images are decoded once for all stages of the recipe; 0: full size."""
-        needs = [option(stage, "pixels") for stage in self.stages if option(stage, "pixels") is not None]
-        return 0 if 0 in needs else max(needs, default=0)
 
     def _place(self, stage: Stage, level: dict[str, int], waiting: tuple[str, ...]) -> int:
         name = name_of(stage)
@@ -210,8 +206,8 @@ class Freshness:
         }
         if model := option(stage, "model_hash"):
             record["model"] = model()
-        if option(stage, "pixels") is not None:
-            record["pixels"] = self._order.short_side()  # what a stage sees depends on the scale of decoding
+        if (short_side := option(stage, "pixels")) is not None:
+            record["pixels"] = short_side  # what a stage sees depends on the scale of decoding
         if kind_of(stage) == "corpus":
             record["surveys"] = {f"{table}.{name}": self.state(table).content(name) for table, name in surveyed(stage)}
         elif kind_of(stage) == "fitted":

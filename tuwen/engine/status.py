@@ -11,7 +11,7 @@ from tuwen.corpus.corpus import FORMAT, Corpus
 from tuwen.corpus.joins import joins_of
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.versions import version_numbers
-from tuwen.engine.derive import reader_of_adder
+from tuwen.engine.derive import pending_fragments, reader_of_adder
 from tuwen.engine.ingest import outdated_units
 from tuwen.engine.plan import Freshness, Order
 from tuwen.engine.recipe import Recipe
@@ -61,6 +61,19 @@ def _stages(corpus: Corpus, order: Order, tables: dict[str, Any]) -> list[dict[s
                 "num_fresh": total - sum(item.fragment.num_rows for item in work),
                 "reasons": sorted({item.reason for item in work}),
                 "errors": _errors(corpus, stage.table, error_column(stage)),
+            }
+        )
+    for stage in order.adders:
+        waiting = pending_fragments(corpus, order, stage)
+        total = tables[stage.table]["num_rows"]
+        found.append(
+            {
+                "stage": name_of(stage),
+                "table": stage.table,
+                "num_rows": total,
+                "num_fresh": total - sum(fragment.num_rows for fragment in waiting),
+                "reasons": ["adds pairs that are not made yet"] if waiting else [],
+                "errors": {},
             }
         )
     return found

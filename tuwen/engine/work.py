@@ -21,6 +21,7 @@ from tuwen.engine.state import read_state
 from tuwen.errors import TuwenError
 from tuwen.parts import name_of
 from tuwen.stages import Stage, option
+from tuwen.stages.nodes import regroup
 
 BATCH = 4_096
 WIDE_BATCH = 256  # rows of a batch that carries image bytes or the nodes of pages: about 8 MB of ordinary ones
@@ -46,7 +47,6 @@ class Task:
     base: str
     num_rows: int
     stages: tuple[StageTask, ...]
-    short_side: int = 0  # images are decoded at the smallest scale whose shorter side is at least this; 0: full size
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Columns:
         self._corpus, self._table = corpus, table
         self._arrays: dict[str, pa.Array] = dict(zip(batch.schema.names, batch.columns, strict=True))
         self._followed: dict[str, tuple[pa.Array, set[str]]] = {}
-        self._pixels: list[Any] | None = None
+        self._pixels: dict[int, list[Any]] = {}
         self.num_rows = batch.num_rows
 
     def add(self, batch: pa.RecordBatch) -> None:
@@ -129,22 +129,28 @@ class Columns:
         return found
 
     def pixels(self, short_side: int) -> list[Any]:
-        """Each image decoded once, at the smallest scale that serves `short_side`."""
-        if self._pixels is None:
+        """Each image decoded once for all stages that ask for this scale.
+
+        Never from a larger scale that another stage has asked for: what a stage sees is a function of the bytes.
+        """
+        if short_side not in self._pixels:
             from tuwen.stages.image.pixels import decode
 
-            self._pixels = [decode(data.as_py(), short_side) for data in self._arrays["bytes"]]
-        return self._pixels
+            self._pixels[short_side] = [decode(data.as_py(), short_side) for data in self._arrays["bytes"]]
+        return self._pixels[short_side]
 
     def _follow(self, read: Read) -> tuple[pa.Array, set[str]]:
         if read.name not in self._followed:
             assert read.key is not None
             target = _target(self._corpus, read.table)
-            positions = np.array(target.index.find(self._arrays[read.key]), dtype=np.int64)
+            keys = self._arrays[read.key]
+            lists = keys if pa.types.is_list(keys.type) else None
+            positions = np.array(target.index.find(keys if lists is None else lists.flatten()), dtype=np.int64)
             known = np.unique(positions[positions >= 0])
-            values = target.take(known, read.column)
             places = pa.array(np.searchsorted(known, positions), mask=positions < 0)
-            self._followed[read.name] = (values.take(places), target.bases_of(known))
+            values = target.take(known, read.column).take(places)
+            values = values if lists is None else regroup(values, lists)
+            self._followed[read.name] = (values, target.bases_of(known))
         return self._followed[read.name]
 
 
@@ -200,8 +206,8 @@ class _StageRun:
         extras: dict[str, Any] = {}
         if self._state is not None:
             extras["state"] = self._state
-        if option(self.stage, "pixels") is not None:
-            extras["pixels"] = columns.pixels(self._outcome.task.short_side)
+        if (short_side := option(self.stage, "pixels")) is not None:
+            extras["pixels"] = columns.pixels(short_side)
         result = self._isolated(columns.batch(self.stage), extras)
         for table, bases in columns.bases(self.stage).items():
             self._bases.setdefault(table, set()).update(bases)

@@ -5,126 +5,36 @@ Weights are read as float32. Nothing is downloaded, no code of the folder runs, 
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
-from tuwen.errors import TuwenError, UsageError, missing_extra
+from tuwen.errors import UsageError
+from tuwen.models.checkpoint import File, first_line, folder_of, load_tokenizer, load_weights, prepare_torch, told
 
-_WEIGHTS = (".safetensors", ".bin")
-_SUFFIXES = (".json", ".txt", ".model", ".jinja", *_WEIGHTS)  # configuration, tokenizer, weights
 _MIN_WIDTH = 16
 _MOST_LOGITS = 1 << 26  # of one pass: 256 MB
-
-File = tuple[str, int, int]  # path, size, time of change
-
-
-def model_files(model: str) -> tuple[File, ...]:
-    """The files that make `model`, a folder or a name in the local cache of the Hugging Face hub, by name.
-
-    `UsageError` where it is neither, or lacks its configuration or weights.
-    """
-    folder = Path(model) if Path(model).is_dir() else _cached(model)
-    files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES and path.is_file())
-    if not any(path.name == "config.json" for path in files):
-        raise UsageError(f"model {model!r} has no config.json; name a folder that `save_pretrained` wrote")
-    if not any(path.suffix in _WEIGHTS for path in files):
-        raise UsageError(f"model {model!r} has no weights ({' or '.join('*' + each for each in _WEIGHTS)}); add them")
-    return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files)
-
-
-def _cached(name: str) -> Path:
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError:
-        raise missing_extra("transformers", "transformers") from None
-    try:
-        return Path(snapshot_download(name, local_files_only=True))
-    except (OSError, ValueError):  # not in the cache; no name
-        raise UsageError(
-            f"model {name!r} is neither a folder nor in the local cache of the Hugging Face hub, and nothing is "
-            "downloaded here; name a folder with config.json, tokenizer and weights, or get it first with `hf download`"
-        ) from None
-
-
-@lru_cache(maxsize=8)
-def content_hash(files: tuple[File, ...]) -> str:
-    """SHA-256 over names and bytes of `files`; computed once while sizes and times stay."""
-    whole = hashlib.sha256()
-    for path, _, _ in files:
-        with Path(path).open("rb") as stream:
-            whole.update(Path(path).name.encode() + b"\0" + hashlib.file_digest(stream, "sha256").digest())
-    return whole.hexdigest()
 
 
 @lru_cache(maxsize=1)  # one model a process
 def causal_lm(files: tuple[File, ...], device: str) -> CausalLM:
     """The model of `files`. `UsageError` where transformers cannot load it or torch has no such device."""
+    prepare_torch(device)
+    from transformers import AutoModelForCausalLM
+
+    folder = folder_of(files)
     try:
-        import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-    except ImportError:
-        raise missing_extra("transformers", "torch or transformers") from None
-    torch.set_num_threads(1)  # processes are the parallelism
-    try:
-        torch.empty(1, device=device)
-    except Exception as error:
-        raise UsageError(f"device {device!r} cannot be used ({_first_line(error)}); try cpu") from error
-    folder = str(Path(files[0][0]).parent)
-    options = {"local_files_only": True, "trust_remote_code": False}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-        with _quiet():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                folder, dtype=torch.float32, output_loading_info=True, **options
-            )
-        network, info = loaded
-        if missing := sorted(info["missing_keys"]):  # transformers fills them with random numbers
-            raise ValueError(f"it lacks {len(missing)} weights, among them {missing[0]}")
+        tokenizer = load_tokenizer(folder)
+        network = load_weights(AutoModelForCausalLM, folder)
     except Exception as error:  # transformers raises nearly every built-in exception on damaged files
         raise UsageError(
-            f"model {folder!r} cannot be loaded ({type(error).__name__}: {_first_line(error)}); it has to be a causal "
-            "language model with its tokenizer, as `save_pretrained` writes them"
+            f"model {str(folder)!r} cannot be loaded ({type(error).__name__}: {first_line(error)}); it has to be a "
+            "causal language model with its tokenizer, as `save_pretrained` writes them"
         ) from error
-    network = network.eval()
-    with _told(device, "the weights"):
+    with told(device, "the weights"):
         return CausalLM(tokenizer, network.to(device), device)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the progress bar of transformers, which would tear that of a build."""
-    import transformers
-
-    logging: Any = transformers.utils.logging
-    was_shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if was_shown:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def _told(device: str, what: str) -> Iterator[None]:
-    """Tokens are well formed, so what torch raises (no memory, a lost device) is never a row's fault."""
-    try:
-        yield
-    except RuntimeError as error:
-        raise TuwenError(
-            f"device {device!r} fails at {what} ({_first_line(error)}); if it is the memory, take a smaller model, "
-            "batch_size or max_tokens"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
 
 
 @dataclass(frozen=True)
@@ -182,7 +92,7 @@ class CausalLM:
         padded = torch.zeros((height, width), dtype=torch.long)
         for place, row in enumerate(rows):
             padded[place, : len(row)] = torch.tensor(row)
-        with torch.inference_mode(), _told(self.device, f"{height} texts of {width} tokens"):
+        with torch.inference_mode(), told(self.device, f"{height} texts of {width} tokens"):
             # No attention mask: a token sees none after it, so the padding behind a text is seen by nothing that
             # counts; with a mask, transformers computes differently where no row has padding.
             logits = self.network(input_ids=padded.to(self.device), use_cache=False).logits

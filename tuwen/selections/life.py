@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 SHOWN_CHARACTERS = 160
+SHOWN_NUMBERS = 4  # of a vector
 SHOWN_ROWS = 5
 
 
@@ -93,6 +94,8 @@ def words(value: Any) -> str:
     """One value on one line, cut where it gets long."""
     if value is None:
         return "—"
+    if isinstance(value, list) and len(value) > SHOWN_NUMBERS and all(isinstance(each, float) for each in value):
+        return f"{', '.join(f'{each:.3g}' for each in value[:SHOWN_NUMBERS])}, … ({len(value)} numbers)"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     text = "".join(character if character.isprintable() else " " for character in text)
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}… ({len(text)} characters)"

@@ -17,9 +17,12 @@ it declares, and the engine hands over:
 `version`   int, default 1. Raise it whenever the results change: it is part of the column's freshness.
 `reads`     may follow a key: `image.width` from a table that has `image_id` (`pairs`, after `pair.resolve`),
             `document.title` from one that has `document_id`. The batch then has a column of that dotted name;
-            null where the key is null or unknown.
-`pixels`    int. The call takes `pixels=list[Decoded]`, one per row: each image is decoded once for all stages, at
-            the smallest scale whose shorter side is still at least the largest `pixels` asked for (0: full size).
+            null where the key is null or unknown. On `documents`, `image.width` follows the list `image_ids` (after
+            `document.resolve`): a list for each page, entry by entry beside its nodes.
+`writes`    may depend on the parameters, as a property of the instance (`tuwen.stages.embeddings.EmbeddingColumn`); on
+            the class it still has to say the names of the columns. So may `reads`, `surveys` and `pixels`.
+`pixels`    int. The call takes `pixels=list[Decoded]`, one per row: each image is decoded once for all stages that ask
+            for the same `pixels`, at the smallest scale whose shorter side is still at least that (0: full size).
 `prepare`   method `prepare(corpus) -> pa.Table`, run once by the driver; the call then takes `state=` that table
             (memory-mapped). `kind` says how long a state holds:
 `kind`      "local" (default: depends on the row alone), "corpus" (has `prepare`, which reads the columns named in
@@ -81,12 +84,14 @@ def adds_rows(stage: Stage) -> bool:
 
 
 def stage_that_writes(table: str, column: str) -> str | None:
-    """Name of the shipped stage that writes a column, to say in an error what is missing."""
-    for name in names_in(__name__):
-        cls: Any = load_class(__name__, name)
-        if cls.table == table and not adds_rows(cls) and column in cls.writes.names:
-            return name
-    return None
+    """Name of the shipped stage that writes a column (or `this or that`), to say in an error what is missing."""
+    classes: dict[str, Any] = {name: load_class(__name__, name) for name in names_in(__name__)}
+    found = [
+        name
+        for name, cls in classes.items()
+        if cls.table == table and not adds_rows(cls) and column in cls.writes.names
+    ]
+    return " or ".join(found) or None
 
 
 def kind_of(stage: Stage) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,3 +54,28 @@ def topics_of(vectors: pa.Array, state: pa.Table, writes: pa.Schema) -> pa.Recor
         [pa.array(best.astype(np.int32), mask=unknown), pa.array(cosines.astype(np.float32), mask=unknown)],
         schema=writes,
     )
+
+
+def images_by_topic(corpus: Corpus) -> Iterator[tuple[pa.Array, NDArray[np.float32]]]:
+    """Ids and vectors topic by topic; at last the images without one, and no vectors."""
+    query = "select image_topic, image_id, embedding from images order by image_topic nulls last, image_id"
+    waiting: list[pa.RecordBatch] = []
+    for batch in corpus.sql(query, {"images": ["image_id", "image_topic", "embedding"]}):
+        topics = batch["image_topic"].fill_null(-1).to_numpy()
+        cuts = [0, *(np.flatnonzero(np.diff(topics)) + 1).tolist(), batch.num_rows]
+        for begin, end in pairwise(cuts):
+            part = batch.slice(begin, end - begin)
+            if waiting and not part["image_topic"][:1].equals(waiting[0]["image_topic"][:1]):
+                yield _joined(waiting)
+                waiting = []
+            waiting.append(part)
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: list[pa.RecordBatch]) -> tuple[pa.Array, NDArray[np.float32]]:
+    rows = pa.Table.from_batches(parts).combine_chunks()
+    ids = rows["image_id"].combine_chunks().cast(pa.string())
+    if rows["image_topic"].null_count:
+        return ids, np.empty((0, 0), np.float32)
+    return ids, vectors_of(rows["embedding"].combine_chunks())

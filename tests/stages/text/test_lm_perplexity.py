@@ -16,7 +16,8 @@ import pyarrow as pa
 import pytest
 
 from tuwen.errors import TuwenError, UsageError
-from tuwen.models.causal_lm import causal_lm, model_files
+from tuwen.models.causal_lm import causal_lm
+from tuwen.models.checkpoint import model_files
 from tuwen.stages.text.lm_perplexity import LmPerplexity
 
 MODEL = Path(__file__).parent.parent / "data" / "tiny-gpt2"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from tuwen.models.kmeans import vectors_of
 from tuwen.stages.dedup.clusters import columns_of, link, state_of
+from tuwen.stages.topics import images_by_topic
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,7 +51,7 @@ class Semantic:
 
     def prepare(self, corpus: Corpus) -> pa.Table:
         ids, known, edges, start = [pa.array([], pa.string())], [np.empty(0, bool)], [np.empty((2, 0), np.int64)], 0
-        for images, vectors in _topics(corpus):
+        for images, vectors in images_by_topic(corpus):
             ids.append(images)
             known.append(np.full(len(images), len(vectors) > 0))
             edges += [start + found for found in _near(vectors, self.cosine)]
@@ -62,31 +61,6 @@ class Semantic:
 
     def __call__(self, batch: pa.RecordBatch, state: pa.Table) -> pa.RecordBatch:
         return columns_of(state, batch["image_id"], self.writes)
-
-
-def _topics(corpus: Corpus) -> Iterator[tuple[pa.Array, NDArray[np.float32]]]:
-    """Ids and vectors topic by topic; at last the images without one, and no vectors."""
-    query = "select image_topic, image_id, embedding from images order by image_topic nulls last, image_id"
-    waiting: list[pa.RecordBatch] = []
-    for batch in corpus.sql(query, {"images": ["image_id", "image_topic", "embedding"]}):
-        topics = batch["image_topic"].fill_null(-1).to_numpy()
-        cuts = [0, *(np.flatnonzero(np.diff(topics)) + 1).tolist(), batch.num_rows]
-        for begin, end in pairwise(cuts):
-            part = batch.slice(begin, end - begin)
-            if waiting and not part["image_topic"][:1].equals(waiting[0]["image_topic"][:1]):
-                yield _topic(waiting)
-                waiting = []
-            waiting.append(part)
-    if waiting:
-        yield _topic(waiting)
-
-
-def _topic(parts: list[pa.RecordBatch]) -> tuple[pa.Array, NDArray[np.float32]]:
-    rows = pa.Table.from_batches(parts).combine_chunks()
-    ids = rows["image_id"].combine_chunks().cast(pa.string())
-    if rows["image_topic"].null_count:
-        return ids, np.empty((0, 0), np.float32)
-    return ids, vectors_of(rows["embedding"].combine_chunks())
 
 
 def _near(vectors: NDArray[np.float32], cosine: float) -> Iterator[NDArray[np.int64]]:

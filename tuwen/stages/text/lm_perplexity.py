@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tuwen.models.causal_lm import causal_lm, content_hash, model_files
+from tuwen.models.causal_lm import causal_lm
+from tuwen.models.checkpoint import content_hash, model_files
 
 
 @dataclass(frozen=True)
