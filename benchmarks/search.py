@@ -69,7 +69,9 @@ def synthetic(path: Path, number: int) -> Corpus:
     known, rng = words(), np.random.default_rng(SEED + 2)
     for start in range(0, number, ROWS):
         numbers = np.arange(start, min(start + ROWS, number))
-        add(corpus, "images", {"image_id": ids(1, numbers), "bytes": pa.array([b"x"] * len(numbers), pa.large_binary())})
+        add(
+            corpus, "images", {"image_id": ids(1, numbers), "bytes": pa.array([b"x"] * len(numbers), pa.large_binary())}
+        )
         rows = {"pair_id": ids(2, numbers), "document_id": ids(3, numbers), "text": captions(known, rng, len(numbers))}
         add(corpus, "pairs", {name: pa.array(values) for name, values in rows.items()})
     middle, noise = centres(), np.random.default_rng(SEED + 3)
@@ -79,13 +81,14 @@ def synthetic(path: Path, number: int) -> Corpus:
         return {"embedding": pa.FixedSizeListArray.from_arrays(pa.array(flat), DIM)}
 
     commit(corpus, "images", "image.embedding", VECTORS, vectors)
-    commit(
-        corpus, "pairs", "pair.resolve", pa.schema([("image_id", pa.string())]), lambda n: {"image_id": ids(1, n)}
-    )
+    commit(corpus, "pairs", "pair.resolve", pa.schema([("image_id", pa.string())]), lambda n: {"image_id": ids(1, n)})
     return corpus
 
 
 if __name__ == "__main__":
     import time
-    t=time.time(); c=time.process_time()
-    synthetic(Path(sys.argv[1]), int(sys.argv[2])); print(time.time()-t, time.process_time()-c, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss/1024)
+
+    t = time.time()
+    c = time.process_time()
+    synthetic(Path(sys.argv[1]), int(sys.argv[2]))
+    print(time.time() - t, time.process_time() - c, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

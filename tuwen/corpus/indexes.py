@@ -27,7 +27,12 @@ SAMPLED_PER_PARTITION, ITERATIONS = 25, 6
 NUM_PROBES = 10
 JOURNAL = "index-journal.json"
 VECTOR_INDEX: Final = "IVF_SQ"
-TEXT_OPTIONS: dict[str, Any] = {"base_tokenizer": "icu", "stem": False, "remove_stop_words": False, "with_position": False}
+TEXT_OPTIONS: dict[str, Any] = {
+    "base_tokenizer": "icu",
+    "stem": False,
+    "remove_stop_words": False,
+    "with_position": False,
+}
 """ICU cuts Chinese, Japanese and Thai into words from its dictionaries and all else at spaces; no language is
 privileged by stemming or stop words. Case and accents are folded."""
 
@@ -45,10 +50,10 @@ class IndexState:
 
 def index_state(dataset: lance.LanceDataset, table: str, column: str) -> IndexState | None:
     """The state of a column's index; None where it has none."""
-    segments = [found for found in dataset.list_indices() if found["name"] == _name(column)]
-    if not segments:
+    found = next((each for each in dataset.describe_indices() if each.name == _name(column)), None)
+    if found is None:
         return None
-    covered = {number for segment in segments for number in segment["fragment_ids"]}
+    covered = {number for segment in found.segments for number in segment.fragment_ids}
     rows = {fragment.fragment_id: fragment.physical_rows for fragment in dataset.get_fragments()}
     known = sum(count for number, count in rows.items() if number in covered)
     kind = "vector" if is_vector(dataset.schema.field(column).type) else "text"
@@ -78,8 +83,15 @@ def build_index(corpus: Corpus, table: str, column: str) -> IndexState:
         dataset.optimize.optimize_indices(index_names=[_name(column)])
     elif is_vector(kind):
         middles = _middles(dataset, column)
-        options = {"num_partitions": len(middles), "ivf_centroids": middles}
-        dataset.create_index(column, VECTOR_INDEX, name=_name(column), metric="cosine", replace=True, **options)
+        dataset.create_index(
+            column,
+            VECTOR_INDEX,
+            name=_name(column),
+            metric="cosine",
+            replace=True,
+            num_partitions=len(middles),
+            ivf_centroids=middles,
+        )
     else:
         dataset.create_scalar_index(column, "INVERTED", name=_name(column), replace=True, **TEXT_OPTIONS)
     (corpus.path / JOURNAL).unlink()
@@ -106,8 +118,8 @@ def index_states(corpus: Corpus) -> list[IndexState]:
     found = []
     for table in ("images", "pairs"):
         dataset = corpus.dataset(table)
-        for name in dict.fromkeys(index["name"] for index in dataset.list_indices()):
-            state = index_state(dataset, table, name.removesuffix(_SUFFIX))
+        for described in dataset.describe_indices():
+            state = index_state(dataset, table, described.name.removesuffix(_SUFFIX))
             found += [state] if state is not None else []
     return found
 
@@ -119,7 +131,8 @@ def remove_rubbish(corpus: Corpus) -> None:
         return
     begun = read_json(journal)
     dataset = corpus.dataset(begun["table"])
-    kept = {*begun["folders"], *(index["uuid"] for index in dataset.list_indices())}
+    used = {str(segment.uuid) for described in dataset.describe_indices() for segment in described.segments}
+    kept = {*begun["folders"], *used}
     for folder in _folders(corpus, begun["table"]):
         if folder not in kept:
             shutil.rmtree(corpus.path / f"{begun['table']}.lance" / "_indices" / folder, ignore_errors=True)

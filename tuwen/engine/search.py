@@ -249,7 +249,8 @@ class Searcher:
         """Hits with near-duplicates put together, without the rows that were asked for."""
         asked = {find(self.corpus, row_id)[1] for row_id in request.ids}
         rows = described(self.corpus, self._links, unit, [key for key, _, _ in listed.rows])
-        asked |= {row["image_id"] for row in rows if row["pair_id"] in asked and unit == "pair"}
+        if unit == "pair":
+            asked |= {row["image_id"] for row in rows if row["pair_id"] in asked and row["image_id"] is not None}
         scored = [
             (each, row)
             for each, row in zip(listed.rows, rows, strict=True)
