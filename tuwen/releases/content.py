@@ -43,7 +43,9 @@ _JOINED = {
     "document": "released r JOIN documents USING (document_id)",
 }
 WEIGHT = "sampling_weight"
-_PRIVATE = frozenset({"source", "source_unit", "bytes", "nodes", "image_ids", "image_ref"})
+# Lists beside `nodes` are written by the writer that writes the nodes, or not at all.
+MATCHES = ("matched_text_index", "matched_similarity")
+_PRIVATE = frozenset({"source", "source_unit", "bytes", "nodes", "image_ids", "image_ref", *MATCHES})
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,12 @@ class Content:
         joined = _JOINED["document"]
         yield from self._stream(f"SELECT {selected}, documents.nodes FROM {joined} ORDER BY r.document_id", schema)
 
+    @property
+    def matches(self) -> tuple[str, ...]:
+        """Columns that match images of documents to texts, if `document.assignment` is in the recipe."""
+        known = self.corpus.current_columns("documents")
+        return MATCHES if all(name in known for name in MATCHES) else ()
+
     def document_rows(self, regions: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """For documents: `rows()` with `nodes`, `image_ids` and `kept_images` (those of its images that stay)."""
         self.connection.execute(
@@ -127,12 +135,15 @@ class Content:
             {"regions": list(regions)},
         )
         documents = self.corpus.schema("documents")
-        extra = [("nodes", documents.field("nodes").type), ("image_ids", documents.field("image_ids").type)]
+        beside = ["nodes", "image_ids", *self.matches]
+        extra = [(name, documents.field(name).type) for name in beside]
         schema = pa.schema([*self.schema, *extra, ("kept_images", pa.list_(pa.string()))])
         refuse_duplicates(schema.names)
-        selected = ", ".join(column.selected for column in self.exported)
+        selected = ", ".join(
+            [*(column.selected for column in self.exported), *(f"documents.{name}" for name in beside)]
+        )
         yield from self._stream(
-            f"SELECT {selected}, documents.nodes, documents.image_ids, k.ids AS kept_images FROM released r "
+            f"SELECT {selected}, k.ids AS kept_images FROM released r "
             "JOIN documents USING (document_id) LEFT JOIN (SELECT document_id, list(image_id) AS ids FROM kept_images "
             "GROUP BY ALL) k ON k.document_id = r.document_id ORDER BY r.document_id",
             schema,

@@ -8,10 +8,12 @@ Field by field, so that loaders written for other corpora need a rename and no m
 | `images[i]`, an image_id, null at a text | `images` (URLs) | `image_info[k].image_name` | — |
 | `image_urls[i]` | `images` | `image_info[k].raw_url` | `content_list[i].img_url` |
 | `kinds[i]`, as the nodes of a document | — | — | `content_list[i].type` |
+| `matched_text_index[i]`, the place in `texts` of an image's text | — | `image_info[k].matched_text_index` | — |
+| `matched_similarity[i]` | — | `image_info[k].matched_sim` | — |
 | `url`, `title`, … | `general_metadata` | `url` | `url`, `title` |
 | `num_removed_images` | — | — | — |
 
-MMC4's `matched_text_index` is implied by the order here; it is an assignment that a stage may compute, not a fact.
+The two matches are there where the recipe has the stage `document.assignment`; its `regions` should be those written.
 
 One layout, two tables. `data/` holds the documents; `images/` holds every image that stays, once, with its columns,
 ordered by image_id. Pages share images (a logo may stand on each of them), so bytes inside the rows would repeat
@@ -48,6 +50,9 @@ INTERLEAVED = pa.schema(
         pa.field("num_removed_images", pa.int32()),
     ]
 )
+MATCHED = pa.schema(
+    [pa.field("matched_text_index", pa.list_(pa.int32())), pa.field("matched_similarity", pa.list_(pa.float32()))]
+)
 _SLICE_ROWS = 16  # documents as Python values at a time: a page may have thousands of nodes
 
 
@@ -60,7 +65,7 @@ class Documents:
     a corpus and is left out uncounted.
     """
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     units: ClassVar[tuple[str, ...]] = ("document",)
     sample: ClassVar[str] = "row"
 
@@ -79,10 +84,11 @@ class Documents:
 
     def write(self, content: Content, folder: Path) -> dict[str, int]:
         """Write the documents, then the images."""
-        shards = ParquetShards(folder / "data", pa.schema([*content.schema, *INTERLEAVED]), self._limits())
+        written = pa.schema([*INTERLEAVED, *(MATCHED if content.matches else ())])
+        shards = ParquetShards(folder / "data", pa.schema([*content.schema, *written]), self._limits())
         for batch in content.document_rows(self.regions):
             for start in range(0, batch.num_rows, _SLICE_ROWS):
-                shards.add(self._interleaved(batch.slice(start, _SLICE_ROWS), content.schema.names))
+                shards.add(self._interleaved(batch.slice(start, _SLICE_ROWS), content.schema.names, written))
         shards.close()
         images = write_images(content, content.image_rows(), content.image_schema, folder / "images", self._limits())
         return {
@@ -90,35 +96,42 @@ class Documents:
             **{f"images/{name}": count for name, count in images.items()},
         }
 
-    def _interleaved(self, batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
-        rows = [
-            self._document(nodes or [], image_ids or [None] * len(nodes or []), set(kept or []))
-            for nodes, image_ids, kept in zip(
-                *(batch[name].to_pylist() for name in ("nodes", "image_ids", "kept_images")), strict=True
-            )
-        ]
-        built = pa.RecordBatch.from_pylist(rows, schema=INTERLEAVED)
+    def _interleaved(self, batch: pa.RecordBatch, names: list[str], written: pa.Schema) -> pa.RecordBatch:
+        beside = [name for name in ("nodes", "image_ids", "kept_images", *MATCHED.names) if name in batch.schema.names]
+        rows = []
+        for row in batch.select(beside).to_pylist():
+            nodes = row["nodes"] or []
+            none: list[Any] = [None] * len(nodes)
+            matches = list(zip(*(row.get(name) or none for name in MATCHED.names), strict=True))
+            rows.append(self._document(nodes, row["image_ids"] or none, set(row["kept_images"] or []), matches))
+        built = pa.RecordBatch.from_pylist(rows, schema=written)
         return pa.RecordBatch.from_arrays(
-            [*(batch[name] for name in names), *built.columns], names=[*names, *INTERLEAVED.names]
+            [*(batch[name] for name in names), *built.columns], names=[*names, *written.names]
         )
 
-    def _document(self, nodes: list[dict[str, Any]], image_ids: list[str | None], kept: set[str]) -> dict[str, Any]:
+    def _document(
+        self, nodes: list[dict[str, Any]], image_ids: list[str | None], kept: set[str], matches: list[tuple[Any, Any]]
+    ) -> dict[str, Any]:
         pieces: list[tuple[str | None, str | None, str | None, str]] = []
+        places: dict[int, int] = {}  # of nodes among the pieces
         removed = 0
-        for node, image_id in zip(nodes, image_ids, strict=True):
+        for number, (node, image_id) in enumerate(zip(nodes, image_ids, strict=True)):
             if (node["region"] or "main") not in self.regions:
                 continue
             if node["kind"] in _IMAGE_KINDS:
                 if image_id in kept:
+                    places[number] = len(pieces)
                     pieces.append((None, image_id, _url(node["image_ref"]), node["kind"]))
                 else:
                     removed += 1
             elif node["text"]:
+                places[number] = len(pieces)
                 pieces.append((node["text"], None, None, node["kind"]))
         texts, images, urls, kinds = (
             (list(column) for column in zip(*pieces, strict=True)) if pieces else ([], [], [], [])
         )
         num_images = sum(image is not None for image in images)
+        found = [(places.get(index), similarity) for index, similarity in (matches[number] for number in places)]
         return {
             "texts": texts,
             "images": images,
@@ -127,6 +140,8 @@ class Documents:
             "num_written_texts": len(pieces) - num_images,
             "num_written_images": num_images,
             "num_removed_images": removed,
+            "matched_text_index": [index for index, _ in found],
+            "matched_similarity": [None if index is None else similarity for index, similarity in found],
         }
 
     def check(self, folder: Path, shards: Mapping[str, int]) -> Iterator[Problem]:
@@ -214,12 +229,20 @@ def _ids(folder: Path, shards: Mapping[str, int]) -> set[str]:
 
 def _check_document(name: str, row: dict[str, Any], present: set[str]) -> Iterator[Problem]:
     document = row["document_id"]
-    lengths = {len(row[column]) for column in ("texts", "images", "image_urls", "kinds")}
+    columns = ("texts", "images", "image_urls", "kinds", *(name for name in MATCHED.names if name in row))
+    lengths = {len(row[column]) for column in columns}
     aligned = len(lengths) == 1 and all(
         (text is None) != (image is None) for text, image in zip(row["texts"], row["images"], strict=False)
     )
     if not aligned:
         yield Problem(name, f"texts and images of document {document} are not aligned", "one of the two at each place")
+    wrong = [
+        index
+        for index, image in zip(row.get("matched_text_index", ()), row["images"], strict=False)
+        if index is not None and (image is None or not 0 <= index < len(row["texts"]) or not row["texts"][index])
+    ]
+    if wrong:
+        yield Problem(name, f"matches of document {document}", "from an image to a text", f"place {wrong[0]}")
     found = (
         sum(text is not None for text in row["texts"]),
         sum(image is not None for image in row["images"]),
