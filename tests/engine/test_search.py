@@ -70,9 +70,38 @@ def test_an_image_of_the_corpus_needs_no_model(small: Corpus, tmp_path: Path) ->
     data = b"not decodable, but known"
     add_images(corpus, ["x", "y"], vectors(2))
     (tmp_path / "x.jpg").write_bytes(data)
-    with pytest.raises(UsageError, match="what made the vectors in images.embedding is not known"):
+    with pytest.raises(UsageError, match=r"what made the vectors in images\.embedding is not known"):
         search(corpus, images=[tmp_path / "x.jpg"])
     assert digest(data) != key("x")
+
+
+def test_a_meaning_is_asked_of_the_model_that_made_the_vectors(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    import checkpoints
+    from PIL import Image
+
+    from tuwen.models.encoder import encoder, encoder_hash
+
+    model = str(checkpoints.clip(tmp_path / "clip"))
+    dim = encoder(model).dim
+    colours = {"red": (200, 20, 20), "blue": (20, 20, 200), "green": (20, 200, 20)}
+    made = encoder(model).images([Image.new("RGB", (16, 16), colour) for colour in colours.values()])
+    corpus = Corpus.create(tmp_path / "corpus")
+    add_images(
+        corpus, colours, made, dim=dim, record={"parameters": {"model": repr(model)}, "model": encoder_hash(model)}
+    )
+    found = search(corpus, "a red fox", by="meaning", collapse=None)
+    expected = dict(zip(ids_of(*colours), made @ encoder(model).texts(["a red fox"])[0], strict=True))
+    assert found.ids == sorted(expected, key=lambda name: -expected[name])
+    assert {hit.id: hit.score for hit in found.hits} == pytest.approx(expected, abs=2e-3)
+    Image.new("RGB", (16, 16), colours["blue"]).save(tmp_path / "blue.png")
+    assert search(corpus, images=[tmp_path / "blue.png"], collapse=None).ids[0] == key("blue")
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG broken")
+    with pytest.raises(UsageError, match="can be decoded"):
+        search(corpus, images=[tmp_path / "broken.png"])
+    other = str(checkpoints.clip(tmp_path / "other", seed=1))
+    with pytest.raises(UsageError, match="is not the model that made"):
+        search(corpus, "fox", by="meaning", model=other)
 
 
 def test_near_duplicates_count_once(small: Corpus) -> None:
@@ -234,7 +263,7 @@ def test_odd_texts_are_texts(small: Corpus, text: str) -> None:
 def test_empty_and_vectorless_corpora(tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path / "corpus")
     assert search(corpus, "red").hits == [] and make_indexes(corpus) == []
-    with pytest.raises(UsageError, match="add the stage image.embedding"):
+    with pytest.raises(UsageError, match=r"add the stage image\.embedding"):
         search(corpus, "red", by="meaning")
     add_pairs(corpus, [("p1", "a red bicycle", None, "en"), ("p2", "some red wine", None, "en")])
     assert names(corpus, ids=[key("p1")]) == ["p2"]  # by its words

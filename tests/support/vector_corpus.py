@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,27 @@ def vectors(number: int, seed: int = 0) -> np.ndarray:
     return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
 
 
-def add_images(corpus: Corpus, names: Sequence[object], given: Sequence[Any], **columns: Sequence[Any]) -> None:
+def add_images(
+    corpus: Corpus,
+    names: Collection[object],
+    given: Sequence[Any],
+    *,
+    dim: int = DIM,
+    record: Mapping[str, Any] | None = None,
+    **columns: Sequence[Any],
+) -> None:
     """Images with a vector each (None: not decodable), and numbers of further columns."""
     rows = [{"image_id": key(name), "bytes": str(name).encode(), "source": "s"} for name in names]
     append_rows(corpus, "images", [pa.RecordBatch.from_pylist(rows, schema=TABLES["images"].schema)])
     kept = [None if vector is None else [float(x) for x in vector] for vector in given]
-    schema = pa.schema([("embedding", pa.list_(pa.float16(), DIM))])
-    write_columns(corpus, "images", "image.embedding", schema, {key(n): {"embedding": v} for n, v in zip(names, kept)})
+    schema = pa.schema([("embedding", pa.list_(pa.float16(), dim))])
+    write_columns(
+        corpus,
+        "images",
+        "image.embedding",
+        schema,
+        {key(n): {"embedding": v} for n, v in zip(names, kept, strict=True)},
+    )
     if columns:
         schema = pa.schema([(name, pa.float32()) for name in columns])
         by_key = {key(n): {c: columns[c][i] for c in columns} for i, n in enumerate(names)}
@@ -57,7 +71,12 @@ def add_pairs(corpus: Corpus, rows: Sequence[tuple[object, str, object | None, s
 
 
 def write_columns(
-    corpus: Corpus, table: str, stage: str, schema: pa.Schema, by_key: Mapping[str, Mapping[str, Any]]
+    corpus: Corpus,
+    table: str,
+    stage: str,
+    schema: pa.Schema,
+    by_key: Mapping[str, Mapping[str, Any]],
+    record: Mapping[str, Any] | None = None,
 ) -> None:
     """Commit columns as those of a stage, for the fragments that hold these keys, which may have them already."""
     declare_columns(corpus, table, stage, schema)
@@ -69,7 +88,7 @@ def write_columns(
         writer = ColumnWriter(corpus.path, table, stage, schema)
         arrays = [pa.array([by_key[row][field.name] for row in rows], field.type) for field in schema]
         writer.write(pa.RecordBatch.from_arrays(arrays, schema=schema))
-        name = writer.close({"stage": stage})
+        name = writer.close({"stage": stage, **(record or {})})
         files.append(ColumnFile(fragment.id, stage, name, len(rows), fragment.base))
     commit_columns(corpus, table, files)
 

@@ -6,7 +6,6 @@ import fcntl
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import pyarrow as pa
 
 from tuwen.corpus.content import ContentDigest
 from tuwen.corpus.keys import KeyIndex
-from tuwen.corpus.readable import readable_schema
+from tuwen.corpus.readable import readable_schema, spill_folder
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
 
@@ -227,7 +226,7 @@ class Corpus:
     @contextmanager
     def connect(self, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A DuckDB connection in memory that spills into the corpus' tmp folder beyond `memory` (e.g. "2GB")."""
-        spill = self._spill()
+        spill = spill_folder(self.path)
         connection = _connect(spill, memory)
         try:
             yield connection
@@ -235,22 +234,12 @@ class Corpus:
             connection.close()
             shutil.rmtree(spill, ignore_errors=True)
 
-    def _spill(self) -> Path:
-        """Where a query spills, which DuckDB makes when it must; elsewhere for a corpus that cannot be written."""
-        folder = self.path / "tmp"
-        try:
-            folder.mkdir(exist_ok=True)
-        except OSError:
-            folder = Path(tempfile.gettempdir())
-        folder = folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
-        return folder / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}"
-
     def relation(self, table: str, columns: Sequence[str] | None = None) -> duckdb.DuckDBPyRelation:
         """A table (default: all columns but image bytes) as a lazy DuckDB relation, for notebooks.
 
         `corpus.relation("pairs").aggregate("language, count(*)").df()`; nothing is read before a result is asked for.
         """
-        connection = _connect(self._spill())
+        connection = _connect(spill_folder(self.path))
         connection.register(table, self.stored(table, columns or self._narrow(table)))
         return connection.sql(f'select * from "{table}"')
 
