@@ -49,6 +49,7 @@ def add_images(
         "image.embedding",
         schema,
         {key(n): {"embedding": v} for n, v in zip(names, kept, strict=True)},
+        record,
     )
     if columns:
         schema = pa.schema([(name, pa.float32()) for name in columns])
