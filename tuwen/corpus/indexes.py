@@ -190,8 +190,8 @@ def vectors_of(array: pa.FixedSizeListArray) -> tuple[NDArray[np.float32], NDArr
 def _middles(dataset: lance.LanceDataset, column: str) -> NDArray[np.float32]:
     """Middles of the partitions: spherical k-means on a sample of rows that depends on nothing but their number.
 
-    Lance's own k-means is hierarchical and cuts through small clusters: of one million vectors in 10,000 clusters, 20 of
-    its 2,000 partitions hold 71 % of the nearest ten, 20 of 4,000 made here 94 %.
+    Lance's own k-means is hierarchical and cuts through small clusters: of one million vectors in 10,000 clusters, 20
+    of its 2,000 partitions hold 71 % of the nearest ten, 20 of 4,000 made here 94 %.
     """
     num_rows = dataset.count_rows()
     number = max(1, min(num_rows // ROWS_PER_PARTITION, MAX_PARTITIONS))
