@@ -9,6 +9,7 @@ tuwen.join(corpus, "scores.parquet", on="pair_id")      # columns that were comp
 tuwen.run("text.language", {"text": ["ein Satz"]})      # one stage on a few rows
 ledger = tuwen.judge(corpus, "strong")                  # a selection of the recipe, or tuwen.Selection(…)
 tuwen.why(corpus, "9f3a")                               # the whole life of one row
+tuwen.search(corpus, "a red bicycle").hits              # by words, meaning, image or id; tuwen.Searcher for many
 tuwen.release(corpus, "strong", "out")                  # frozen, with card and manifest
 tuwen.verify("out")                                     # [] when every byte is right
 """
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from tuwen.engine.join import drop_join as drop_join
     from tuwen.engine.join import join as join
     from tuwen.engine.recipe import Recipe as Recipe
+    from tuwen.engine.search import Searcher as Searcher
+    from tuwen.engine.search import search as search
     from tuwen.engine.single import run as run
     from tuwen.engine.single import stage as stage
     from tuwen.releases.release import release as release
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Corpus": "tuwen.corpus.corpus",
     "Recipe": "tuwen.engine.recipe",
+    "Searcher": "tuwen.engine.search",
     "Selection": "tuwen.selections.selection",
     "build": "tuwen.engine.build",
     "drop_join": "tuwen.engine.join",
@@ -49,6 +53,7 @@ _PUBLIC = {
     "plan": "tuwen.engine.build",
     "release": "tuwen.releases.release",
     "run": "tuwen.engine.single",
+    "search": "tuwen.engine.search",
     "stage": "tuwen.engine.single",
     "verify": "tuwen.releases.verify",
     "why": "tuwen.selections.why",
@@ -56,6 +61,7 @@ _PUBLIC = {
 __all__ = [
     "Corpus",
     "Recipe",
+    "Searcher",
     "Selection",
     "build",
     "drop_join",
@@ -65,6 +71,7 @@ __all__ = [
     "plan",
     "release",
     "run",
+    "search",
     "stage",
     "verify",
     "why",

@@ -27,6 +27,7 @@ VERBS = {
     "funnel": "show how many rows each step of a selection refuses",
     "fetches": "show what became of image URLs, why some failed, and what the loss does to the corpus",
     "concepts": "show how often concepts are mentioned, or which pairs mention one",
+    "search": "find pairs and images by words, meaning, image or id",
     "mixture": "compare the sources of a corpus: size, kinds, quality, and what they share",
     "train": "fit a model on what a selection keeps: a scorer of pairs",
     "why": "show the whole life of one image, pair or document",

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tuwen.corpus.content import ContentDigest
 from tuwen.corpus.keys import KeyIndex
-from tuwen.corpus.readable import readable_schema
+from tuwen.corpus.readable import readable_schema, spill_folder
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
 
@@ -59,6 +59,7 @@ class Corpus:
     def __init__(self, path: Path, versions: Mapping[str, int] | None = None) -> None:
         self.path = path
         self._versions = versions
+        self._opened: dict[str, lance.LanceDataset] = {}  # of a corpus that stays as it is
 
     def __repr__(self) -> str:
         rows = ", ".join(f"{self.count(name)} {name}" for name in ("documents", "images", "pairs"))
@@ -122,11 +123,16 @@ class Corpus:
         """The Lance dataset of a table, for whatever this class does not offer."""
         if table not in TABLES:
             raise UsageError(f"no table {table!r}; a corpus has {', '.join(TABLES)}")
+        if table in self._opened:
+            return self._opened[table]
         version = self._versions[table] if self._versions else None
         try:
-            return lance.dataset(str(self.path / f"{table}.lance"), version=version)
+            dataset = lance.dataset(str(self.path / f"{table}.lance"), version=version)
         except ValueError as error:
             raise TuwenError(f"the table {table} of {self.path} is missing or damaged: {error}") from error
+        if self._versions:
+            self._opened[table] = dataset
+        return dataset
 
     def pinned(self) -> Corpus:
         """The corpus as it is now: what is committed later stays unseen."""
@@ -220,7 +226,7 @@ class Corpus:
     @contextmanager
     def connect(self, memory: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
         """A DuckDB connection in memory that spills into the corpus' tmp folder beyond `memory` (e.g. "2GB")."""
-        spill = self.folder("tmp") / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}"
+        spill = spill_folder(self.path)
         connection = _connect(spill, memory)
         try:
             yield connection
@@ -233,7 +239,7 @@ class Corpus:
 
         `corpus.relation("pairs").aggregate("language, count(*)").df()`; nothing is read before a result is asked for.
         """
-        connection = _connect(self.folder("tmp") / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}")
+        connection = _connect(spill_folder(self.path))
         connection.register(table, self.stored(table, columns or self._narrow(table)))
         return connection.sql(f'select * from "{table}"')
 

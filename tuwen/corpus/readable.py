@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
+
 import pyarrow as pa
 
 
@@ -16,3 +20,14 @@ def _without_halves(kind: pa.DataType) -> pa.DataType:
     if pa.types.is_fixed_size_list(kind) and pa.types.is_float16(kind.value_type):
         return pa.list_(pa.float32(), kind.list_size)
     return kind
+
+
+def spill_folder(path: Path) -> Path:
+    """Where a query over the corpus at `path` spills; elsewhere for one that cannot be written. DuckDB makes it."""
+    folder = path / "tmp"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:
+        folder = Path(tempfile.gettempdir())
+    folder = folder if os.access(folder, os.W_OK) else Path(tempfile.gettempdir())
+    return folder / f"duckdb-{os.getpid()}-{os.urandom(4).hex()}"

@@ -13,6 +13,7 @@ from typing import Any
 
 from tuwen.corpus.columns import ColumnFile, commit_columns, declare_columns, remove_partial_files
 from tuwen.corpus.corpus import Corpus, write_json
+from tuwen.corpus.indexes import update_indexes
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import tag_version
@@ -204,6 +205,7 @@ def build(
             built.note_added(name_of(stage), added, errors)
         for part in order.passes:
             runner.run(part)
+        update_indexes(corpus)
         built.version = tag_version(corpus, "build")
         built.wall_s = time.monotonic() - started
         built.log = log.path if not built.did_nothing else None
