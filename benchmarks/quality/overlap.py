@@ -1,10 +1,11 @@
 """Overlap with evaluation data.
 
 `overlap.images`: half of the demo's real images (every second of those that decode, are at least 48 pixels wide and
-high and not blank) and synthetic photographs are the benchmark, changed copies of them are sought. Images that are
-not in the benchmark are the other half and as many other photographs; the real ones hold the same drawings and
-dialogs with words of another language, which count as wrong here although they are nearly copies. `overlap.texts`:
-captions and sentences planted among words drawn at random.
+high and not blank: drawings of emoji, and screenshots and diagrams) and synthetic photographs are the benchmark,
+changed copies of them are sought; found is the very file. Images that are not in the benchmark are the other half and
+as many other photographs; the real ones hold the same drawings and dialogs with words of another language, which count
+as wrong here although they are nearly copies, or equal. `overlap.texts`: captions and sentences planted among words
+drawn at random.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from tuwen.stages.overlap.texts import Texts
 
 NUM_PHOTOS = 60
 LEAST_SIDE = 48
+EMOJI = (136, 128)  # pixels of all of the demo's
 SHARES = (0.95, 0.9, 0.85, 0.8)
 WORDS = 2_000
 
@@ -40,7 +42,7 @@ def tables() -> list[tuple[str, list[str], list[list[str]]]]:
             (Path(folder) / f"{number:03d}.png").write_bytes(_encoded(image, "PNG"))
         stage = Images(folder)
         state = stage.prepare(None)  # type: ignore[arg-type]
-        split = len(real[::2])
+        kinds = _kinds(real[::2])
         rows = []
         for name, change in _changes():
             draw = np.random.default_rng(7)
@@ -48,17 +50,29 @@ def tables() -> list[tuple[str, list[str], list[list[str]]]]:
                 _found(stage, state, change(image, draw)) == f"{number:03d}.png"
                 for number, image in enumerate(originals)
             ]
-            rows.append([name, _share(right[:split]), _share(right[split:])])
+            rows.append([name, *(_share([right[row] for row in numbers]) for numbers in kinds.values())])
         others = [
             [_found(stage, state, _encoded(image, "PNG")) is not None for image in group]
             for group in (real[1::2], photos[1::2])
         ]
-    wrong = [[name, str(len(hits)), str(sum(hits))] for name, hits in zip(("real", "photographs"), others, strict=True)]
+    hits = [hit for group in others for hit in group]
+    wrong = [
+        [kind, str(len(numbers)), str(sum(hits[row] for row in numbers))]
+        for kind, numbers in _kinds(real[1::2]).items()
+    ]
     return [
-        ("Copies of images that were found:", ["change", f"{split} real", f"{NUM_PHOTOS} photographs"], rows),
+        ("Copies of images that were found:", ["change", *(f"{len(v)} {k}" for k, v in kinds.items())], rows),
         ("Images that are no copies:", ["images", "sought", "found all the same"], wrong),
         ("Texts of 40 words that hold a quote:", ["quoted", "recall", "wrong hits"], _texts()),
     ]
+
+
+def _kinds(real: list[Image.Image]) -> dict[str, list[int]]:
+    """Numbers of the images of each kind: real ones, and photographs after them."""
+    emoji = [number for number, image in enumerate(real) if image.size == EMOJI]
+    other = [number for number, image in enumerate(real) if image.size != EMOJI]
+    photos = list(range(len(real), len(real) + NUM_PHOTOS))
+    return {"emoji": emoji, "screenshots and diagrams": other, "photographs": photos}
 
 
 def _changes() -> Iterator[tuple[str, Callable[[Image.Image, np.random.Generator], bytes]]]:

@@ -113,7 +113,8 @@ def test_errors_name_value_and_next_step(
 
 def test_a_folder_that_is_no_release_has_problems(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(tmp_path)]) == 1
-    assert "manifest.json" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "manifest.json" in told and told.endswith(": 1 problem\n")
 
 
 def test_wrong_words_exit_with_two() -> None:

@@ -398,6 +398,13 @@ def test_threshold(pairs: Callable[..., Corpus]) -> None:
     assert sum(value is None for value in verdicts(corpus, "pair", spread).values()) == len(kept)
 
 
+@pytest.mark.parametrize("step", [{"threshold": {"of": "text", "at_least": "p05"}}, {"weight": "text"}])
+def test_what_asks_for_a_number_refuses_a_column_of_texts(pairs: Callable[..., Corpus], step: dict) -> None:
+    corpus = pairs({"text": "a"}, {"text": "b"})
+    with pytest.raises(UsageError, match=r"'text' holds VARCHAR.*asks for a number"):
+        verdicts(corpus, "pair", step)
+
+
 def test_a_threshold_that_the_data_make_impossible_is_told(pairs: Callable[..., Corpus]) -> None:
     corpus = pairs({"score": 0.0}, {"score": 0.0})
     with pytest.raises(TuwenError, match=r"selection judged: .*[Oo]verflow"):

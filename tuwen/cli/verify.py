@@ -25,5 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         for problem in problems:
             print(problem)
-        print(f"{arguments.release}: {f'{len(problems)} problems' if problems else 'every byte is as it should be'}")
+        told = (
+            f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+            if problems
+            else "every byte is as it should be"
+        )
+        print(f"{arguments.release}: {told}")
     return 1 if problems else 0

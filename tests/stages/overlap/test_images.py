@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from tuwen.errors import UsageError
 from tuwen.stages.image.pixels import decode
@@ -72,6 +73,41 @@ def test_copies_are_found_and_nothing_else(folder: Path) -> None:
     assert {row["evaluation_image"] for row in found[len(true) :]} == {None}
     assert max(row["evaluation_image_score"] for row in found[len(true) :]) < 0.6
     assert {row["num_evaluation_images"] for row in found} == {21}
+
+
+@cache
+def dialog(seed: int) -> Image.Image:
+    """Many thin lines of much the same shape, which agree at more than one place."""
+    draw = np.random.default_rng(seed)
+    image = Image.new("L", (320, 400), 255)
+    pen = ImageDraw.Draw(image)
+    for line in range(26):
+        words = " ".join("".join(draw.choice(list("abcdeghilmnorstu"), draw.integers(2, 9))) for _ in range(4))
+        pen.text((10 + 12 * int(draw.integers(3)), 6 + 15 * line), words, 0)
+    return image
+
+
+def test_lines_of_text_are_found_at_any_crop_and_told_from_each_other(tmp_path: Path) -> None:
+    for seed in range(4):
+        (tmp_path / f"{seed}.png").write_bytes(encoded(dialog(seed)))
+    cuts = [(3, 7, 305, 381), (20, 0, 320, 360), (0, 30, 311, 400), (9, 12, 301, 396), (14, 5, 316, 370)]
+    crops = [encoded(dialog(seed).crop(cut), "JPEG", quality=80) for seed in range(4) for cut in cuts]
+    others = [encoded(dialog(seed)) for seed in range(10, 18)]
+    found = run(Images(str(tmp_path)), [*crops, *others])
+    true = [f"{seed}.png" for seed in range(4) for _ in cuts]
+    assert sum(row["evaluation_image"] == name for row, name in zip(found, true, strict=False)) >= 19
+    assert {row["evaluation_image"] for row in found[20:]} == {None}
+
+
+def test_a_symmetric_picture_is_found(tmp_path: Path) -> None:
+    """Half its frequencies are nothing, of either sign."""
+    image = Image.new("L", (136, 128), 255)
+    ImageDraw.Draw(image).rectangle((8, 4, 127, 123), 225)
+    (tmp_path / "swatch.png").write_bytes(encoded(image))
+    changed = [encoded(image, "JPEG", quality=quality) for quality in (20, 30, 40, 60)]
+    changed += [encoded(image.crop(cut), "JPEG", quality=80) for cut in ((1, 2, 136, 128), (0, 2, 135, 127))]
+    found = run(Images(str(tmp_path)), changed)
+    assert {row["evaluation_image"] for row in found} == {"swatch.png"}
 
 
 def test_blank_and_broken_images(folder: Path) -> None:

@@ -120,6 +120,15 @@ def columns_of(*expressions: str, orders: Sequence[str] = ()) -> tuple[str, ...]
     return tuple(dict.fromkeys(names))
 
 
+def require_number(step: str, expression: str, types: Mapping[str, str]) -> None:
+    """`UsageError` where the expression is a column of texts, bytes or lists: none of its values is a number."""
+    kind = types.get(expression.strip(), "")
+    is_other = kind in ("VARCHAR", "BLOB") or kind.endswith("[]")
+    require(
+        not is_other, f"{step}: {expression!r} holds {kind}, and {step} asks for a number; give a column of numbers"
+    )
+
+
 def require(holds: bool, rule: str) -> None:
     """`UsageError` with the rule unless it holds."""
     if not holds:

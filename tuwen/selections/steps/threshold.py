@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tuwen.parts import nearest
 from tuwen.selections.expressions import Expression
-from tuwen.selections.steps import Condition, columns_of, require
+from tuwen.selections.steps import Condition, columns_of, require, require_number
 
 QUANTILES = {"min": 0.0, "median": 0.5, "max": 1.0} | {
     f"p{percent:02}": percent / 100 for percent in (1, 2, 5, 10, 20, 25, 50, 75, 80, 90, 95, 98, 99)
@@ -61,6 +61,7 @@ class Threshold:
         return {side: str(limit) for side, limit in given.items() if limit is not None}
 
     def conditions(self, types: Mapping[str, str]) -> list[Condition]:
+        require_number("threshold", self.of, types)
         number = f"TRY_CAST({Expression.parse(self.of).safe_sql()} AS DOUBLE)"
         groups = {text: Expression.parse(text).safe_sql() for text in self._groups}
         number = f"CASE WHEN isfinite({number}) THEN {number} END"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tuwen.selections.expressions import Expression
-from tuwen.selections.steps import Condition, columns_of
+from tuwen.selections.steps import Condition, columns_of, require_number
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Weight:
         return columns_of(str(self.by))
 
     def conditions(self, types: Mapping[str, str]) -> list[Condition]:
+        require_number("weight", str(self.by), types)
         weight = f"TRY_CAST({Expression.parse(str(self.by)).safe_sql()} AS DOUBLE)"
         keep = f"({weight} > 0 AND isfinite({weight}))"
         return [Condition(keep, str(self), {str(self.by): f"CAST({weight} AS VARCHAR)"}, weight=weight)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tuwen.stages.overlap.alignment import similarity
+from tuwen.stages.overlap.alignment import CERTAIN, similarity
 from tuwen.stages.overlap.hamming import INDEX, Index
 from tuwen.stages.overlap.windows import SIDE, WINDOWS, window_hashes
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_BITS = 12  # that hashes of one picture may differ in
 MOST_CANDIDATES = 6  # images that are compared closely,
+MOST_SEARCHED = 2  # most similar ones whose alignment is searched where none is certain
 MOST_WINDOWS = 6  # from the best of so many windows
 STATE = pa.schema(
     [  # one row
@@ -56,10 +57,17 @@ class BenchmarkImages:
 
     def most_similar(self, square: NDArray[np.uint8]) -> tuple[str | None, float]:
         """Name and similarity; of equally similar ones the first."""
-        best: tuple[float, int] = (0.0, 0)
+        pairs = []
         for image, is_crop, windows in self._candidates(square):
             crop, whole = (square, self._squares[image]) if is_crop else (self._squares[image], square)
-            best = max(best, (round(similarity(crop, whole, WINDOWS[windows]), 4), -image))
+            pairs.append(
+                (round(similarity(crop, whole, WINDOWS[windows], search=False), 4), -image, crop, whole, windows)
+            )
+        pairs.sort(key=lambda pair: pair[:2], reverse=True)
+        best = max((pair[:2] for pair in pairs), default=(0.0, 0))
+        if best[0] <= CERTAIN:
+            for _, image, crop, whole, windows in pairs[:MOST_SEARCHED]:
+                best = max(best, (round(similarity(crop, whole, WINDOWS[windows]), 4), image))
         return (str(self.names[-best[1]]), best[0]) if best[0] else (None, 0.0)
 
     def _candidates(self, square: NDArray[np.uint8]) -> Iterator[tuple[int, bool, NDArray[np.int64]]]:

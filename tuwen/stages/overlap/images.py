@@ -32,13 +32,13 @@ class Images:
 
     All null where the image could not be decoded. An image that is a crop of the benchmark's, or of which the
     benchmark's is a crop (it has borders, say), is sought while the crop keeps 80 % of the area, at any place and in
-    any aspect. Photographs are nearly always found, drawings and screenshots of few lines less often, and the same
-    drawing under other words may be taken for a copy (docs/quality.md). Mirrored or turned images are not found. One of
+    any aspect. Strips of text that were made very small are the hardest, and the same drawing under other words may be
+    taken for a copy (docs/quality.md). Mirrored or turned images are not found. One of
     a single colour is a copy of nothing.
 
     `folder` is searched for image files, at any depth; one that does not decode is an error. 172 windows of each of
     its images are hashed, candidates come from a search in Hamming space, and the closest are compared at the best
-    alignment. The state, memory-mapped, has about 8 KB for each image of the folder. Test images do leak into training
+    alignment. The state, memory-mapped, has about 20 KB for each image of the folder. Test images do leak into training
     sets, changed in such ways: Barz & Denzler, "Do we train on test data?", 2020. https://arxiv.org/abs/1902.00423
 
     **Differs from the paper:** pixels are compared, not features of a network, so that no model is needed.
@@ -46,6 +46,7 @@ class Images:
 
     table = "images"
     kind = "corpus"
+    version = 2
     surveys = ()
     reads = ("bytes",)
     pixels = 128

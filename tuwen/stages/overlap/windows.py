@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from tuwen.stages.image.pixels import Decoded
 
-SIDE = 64  # pixels of the luma square that everything is measured on
+SIDE = 128  # pixels of the luma square that everything is measured on
 STEP = 0.04
 AREA = 0.77  # of the image, at least: a little less than 80 %, so that those crops lie between windows
 FREQUENCIES = 8
 NUM_BITS = 64
+NOTHING = 0.02  # of the root mean square: a frequency below has no sign; half of those of a symmetric picture have none
 FLAT = 2.0  # standard deviation of luma, of 255, below which there is nothing to compare
 _SCALE = 1 << 12  # of the integers that stand for the DCT: sums are then exact, in any order
 
@@ -33,7 +34,7 @@ def squares(pixels: Sequence[Decoded]) -> tuple[NDArray[np.uint8], NDArray[np.bo
     found = np.zeros((len(pixels), SIDE, SIDE), dtype=np.uint8)
     for row, decoded in enumerate(pixels):
         if decoded.gray is not None:
-            found[row] = np.asarray(decoded.gray.resize((SIDE, SIDE), Resampling.BOX))
+            found[row] = np.asarray(decoded.gray.resize((SIDE, SIDE), Resampling.BICUBIC))
     values = found.reshape(len(pixels), SIDE * SIDE).astype(np.int64)
     spread = SIDE**2 * (values**2).sum(axis=1) - values.sum(axis=1) ** 2
     return found, spread > FLAT**2 * SIDE**4
@@ -81,6 +82,6 @@ WINDOWS, _PLACES = _places()  # the first window is the whole image
 def window_hashes(square: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """64 bits for each of `WINDOWS`. The first bit, of the constant, is always 0."""
     frequencies = (_BASIS @ square.astype(np.float64) @ _BASIS.T).ravel()[_PLACES]
-    bits = frequencies > 0
-    bits[:, 0] = False
+    frequencies[:, 0] = 0
+    bits = frequencies > NOTHING * np.sqrt((frequencies**2).mean(axis=1, keepdims=True))
     return np.packbits(bits, axis=1).view(">u8").ravel().astype(np.uint64)
