@@ -27,6 +27,7 @@ VERBS = {
     "funnel": "show how many rows each step of a selection refuses",
     "fetches": "show what became of image URLs, why some failed, and what the loss does to the corpus",
     "concepts": "show how often concepts are mentioned, or which pairs mention one",
+    "calibrate": "tell what a judge is good for, and what it would cost, before it rates a corpus",
     "mixture": "compare the sources of a corpus: size, kinds, quality, and what they share",
     "why": "show the whole life of one image, pair or document",
     "export": "write a corpus as plain Parquet",
