@@ -193,16 +193,20 @@ def test_settings(options: dict[str, Any]) -> None:
 
 
 def test_replies_are_kept(tmp_path: Path) -> None:
-    cache = ReplyCache(tmp_path / "judge.sqlite")
+    path = tmp_path / "judge.sqlite"
     first, second, third = (question(b"image", number) for number in range(3))
-    assert cache.get([first]) == {}
-    cache.put(first, Reply("图", None, 3, None), 0.5)
-    cache.put(second, Reply(error="refused"), 0.1)
-    cache.put(third, Reply(error="timeout"), 0.1)  # may pass
-    found = ReplyCache(tmp_path / "judge.sqlite").get([first, second, third])
+    with ReplyCache(path) as cache, ReplyCache(path) as other:
+        assert cache.get([first]) == {}
+        cache.put(first, Reply("图", None, 3, None), 0.5)
+        other.put(second, Reply(error="refused"), 0.1)
+        cache.put(third, Reply(error="timeout"), 0.1)  # may pass
+    with ReplyCache(path) as cache:
+        found = cache.get([first, second, third])
     assert found == {first: (Reply("图", None, 3, None), 0.5), second: (Reply(error="refused"), 0.1)}
     assert question("ab", "c") != question("a", "bc")
-    (tmp_path / "judge.sqlite").write_bytes(b"not a database" * 100)
-    with pytest.raises(TuwenError, match="delete it"):
-        cache.get([first])
-    assert ReplyCache(None).get([first]) == {}
+    path.write_bytes(b"not a database" * 100)
+    with pytest.raises(TuwenError, match="delete it"), ReplyCache(path):
+        pass
+    with ReplyCache(None) as cache:
+        cache.put(first, Reply("a"), 0.1)
+        assert cache.get([first]) == {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -121,6 +122,7 @@ class ChatServer:
     rule: Callable[[Asked], str | Answer]
     asked: list[Asked] = field(default_factory=list)
     slow_s: float = 0.0
+    name: str = field(default_factory=lambda: secrets.token_hex(4))  # of the model: no two servers share replies
     most_at_once: int = 0
 
     def __enter__(self) -> Self:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 from tuwen.errors import TuwenError
 from tuwen.models.judge import Reply
@@ -32,36 +33,45 @@ def question(*parts: object) -> bytes:
 
 
 class ReplyCache:
-    """Replies and the seconds that each took, by question. `path` None keeps nothing."""
+    """Replies and the seconds that each took, by question; a context. `path` None keeps nothing."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._database: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        if self._path is not None:
+            with self._told():
+                self._database = sqlite3.connect(self._path, timeout=_WAIT_S, check_same_thread=False)
+                self._database.execute(_TABLE)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._database is not None:
+            self._database.close()
 
     def get(self, questions: Sequence[bytes]) -> dict[bytes, tuple[Reply, float]]:
         """Those of the questions that have a reply."""
-        if self._path is None or not self._path.exists():
-            return {}
         found: dict[bytes, tuple[Reply, float]] = {}
-        with closing(self._open()) as database:
-            query = "select reply, error, tokens_in, tokens_out, seconds from replies where question = ?"
-            for each in dict.fromkeys(questions):
-                if row := database.execute(query, (each,)).fetchone():
-                    found[each] = Reply(*row[:4]), row[4]
+        query = "select reply, error, tokens_in, tokens_out, seconds from replies where question = ?"
+        for each in dict.fromkeys(questions) if self._database is not None else ():
+            with self._told():
+                row = self._database.execute(query, (each,)).fetchone()
+            if row is not None:
+                found[each] = Reply(*row[:4]), row[4]
         return found
 
     def put(self, question: bytes, reply: Reply, seconds: float) -> None:
         """Keep a reply at once; one that failed for a passing reason is not kept."""
-        if self._path is None or not reply.is_final:
+        if self._database is None or not reply.is_final:
             return
         row = (question, reply.text, reply.error, reply.tokens_in, reply.tokens_out, seconds)
-        with closing(self._open()) as database, database:
-            database.execute("insert or replace into replies values (?, ?, ?, ?, ?, ?)", row)
+        with self._told(), self._database:
+            self._database.execute("insert or replace into replies values (?, ?, ?, ?, ?, ?)", row)
 
-    def _open(self) -> sqlite3.Connection:
-        assert self._path is not None
+    @contextmanager
+    def _told(self) -> Iterator[None]:
         try:
-            database = sqlite3.connect(self._path, timeout=_WAIT_S)
-            database.execute(_TABLE)
+            yield
         except sqlite3.Error as error:
             raise TuwenError(f"{self._path} cannot be used ({error}); delete it and run the same command") from error
-        return database

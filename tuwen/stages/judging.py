@@ -54,7 +54,6 @@ def rate(stage: Judge, images: Sequence[bytes | None], texts: Sequence[str | Non
 
     `cache`: the folder with replies; None keeps none.
     """
-    replies = ReplyCache(None if cache is None else cache / CACHE)
     identity = question(stage.model_hash(), stage.max_tokens, stage.side, stage.endpoint and stage.endpoint.seed)
     ratings: list[Rating | None] = [None] * len(texts)
     places: dict[bytes, list[int]] = {}
@@ -65,12 +64,13 @@ def rate(stage: Judge, images: Sequence[bytes | None], texts: Sequence[str | Non
             ratings[place] = Rating(error="no_image")
         else:
             places.setdefault(question(identity, data, prompt_of(stage, text)), []).append(place)
-    known = replies.get(list(places))
-    new = {}
-    for each, (place, *_) in places.items():
-        if each not in known:
-            new[each] = (_small(images[place], stage.side), prompt_of(stage, texts[place] or ""))
-    answered = {**known, **_ask(stage, new, replies)}
+    with ReplyCache(None if cache is None else cache / CACHE) as replies:
+        answered = replies.get(list(places))
+        new = {}
+        for each, (place, *_) in places.items():
+            if each not in answered:
+                new[each] = (_small(images[place], stage.side), prompt_of(stage, texts[place] or ""))
+        answered |= _ask(stage, new, replies)
     for each, found in places.items():
         for place in found:
             ratings[place] = _rating(stage, *answered[each]) if each in answered else Rating(error="no_image")
