@@ -43,6 +43,8 @@ class ReplyCache:
         if self._path is not None:
             with self._told():
                 self._database = sqlite3.connect(self._path, timeout=_WAIT_S, check_same_thread=False)
+                # Each reply is on its way to the disk when it is kept; only a power cut may cost the last ones.
+                self._database.executescript("pragma journal_mode = wal; pragma synchronous = normal;")
                 self._database.execute(_TABLE)
         return self
 

@@ -150,7 +150,7 @@ def test_a_build_that_fails_goes_on_where_it_ended(tmp_path: Path) -> None:
         is_broken[0] = False
         tuwen.build(recipe, tmp_path / "corpus", workers=1)
         assert len(server.asked) == 12 + 1 and before > 1  # the one that failed
-        tuwen.build(recipe, tmp_path / "corpus", workers=1)
+        assert tuwen.build(recipe, tmp_path / "corpus", workers=1).stage_rows == {}
         assert len(server.asked) == 13
     rows = Corpus.open(tmp_path / "corpus").table("pairs", ["text", "text_source", "judge_score"]).to_pylist()
     for row in rows:
