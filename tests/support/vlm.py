@@ -115,6 +115,11 @@ class Asked:
 Answer = tuple[int, Any, dict[str, str]]  # status, JSON (or bytes, or words of the model), headers
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: Any) -> None:
+        """Clients that are gone are no news."""
+
+
 @dataclass
 class ChatServer:
     """A chat-completions endpoint on loopback. `rule` makes of each request words, or a whole answer."""
@@ -161,7 +166,7 @@ class ChatServer:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()

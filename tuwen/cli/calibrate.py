@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SAID = {
     "trusted": "The judge tells every planted defect from the originals.",
     "partly": "The judge sees wrong texts, but not every defect.",
-    "untrusted": "The judge cannot be trusted: its scores do not select better pairs.",
+    "untrusted": "The judge cannot be trusted to tell good pairs from bad ones.",
 }
 
 
@@ -92,7 +92,7 @@ def print_found(console: Console, found: dict[str, Any]) -> None:
             console.print(f"without a score: {errors}", highlight=False)
         table = Table("defect", *right("pairs", "AUC", "95 %", "original", "defective", "no score"))
         for each in found["defects"]:
-            interval = f"{_number(each['auc_low'])}–{_number(each['auc_high'])}"
+            interval = "–" if each["auc"] is None else f"{each['auc_low']:.2f}–{each['auc_high']:.2f}"
             means = [_number(each["mean_original"], 1), _number(each["mean_defective"], 1)]
             silent = _percent(each["share_without_score"])
             table.add_row(each["defect"], str(each["num_scored"]), _number(each["auc"]), interval, *means, silent)
@@ -113,12 +113,17 @@ def print_cost(console: Console, cost: dict[str, Any]) -> None:
     how = "as the sample was counted" if cost["tokens"] == "measured" else "guessed"
     console.print(f"tokens ({how}): {cost['tokens_in']:,} in, {cost['tokens_out']:,} out", highlight=False)
     if cost["hours"] is not None:
-        each = f"{cost['seconds_per_question']:.2g} s each, one worker process"
-        console.print(f"time: {cost['hours']:.2g} hours ({each})", highlight=False)
+        each = f"{_duration(cost['seconds_per_question'])} each, one worker process"
+        console.print(f"time: {_duration(3600 * cost['hours'])} ({each})", highlight=False)
     else:
         console.print("time: unknown until a sample was asked about", highlight=False)
     if cost["money"] is not None:
         console.print(f"money: {cost['money']:,.2f}", highlight=False)
+
+
+def _duration(seconds: float) -> str:
+    size, unit = next(((size, unit) for size, unit in ((3600, "h"), (60, "min")) if seconds >= 2 * size), (1, "s"))
+    return f"{seconds / size:.2g} {unit}" if seconds < 100 * size else f"{seconds / size:,.0f} {unit}"
 
 
 def _price(word: str) -> float:

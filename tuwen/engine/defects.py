@@ -91,7 +91,9 @@ def plant(
     texts = _texts(corpus, {pair for pair, _ in sample}.union(*(found.values() for found in others.values())))
     planted = []
     for pair_id, image_id in sample:
-        texts_of = {defect: texts[found[pair_id]] for defect, found in others.items() if pair_id in found}
+        texts_of: dict[str, str | None] = {
+            defect: texts[found[pair_id]] for defect, found in others.items() if pair_id in found
+        }
         original = texts[pair_id]
         chance = random.Random(f"{seed} {pair_id}")
         texts_of |= {"shuffled": shuffled(original, chance), "truncated": truncated(original, chance)}

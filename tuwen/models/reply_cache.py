@@ -56,11 +56,12 @@ class ReplyCache:
         """Those of the questions that have a reply."""
         found: dict[bytes, tuple[Reply, float]] = {}
         query = "select reply, error, tokens_in, tokens_out, seconds from replies where question = ?"
-        for each in dict.fromkeys(questions) if self._database is not None else ():
-            with self._told():
-                row = self._database.execute(query, (each,)).fetchone()
-            if row is not None:
-                found[each] = Reply(*row[:4]), row[4]
+        if self._database is None:
+            return found
+        with self._told():
+            for each in dict.fromkeys(questions):
+                if row := self._database.execute(query, (each,)).fetchone():
+                    found[each] = Reply(*row[:4]), row[4]
         return found
 
     def put(self, question: bytes, reply: Reply, seconds: float) -> None:
