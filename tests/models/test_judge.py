@@ -48,9 +48,18 @@ def test_too_many_tokens_are_the_rows_fault(tmp_path: Path) -> None:
     assert reply.error == "too_long" and reply.text is None
 
 
+def test_an_image_that_preprocessing_declines_is_the_rows_fault(tmp_path: Path) -> None:
+    judged = judge(str(vlm.qwen2_vl(tmp_path)), max_tokens=2)
+    replies = judged.ask([Image.new("RGB", (900, 2)), RED], ["a", "b"])
+    assert replies[0] == Reply(error="refused") and replies[1].tokens_out == 2
+
+
 def test_models_that_do_not_load(tmp_path: Path) -> None:
     folder = vlm.llava(tmp_path / "model")
     first = judge_hash(str(folder))
+    (folder / "chat_template.jinja").write_text("{{ messages[0].content[1].text }}")
+    with pytest.raises(UsageError, match="leaves images out"):
+        judge(str(folder))
     (folder / "chat_template.jinja").unlink()
     assert judge_hash(str(folder)) != first
     with pytest.raises(UsageError, match="no chat template"):

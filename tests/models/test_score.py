@@ -126,6 +126,7 @@ TEMPLATES = [
 ]
 
 
+@settings(max_examples=50)
 @given(st.integers(0, 100), st.sampled_from(TEMPLATES), st.booleans())
 def test_any_number_in_any_form(score: int, template: str, is_wide: bool) -> None:
     reply = template.format(score)
@@ -134,6 +135,7 @@ def test_any_number_in_any_form(score: int, template: str, is_wide: bool) -> Non
     assert score_of(reply, 0, 100) == score
 
 
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 100), min_size=2, max_size=2, unique=True))
 def test_two_numbers_are_not_one(numbers: list[int]) -> None:
     first, second = numbers

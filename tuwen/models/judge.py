@@ -25,9 +25,9 @@ PASSING = ("failed", "timeout")
 class Reply:
     """What a judge said, or why it said nothing. Exactly one of `text` and `error` is there.
 
-    `error`: empty (no words), refused (the endpoint declined this content), too_long (more tokens than the model
-    takes), and where failures are to be marked (`Endpoint.mark_failed`) failed and timeout, which may pass. Tokens are
-    None where nobody counted them.
+    `error`: empty (no words), refused (the endpoint or the model's preprocessing declined this content), too_long (more
+    tokens than the model takes), and where failures are to be marked (`Endpoint.mark_failed`) failed and timeout, which
+    may pass. Tokens are None where nobody counted them.
     """
 
     text: str | None = None

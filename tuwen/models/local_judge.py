@@ -32,6 +32,8 @@ def load_local(files: tuple[File, ...], device: str) -> tuple[Any, Any]:
         processor = _processor(folder)
         if not getattr(processor, "chat_template", None):
             raise ValueError("it has no chat template, so it was not trained to answer questions")
+        if str(getattr(processor, "image_token", "")) not in _asked(processor, "?"):
+            raise ValueError("its chat template leaves images out")
         network = load_weights(AutoModelForImageTextToText, folder)
     except Exception as error:  # transformers raises nearly every built-in exception on damaged files
         raise UsageError(
@@ -63,10 +65,11 @@ class LocalJudge:
     def _reply(self, image: Image.Image, prompt: str) -> Reply:
         import torch
 
-        content = [{"type": "image"}, {"type": "text", "text": _plain(prompt, self._control_words())}]
-        question = [{"role": "user", "content": content}]
-        asked = self.processor.apply_chat_template(question, add_generation_prompt=True)
-        inputs = self.processor(images=[image], text=[asked], return_tensors="pt").to(self.device)
+        asked = _asked(self.processor, _plain(prompt, self._control_words()))
+        try:
+            inputs = self.processor(images=[image], text=[asked], return_tensors="pt").to(self.device)
+        except ValueError:  # such as Qwen2-VL's, of images that are 200 times as long as wide
+            return Reply(error="refused")
         width = int(inputs["input_ids"].shape[1])
         limit = getattr(self.network.config.get_text_config(), "max_position_embeddings", None)
         if limit is not None and width + self.max_tokens > limit:
@@ -86,6 +89,12 @@ class LocalJudge:
     def _pad(self) -> Any:
         tokenizer = self.processor.tokenizer
         return tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+
+
+def _asked(processor: Any, prompt: str) -> str:
+    """What the model is to go on with: an image, the prompt, and the beginning of its turn."""
+    content = [{"type": "image"}, {"type": "text", "text": prompt}]
+    return str(processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True))
 
 
 def _plain(prompt: str, words: Iterable[str]) -> str:

@@ -67,6 +67,8 @@ def test_only_the_rows_in_question_are_asked_about() -> None:
     with vlm.ChatServer(lambda asked: "50") as server:
         judged = stage(server, sources=["caption"], minimum={"similarity": 0.5}, share=0.6)
         assert judged.reads[-1] == "similarity"
+        with pytest.raises(UsageError, match="holds string"):
+            judged.asked(batch(rows, similarity=["a"] * 40))
         found = judged(batch(rows, similarity=similarity)).to_pydict()
         asked = {int(each.text.split()[1]) for each in server.asked}
     assert asked == {row for row in range(40) if found["judge_score"][row] is not None}
@@ -99,6 +101,7 @@ def test_a_text_is_put_as_it_is_and_cut() -> None:
         ({"prompt": "no place"}, "once"),
         ({"scale": [5, 1]}, "worse one first"),
         ({"share": 0}, "share"),
+        ({"minimum": {"image.width": 64}}, "columns of pairs"),
         ({"model": ""}, "model"),
         ({"endpoint": {"base_url": "https://a.test", "sede": 1}}, "sede"),
         ({"endpoint": {"base_url": "https://a.test", "api_key": "abc"}}, "api_key"),

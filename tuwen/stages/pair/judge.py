@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tuwen.errors import UsageError
 from tuwen.models.judge import MAX_TOKENS, Endpoint, judge_hash
 from tuwen.stages.judging import Rating, check_prompt, rate
 
@@ -77,6 +78,8 @@ class Judge:
             raise ValueError(f"scale must be two numbers, the worse one first, got {self.scale}")
         if not 0 < self.share <= 1:
             raise ValueError(f"share must be above 0 and at most 1, got {self.share}")
+        if any("." in name for name in self.minimum):
+            raise ValueError(f"minimum names columns of pairs, got {', '.join(self.minimum)}")
         if min(self.max_tokens, self.max_characters) < 1 or self.side < 16:
             raise ValueError("max_tokens and max_characters must be at least 1 and side at least 16")
 
@@ -90,6 +93,9 @@ class Judge:
         if self.sources:
             chosen = pc.and_(chosen, pc.is_in(batch["text_source"], pa.array(self.sources, pa.string())))
         for name, least in self.minimum.items():
+            kind = batch[name].type
+            if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+                raise UsageError(f"minimum: {name} holds {kind}, not numbers; name another column")
             chosen = pc.and_(chosen, pc.fill_null(pc.greater_equal(batch[name].cast(pa.float64()), least), False))
         return chosen
 
