@@ -24,7 +24,8 @@ import pyarrow as pa
 from selection import add, commit, ids
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.indexes import build_index, matching, nearest, vectors_of
+from tuwen.corpus.indexes import build_index, matching, nearest
+from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.engine.search import Searcher
 from tuwen.engine.search_request import Request
 
@@ -95,7 +96,7 @@ def exact(corpus: Corpus, queries: np.ndarray, k: int) -> list[set[str]]:
     """Ids of the nearest by comparing all vectors."""
     scores, keys = np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), dtype="<U32")
     for batch in corpus.scan("images", ["image_id", "embedding"]):
-        found, _ = vectors_of(batch["embedding"])
+        found, _ = unit_vectors_of(batch["embedding"])
         new = np.tile(np.array(batch["image_id"].to_pylist()), (len(queries), 1))
         scores, keys = np.hstack([scores, queries @ found.T]), np.hstack([keys, new])
         best = np.argpartition(-scores, k, axis=1)[:, :k] if scores.shape[1] > k else None

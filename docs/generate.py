@@ -32,8 +32,15 @@ def cli_page() -> str:
     parser = make_parser(list(VERBS))
     commands: Any = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
     parts = [NOTICE, "# Command line\n", _block(parser.format_help())]
-    parts += [f"## tuwen {name}\n\n{_block(commands.choices[name].format_help())}" for name in VERBS]
+    parts += [_verb(name, commands.choices[name]) for name in VERBS]
     return "\n".join(parts)
+
+
+def _verb(name: str, parser: argparse.ArgumentParser) -> str:
+    """A verb, and below it those of its own."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    below = [_verb(f"{name} {word}", each) for action in inner for word, each in action.choices.items()]
+    return "\n".join([f"## tuwen {name}\n\n{_block(parser.format_help())}", *below])
 
 
 def stages_page() -> str:

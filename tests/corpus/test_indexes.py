@@ -12,8 +12,9 @@ import pytest
 from vector_corpus import add_images, add_pairs, key, small_corpus, vectors, write_columns
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.indexes import JOURNAL, build_index, index_state, index_states, update_indexes, vectors_of
+from tuwen.corpus.indexes import JOURNAL, build_index, index_state, index_states, update_indexes
 from tuwen.corpus.transfer import export_corpus, import_corpus
+from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.engine.search import search
 from tuwen.engine.search_indexes import make_indexes
 from tuwen.errors import TuwenError, UsageError
@@ -94,10 +95,10 @@ def test_only_one_writer(tmp_path: Path) -> None:
 def test_what_is_no_vector_is_known() -> None:
     rows = [[3.0, 4.0], None, [0.0, 0.0], [float("nan"), 1.0], [float("inf"), 0.0]]
     array = pa.array(rows, pa.list_(pa.float32(), 2))
-    found, known = vectors_of(array)
+    found, known = unit_vectors_of(array)
     assert known.tolist() == [True, False, False, False, False]
     assert found[0].tolist() == pytest.approx([0.6, 0.8])
-    assert vectors_of(array.slice(1, 2))[1].tolist() == [False, False]
+    assert unit_vectors_of(array.slice(1, 2))[1].tolist() == [False, False]
     assert np.isfinite(found).all()
 
 

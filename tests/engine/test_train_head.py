@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pytest
 from tiny import Pages, write_pages
 
+from tuwen.cli import main
 from tuwen.corpus.corpus import Corpus
 from tuwen.engine.build import build
 from tuwen.engine.join import join
@@ -57,6 +59,25 @@ def test_labels_are_learnt(corpus: Path, tmp_path: Path) -> None:
     assert head.output == "sigmoid" and head(np.eye(WIDTH, dtype=np.float32))[0] > 0.9
     again = train_head(corpus, "is_bad", tmp_path / "again.npz", embedding="vector")
     assert Path(again.path).read_bytes() == Path(found.path).read_bytes()
+
+
+def test_the_command(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [
+        "train",
+        "head",
+        str(corpus),
+        "--label",
+        "is_bad",
+        "--embedding",
+        "vector",
+        "--to",
+        str(tmp_path / "h.npz"),
+    ]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["num_true"] is not None
+    assert main(words) == 0
+    assert "AUC on images that it was not fitted to" in capsys.readouterr().out
+    assert main([*words[:4], "nothing", *words[5:]]) == 2
 
 
 def test_numbers_are_learnt(corpus: Path, tmp_path: Path) -> None:

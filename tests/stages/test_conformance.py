@@ -47,6 +47,7 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "image.category": {"model": str(DATA / "tiny-clip")},
     "concepts.expansion": {"model": str(DATA / "tiny-clip")},
     "concepts.entity": {"model": str(DATA / "tiny-clip")},
+    "pair.judge": {"model": str(DATA / "tiny-llava"), "max_tokens": 1, "sources": ["caption"]},
     "image.aesthetic": {"head": str(DATA / "head.npz")},
     "safety.nsfw": {"head": str(DATA / "head.npz")},
     "safety.watermark": {"head": str(DATA / "head.npz")},

@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tuwen.corpus.vectors import cosines, vectors_of
 from tuwen.errors import UsageError
 from tuwen.stages import stage_that_writes
-from tuwen.stages.embeddings import cosines, embeddings_of, vectors_of
+from tuwen.stages.embeddings import embeddings_of
 from tuwen.stages.image.embedding import Embedding
 
 KIND = pa.list_(pa.float16(), 2)

@@ -1,10 +1,11 @@
-"""`tuwen train scorer DIR --selection NAME --to FOLDER`"""
+"""`tuwen train scorer DIR --selection NAME --to FOLDER`, `tuwen train head DIR --label COLUMN --to FILE`"""
 
 from __future__ import annotations
 
 import argparse
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tuwen.cli import plural, positive, print_json, shown
@@ -15,6 +16,11 @@ BARS = "▁▂▃▄▅▆▇█"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of each model that can be trained."""
     models = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
+    _add_scorer(models)
+    _add_head(models)
+
+
+def _add_scorer(models: Any) -> None:
     summary = "fit a small dual encoder on the pairs of a selection, to score all pairs"
     scorer = models.add_parser("scorer", help=summary, description=summary[0].upper() + summary[1:] + ".")
     scorer.add_argument("corpus", metavar="DIR", help="corpus folder")
@@ -39,8 +45,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scorer.add_argument("--json", action="store_true", help="print as JSON")
 
 
+def _add_head(models: Any) -> None:
+    summary = "fit a linear head on the embeddings of images to a column of labels"
+    head = models.add_parser("head", help=summary, description=summary[0].upper() + summary[1:] + ".")
+    head.add_argument("corpus", metavar="DIR", help="corpus folder")
+    head.add_argument(
+        "--label", metavar="COLUMN", required=True, help="of images: true or false, or numbers (tuwen join brings it)"
+    )
+    head.add_argument("--to", metavar="FILE", required=True, help="the head, .npz")
+    head.add_argument("--embedding", metavar="COLUMN", default="embedding", help="of images (default: embedding)")
+    head.add_argument("--json", action="store_true", help="print as JSON")
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Train, and say what was learnt; 1 where nothing was."""
+    return _train_head(arguments) if arguments.model == "head" else _train_scorer(arguments)
+
+
+def _train_head(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from tuwen.engine.train_head import train_head
+
+    found = train_head(arguments.corpus, arguments.label, arguments.to, embedding=arguments.embedding)
+    if arguments.json:
+        print_json(asdict(found))
+        return 0
+    console = Console(highlight=False)
+    of = "" if found.num_true is None else f", {found.num_true:,} of them true"
+    console.print(f"{plural(found.num_labels, 'label')} in {shown(found.label)}{of}.")
+    console.print(f"{found.measure} on images that it was not fitted to: {found.quality:.3f}")
+    console.print(f"Next: a stage with head: {shown(found.path)} (safety.nsfw, safety.watermark, image.aesthetic)")
+    return 0
+
+
+def _train_scorer(arguments: argparse.Namespace) -> int:
     from tuwen.engine.progress import Progress
     from tuwen.engine.train_scorer import train_scorer
 

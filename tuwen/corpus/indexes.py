@@ -18,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tuwen.corpus.corpus import Corpus, read_json, scan_dataset, write_json
+from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.errors import UsageError
 
 EXACT_ROWS = 50_000
@@ -151,7 +152,7 @@ def nearest(
         nearest={"column": column, "q": query, "k": k, "metric": "cosine", "nprobes": NUM_PROBES},
         disable_scoring_autoprojection=True,
     ).to_table()
-    vectors, known = vectors_of(found[column].combine_chunks())
+    vectors, known = unit_vectors_of(found[column].combine_chunks())
     return found[key].filter(pa.array(known)).to_pylist(), vectors[known]
 
 
@@ -176,17 +177,6 @@ def indexed_copy(corpus: Corpus, table: str, key: str, column: str, folder: Path
     return dataset
 
 
-def vectors_of(array: pa.FixedSizeListArray) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The vectors as (N, dim) float32, normalised, and which of them are vectors: not null, finite, and not zero."""
-    size = array.type.list_size
-    flat = array.values.slice(array.offset * size, len(array) * size)
-    values = flat.to_numpy(zero_copy_only=False).reshape(-1, size).astype(np.float32)
-    with np.errstate(all="ignore"):
-        lengths = np.linalg.norm(values, axis=1, keepdims=True)
-        known = array.is_valid().to_numpy(zero_copy_only=False) & np.isfinite(lengths[:, 0]) & (lengths[:, 0] > 0)
-        return np.where(known[:, None], values / lengths, 0), known
-
-
 def _middles(dataset: lance.LanceDataset, column: str) -> NDArray[np.float32]:
     """Middles of the partitions: spherical k-means on a sample of rows that depends on nothing but their number.
 
@@ -197,7 +187,7 @@ def _middles(dataset: lance.LanceDataset, column: str) -> NDArray[np.float32]:
     number = max(1, min(num_rows // ROWS_PER_PARTITION, MAX_PARTITIONS))
     rng = np.random.default_rng(0)
     rows = np.sort(rng.choice(num_rows, min(num_rows, number * SAMPLED_PER_PARTITION), replace=False))
-    vectors, known = vectors_of(dataset.take(rows.tolist(), columns=[column])[column].combine_chunks())
+    vectors, known = unit_vectors_of(dataset.take(rows.tolist(), columns=[column])[column].combine_chunks())
     vectors = vectors[known]
     if len(vectors) < number:
         number = max(1, len(vectors) // SAMPLED_PER_PARTITION)

@@ -12,7 +12,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.indexes import index_state, vectors_of
+from tuwen.corpus.indexes import index_state
+from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.engine.search_rankings import Neighbours, Ranked, Ranking, Texts, Words
 from tuwen.engine.search_request import COLLAPSE, TOP, Request
 from tuwen.engine.search_rows import (
@@ -282,7 +283,7 @@ class Searcher:
         places = self._links.rows("images", [row["image_id"] for row in rows])
         held = np.flatnonzero(np.array(places) >= 0)
         taken = take(self.corpus, "images", [places[place] for place in held], [column])
-        vectors, known = vectors_of(taken[column].combine_chunks())
+        vectors, known = unit_vectors_of(taken[column].combine_chunks())
         held, vectors = held[known], vectors[known]
         left, right = np.nonzero(np.triu(vectors @ vectors.T >= request.collapse, 1))
         return link(labels, held[left], held[right])

@@ -14,8 +14,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tuwen.corpus.corpus import Corpus, scan_dataset
-from tuwen.corpus.indexes import EXACT_ROWS, IndexState, index_state, indexed_copy, matching, nearest, vectors_of
+from tuwen.corpus.indexes import EXACT_ROWS, IndexState, index_state, indexed_copy, matching, nearest
 from tuwen.corpus.tables import TABLES
+from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.engine.search_vectors import VectorColumn
 
 MOST_BY_INDEX = 1_000  # beyond so many neighbours, all vectors are compared
@@ -125,7 +126,7 @@ class Neighbours:
         key, column = TABLES[self.vectors.table].key, self.vectors.column
         keys, scores = [pa.array([], pa.string())], [np.empty(0)]
         for batch in scan_dataset(self.corpus.dataset(self.vectors.table), [key, column]):
-            vectors, known = vectors_of(batch[column])
+            vectors, known = unit_vectors_of(batch[column])
             keys.append(batch[key].filter(pa.array(known)))
             scores.append((vectors[known] @ self.query).astype(np.float64))
         return Ranked(pa.concat_arrays(keys), np.concatenate(scores), True)

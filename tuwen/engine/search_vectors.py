@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from tuwen.corpus.columns import Origin, parse_name, read_record
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.indexes import is_vector, vectors_of
+from tuwen.corpus.indexes import is_vector
 from tuwen.corpus.tables import ID_CHARACTERS, TABLES
+from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.engine.search_request import Request
 from tuwen.errors import TuwenError, UsageError
 from tuwen.selections.why import find
@@ -166,7 +167,7 @@ def _stored(corpus: Corpus, vectors: VectorColumn, key: str | None) -> NDArray[n
     rows = corpus.table(vectors.table, [vectors.column], f"{TABLES[vectors.table].key} = '{key}'")
     if not rows.num_rows:
         return None
-    found, known = vectors_of(rows[vectors.column].combine_chunks())
+    found, known = unit_vectors_of(rows[vectors.column].combine_chunks())
     return found[0] if known[0] else None
 
 

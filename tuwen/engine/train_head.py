@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.vectors import vectors_of
 from tuwen.errors import TuwenError, UsageError, missing_extra
 from tuwen.models.head import Head, save
-from tuwen.models.kmeans import vectors_of
 from tuwen.stages import stage_that_writes
 from tuwen.stages.lookup import keys_of
 
@@ -90,7 +90,9 @@ def _labelled(corpus: Corpus, label: str, embedding: str) -> tuple[NDArray[np.fl
     order = np.argsort(keys_of(found["image_id"].combine_chunks()))[:MOST_LABELS]
     chosen = found.take(pa.array(order))
     labels = chosen[label].to_numpy()
-    return vectors_of(chosen[embedding].combine_chunks()), labels if pa.types.is_boolean(kind) else labels.astype(float)
+    return vectors_of(chosen[embedding].combine_chunks())[0], labels if pa.types.is_boolean(kind) else labels.astype(
+        float
+    )
 
 
 def _fitted(vectors: NDArray[np.float32], labels: NDArray[Any]) -> Head:

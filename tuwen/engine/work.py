@@ -208,6 +208,8 @@ class _StageRun:
             extras["state"] = self._state
         if (short_side := option(self.stage, "pixels")) is not None:
             extras["pixels"] = columns.pixels(short_side)
+        if option(self.stage, "cached"):
+            extras["cache"] = self._corpus.folder("cache")
         result = self._isolated(columns.batch(self.stage), extras)
         for table, bases in columns.bases(self.stage).items():
             self._bases.setdefault(table, set()).update(bases)

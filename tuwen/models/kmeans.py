@@ -6,24 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
+from tuwen.corpus.vectors import unit
 from tuwen.errors import missing_extra
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MIN_ROWS = 10  # of the sample for each cluster: fewer would be remembered, not summarised
-
-
-def vectors_of(column: pa.Array) -> NDArray[np.float32]:
-    """Rows of a fixed-size list column as a matrix (N, width); rows of zeros where the list is null."""
-    if not isinstance(column, pa.FixedSizeListArray):
-        raise TypeError(f"vectors must be a fixed-size list, got {column.type}")
-    width = column.type.list_size
-    filled = column.fill_null(pa.scalar([0.0] * width, column.type)) if column.null_count else column
-    matrix: NDArray[np.float32] = filled.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    return matrix.reshape(len(column), width)
 
 
 def sample(batches: Iterable[tuple[NDArray[np.uint64], NDArray[np.float32]]], size: int) -> NDArray[np.float32]:
@@ -56,12 +46,6 @@ def fit(vectors: NDArray[np.float32], k: int, seed: int) -> NDArray[np.float32]:
     with threadpool_limits(1):
         model = KMeans(k, n_init=1, random_state=seed, max_iter=50).fit(vectors)
     return unit(np.asarray(model.cluster_centers_, dtype=np.float32))
-
-
-def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Each row at length 1; zeros stay zeros."""
-    lengths = np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return np.asarray(vectors / lengths, dtype=np.float32)
 
 
 def nearest(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tuwen.corpus.vectors import unit
 from tuwen.errors import UsageError
-from tuwen.models.kmeans import unit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

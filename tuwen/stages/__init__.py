@@ -36,6 +36,8 @@ it declares, and the engine hands over:
             that row's, the text's source is `generated:` and the stage's name. The table is `pairs`, and only
             original pairs are handed over, so nothing is made from what was made. Rows that a stage added stay,
             like those that a source brought.
+`cached`    True: the call takes `cache=`, a folder of the corpus for what must not be paid for twice (None: keep none).
+            It may be deleted at any time: the stage must write the same without it.
 `model_hash` method that gives a digest of the files (a model, a list, a folder) that the stage reads: part of the
             column's freshness.
 

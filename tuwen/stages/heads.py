@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from tuwen.corpus.vectors import vectors_of
 from tuwen.errors import UsageError
 from tuwen.models.head import ACTIVATIONS, OUTPUTS, head_of
-from tuwen.models.kmeans import vectors_of
 
 
 def check(activation: str, output: str) -> None:
@@ -22,7 +22,7 @@ def scores_of(vectors: pa.Array, file: str, activation: str, output: str, writes
     head = head_of(file, activation, output)
     if vectors.null_count == len(vectors):
         return pa.record_batch([pa.nulls(len(vectors), pa.float32())], schema=writes)
-    matrix = vectors_of(vectors)
+    matrix = vectors_of(vectors)[0]
     if matrix.shape[1] != head.width:
         raise UsageError(
             f"head {file} takes vectors of {head.width} numbers, the embeddings have {matrix.shape[1]}; it was made "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from tuwen.models.kmeans import unit, vectors_of
+from tuwen.corpus.vectors import unit, vectors_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ def with_middles(rows: pa.RecordBatchReader) -> pa.RecordBatchReader:
                     yield _middle(schema, topic, total)
                     total = np.zeros(width)
                 part, topic = batch.slice(begin, end - begin), topics[begin]
-                total += vectors_of(part["text_embedding"]).sum(axis=0, dtype=np.float64)
+                total += vectors_of(part["text_embedding"])[0].sum(axis=0, dtype=np.float64)
                 yield part.cast(schema)
         if topic is not None:
             yield _middle(schema, topic, total)
@@ -53,13 +53,13 @@ def nearest_texts(groups: int, state: pa.Table, vectors: NDArray[np.float32]) ->
     """For each vector the rows of the texts of its `groups` nearest topics, the nearest first; ties go by row."""
     ends = np.flatnonzero(state["pair_id"].is_null().to_numpy())
     starts = np.concatenate([[0], ends[:-1] + 1])
-    middles = vectors_of(state["text_embedding"].take(pa.array(ends)).combine_chunks())
+    middles = vectors_of(state["text_embedding"].take(pa.array(ends)).combine_chunks())[0]
     cosines = vectors.astype(np.float64) @ middles.T.astype(np.float64)
     order = np.argsort(-cosines, axis=1, kind="stable")[:, :groups]
     scored: list[list[tuple[NDArray[np.int64], NDArray[np.float64]]]] = [[] for _ in vectors]
     for group in np.unique(order):
         rows = np.arange(starts[group], ends[group])
-        texts = vectors_of(state["text_embedding"][starts[group] : ends[group]].combine_chunks())
+        texts = vectors_of(state["text_embedding"][starts[group] : ends[group]].combine_chunks())[0]
         asking = np.flatnonzero((order == group).any(axis=1))
         found = vectors[asking].astype(np.float64) @ texts.T.astype(np.float64)
         for place, scores in zip(asking, found, strict=True):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from tuwen.models.kmeans import fit, nearest, sample, vectors_of
+from tuwen.corpus.vectors import vectors_of
+from tuwen.models.kmeans import fit, nearest, sample
 from tuwen.stages.lookup import keys_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def fit_topics(corpus: Corpus, table: str, key: str, column: str, topics: int, s
     def batches() -> Iterator[tuple[NDArray[np.uint64], NDArray[np.float32]]]:
         for batch in corpus.scan(table, [key, column]):
             known = batch.filter(batch[column].is_valid())
-            yield keys_of(known[key]), vectors_of(known[column])
+            yield keys_of(known[key]), vectors_of(known[column])[0]
 
     centroids = fit(sample(batches(), topics * SAMPLE_PER_TOPIC), topics, seed)
     width = centroids.shape[1]
@@ -48,7 +49,7 @@ def topics_of(vectors: pa.Array, state: pa.Table, writes: pa.Schema) -> pa.Recor
     """Topic and cosine to its centroid of each row; null where there is no vector, or no topic."""
     if not state.num_rows or vectors.null_count == len(vectors):
         return pa.record_batch([pa.nulls(len(vectors), field.type) for field in writes], schema=writes)
-    best, cosines = nearest(vectors_of(vectors), vectors_of(state["centroid"].combine_chunks()))
+    best, cosines = nearest(vectors_of(vectors)[0], vectors_of(state["centroid"].combine_chunks())[0])
     unknown = vectors.is_null().to_numpy(zero_copy_only=False)
     return pa.record_batch(
         [pa.array(best.astype(np.int32), mask=unknown), pa.array(cosines.astype(np.float32), mask=unknown)],
@@ -78,4 +79,4 @@ def _joined(parts: list[pa.RecordBatch]) -> tuple[pa.Array, NDArray[np.float32]]
     ids = rows["image_id"].combine_chunks().cast(pa.string())
     if rows["image_topic"].null_count:
         return ids, np.empty((0, 0), np.float32)
-    return ids, vectors_of(rows["embedding"].combine_chunks())
+    return ids, vectors_of(rows["embedding"].combine_chunks())[0]

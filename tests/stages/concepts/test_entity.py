@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tuwen.corpus.vectors import unit
 from tuwen.errors import UsageError
 from tuwen.models.encoder import encoder
-from tuwen.models.kmeans import unit
 from tuwen.stages.concepts.entity import Entity
 from tuwen.stages.image.category import Category
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 from surveyed import computed
 
+from tuwen.corpus.vectors import unit
 from tuwen.models.encoder import encoder
-from tuwen.models.kmeans import unit
 from tuwen.stages.concepts.expansion import Expansion
 
 MODEL = str(Path(__file__).parents[1] / "data" / "tiny-clip")

@@ -8,8 +8,8 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 
+from tuwen.corpus.vectors import vectors_of
 from tuwen.models.encoder import BATCH, encoder, encoder_hash
-from tuwen.models.kmeans import vectors_of
 from tuwen.models.prompts import PROMPTS, Names, check_prompts, check_width
 
 
@@ -69,7 +69,7 @@ class Entity:
         columns += [list(columns[0]), [None] * batch.num_rows, [None] * batch.num_rows]
         if rows:
             vectors = _names(self.model, self.model_hash(), self.prompts, self.device).vectors(names, self.batch_size)
-            images = vectors_of(embeddings.take(pa.array(rows)))
+            images = vectors_of(embeddings.take(pa.array(rows)))[0]
             check_width(self.model, vectors.shape[1], images.shape[1])
             shown = np.repeat(images, lengths, axis=0)
             cosines = np.einsum("nd,nd->n", shown, vectors, dtype=np.float64).astype(np.float32)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from tuwen.corpus.vectors import vectors_of
 from tuwen.models.encoder import BATCH, encoder, encoder_hash
-from tuwen.models.kmeans import vectors_of
 from tuwen.models.prompts import Names, check_prompts, check_width
 from tuwen.stages.lookup import find_unique
 
@@ -84,7 +84,7 @@ class Expansion:
         if places[0] < 0:
             return {}
         own, *others = found.to_pylist()
-        vectors = vectors_of(embeddings).astype(np.float64)
+        vectors = vectors_of(embeddings)[0].astype(np.float64)
         left_out = set(own) if self.new_only else set()
         candidates = sorted({concept for each in others for concept in each or ()} - left_out)
         concepts = names.vectors(candidates, self.batch_size).astype(np.float64)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
+from tuwen.corpus.vectors import vectors_of
 from tuwen.errors import missing_extra
 from tuwen.models.encoder import BATCH, encoder, encoder_hash
-from tuwen.stages.embeddings import vectors_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

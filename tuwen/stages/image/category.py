@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from tuwen.corpus.vectors import vectors_of
 from tuwen.models.encoder import BATCH, encoder, encoder_hash
-from tuwen.models.kmeans import vectors_of
 from tuwen.models.prompts import PROMPTS, Names, check_prompts, check_width
 from tuwen.stages.concepts.category import SHIPPED, read_categories
 from tuwen.stages.concepts.entries import digest_of
@@ -62,7 +62,7 @@ class Category:
         if embeddings.null_count == batch.num_rows:
             return pa.record_batch([pa.nulls(batch.num_rows, field.type) for field in self.writes], schema=self.writes)
         names, vectors = _categories(self, self.model_hash())
-        images = vectors_of(embeddings).astype(np.float64)
+        images = vectors_of(embeddings)[0].astype(np.float64)
         check_width(self.model, vectors.shape[1], images.shape[1])
         logits = self.scale * (images @ vectors.T.astype(np.float64))
         odds = np.exp(logits - logits.max(axis=1, keepdims=True))

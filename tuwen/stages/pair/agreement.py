@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from tuwen.stages.embeddings import vectors_of
+from tuwen.corpus.vectors import vectors_of
 from tuwen.stages.lookup import find_unique, keys_of
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from tuwen.models.kmeans import vectors_of
+from tuwen.corpus.vectors import vectors_of
 from tuwen.stages import DERIVED
 from tuwen.stages.text_pool import nearest_texts, with_middles
 
@@ -88,7 +88,7 @@ class Retrieval:
         found: list[dict[str, Any]] = []
         rows = _first_of_each(batch)
         if state.num_rows and rows:
-            vectors = vectors_of(batch["image.embedding"].take(pa.array(rows)))
+            vectors = vectors_of(batch["image.embedding"].take(pa.array(rows)))[0]
             for row, places in zip(rows, nearest_texts(self.groups, state, vectors), strict=True):
                 found += _texts(row, state, places, batch["document_id"][row].as_py(), self.texts)
         return pa.RecordBatch.from_pylist(found, schema=DERIVED)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from tuwen.corpus.vectors import cosines, vectors_of
 from tuwen.models.checkpoint import File, content_hash
 from tuwen.models.encoder import BATCH
 from tuwen.models.scorer import open_scorer, scorer_files
-from tuwen.stages.embeddings import cosines, vectors_of
 
 
 @dataclass(frozen=True)

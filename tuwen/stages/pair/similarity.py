@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from tuwen.stages.embeddings import cosines, vectors_of
+from tuwen.corpus.vectors import cosines, vectors_of
 
 
 @dataclass(frozen=True)
