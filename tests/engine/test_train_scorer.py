@@ -22,7 +22,7 @@ from tuwen.engine.train_scorer import train_scorer
 from tuwen.errors import UsageError
 from tuwen.models.scorer import fold_of, open_scorer, scorer_files
 
-OPTIONS: dict[str, Any] = {"shape": scorers.SMALL, "batch_size": 64}
+OPTIONS: dict[str, Any] = {"folds": 2, "shape": scorers.SMALL, "batch_size": 64}
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def trained(seed: int = 0, steps: int = 30) -> dict[str, object]:
     losses: list[float] = []
     fit(
         network, found, np.arange(40), steps=steps, seed=seed, batch_size=16,
-        on_step=lambda step, loss: losses.append(loss),
+        on_step=lambda step, loss, averaged: losses.append(loss),
     )  # fmt: skip
     rows = np.arange(40, 48)
     similarity = image_embeddings(network, found, rows) @ text_embeddings(network, found, rows).T

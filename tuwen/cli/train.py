@@ -27,7 +27,7 @@ def _add_scorer(models: Any) -> None:
     scorer.add_argument("--selection", metavar="NAME", required=True, help="pairs to learn from: the best there are")
     scorer.add_argument("--to", metavar="FOLDER", required=True, help="new folder for the models")
     scorer.add_argument(
-        "--folds", metavar="N", type=positive, default=2, help="models; each scores images it has not seen (default: 2)"
+        "--folds", metavar="N", type=positive, default=4, help="models; each scores images it has not seen (default: 4)"
     )
     scorer.add_argument("--seed", metavar="N", type=int, default=0, help="of folds, weights and order (default: 0)")
     scorer.add_argument(
@@ -38,7 +38,7 @@ def _add_scorer(models: Any) -> None:
         help="of more pairs a seeded sample; 12 KB on disk an image while it lasts (default: 20000)",
     )
     scorer.add_argument(
-        "--steps", metavar="N", type=positive, help="of training (default: 20 passes over the pairs, at most 600)"
+        "--steps", metavar="N", type=positive, help="of training (default: 20 passes over the pairs, at most 1000)"
     )
     scorer.add_argument("--workers", metavar="N", type=positive, help="worker processes (default: one per core)")
     scorer.add_argument("--allow-code", action="store_true", help="let the recipe name parts as package.module:Class")

@@ -51,7 +51,7 @@ def train_scorer(
     selection: str,
     to: str | Path,
     *,
-    folds: int = 2,
+    folds: int = 4,
     seed: int = 0,
     max_pairs: int = MAX_PAIRS,
     steps: int | None = None,

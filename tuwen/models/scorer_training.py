@@ -30,7 +30,7 @@ POINTS = 8
 """Of a learning curve."""
 VALIDATION_SHARE, MOST_VALIDATION = 0.1, 500
 """Of the images that are not the fold's; and pairs of them, at most."""
-EPOCHS, MOST_STEPS = 20, 600
+EPOCHS, MOST_STEPS = 20, 1_000
 MARGIN = 0.02
 """Above 0.5, what the lower end of the interval must exceed: where 60 of 100 texts are right, keeping the better half
 by a score of AUC .52 gives 61 (normal scores of equal spread). Less is not worth a column, and within what the
@@ -94,7 +94,7 @@ class Lesson:
 
 
 def default_steps(num_pairs: int, batch_size: int) -> int:
-    """20 passes over the pairs, but no more than 600 steps."""
+    """20 passes over the pairs, but no more than 1,000 steps."""
     return min(MOST_STEPS, -(-EPOCHS * num_pairs // batch_size))
 
 
@@ -125,10 +125,10 @@ def train_fold(
     held_out, others = _with_wrong(lesson, held_out, seed)
     with deterministic(seed):
         network = new_network(shape, tokenizer)
-    curve = _Curve(network, examples, validation, validation_others, steps)
+    curve = _Curve(examples, validation, validation_others, steps)
 
-    def note(step: int, loss: float) -> None:
-        on_step(step, curve.note(step, loss))
+    def note(step: int, loss: float, averaged: Any) -> None:
+        on_step(step, curve.note(step, loss, averaged))
 
     fit(network, examples, seen, steps=steps, seed=seed, batch_size=batch_size, on_step=note)
     network.load_state_dict(curve.best)
@@ -145,7 +145,6 @@ def train_fold(
 class _Curve:
     """The learning curve of a network, and its weights at the best point."""
 
-    network: Any
     examples: Examples
     rows: Integers
     others: Integers
@@ -154,15 +153,15 @@ class _Curve:
     best: dict[str, Any] = field(default_factory=dict)
     losses: list[float] = field(default_factory=list)
 
-    def note(self, step: int, loss: float) -> Point | None:
+    def note(self, step: int, loss: float, network: Any) -> Point | None:
         """A point at every eighth of the steps."""
         self.losses.append(loss)
         if step * POINTS // self.steps == (step - 1) * POINTS // self.steps:
             return None
-        found = auc(*scores(self.network, self.examples, self.rows, self.others))
+        found = auc(*scores(network, self.examples, self.rows, self.others))
         point = Point(step, round(float(np.mean(self.losses)), 4), round(found, 4))
         if not self.points or point.auc > max(each.auc for each in self.points):
-            self.best = {name: weight.detach().clone() for name, weight in self.network.state_dict().items()}
+            self.best = {name: weight.detach().clone() for name, weight in network.state_dict().items()}
         self.points.append(point)
         self.losses.clear()
         return point
