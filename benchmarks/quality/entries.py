@@ -91,8 +91,8 @@ def _row(language: str, words: Sequence[str], size: int) -> list[str]:
     entries = build_entries(corpus, ("unigrams", "bigrams"), stage.min_count, stage.min_pmi)  # type: ignore[arg-type]
     own = {normalized(word) for word in words}
     known = own | {normalized(word) for word in FUNCTION_WORDS[language]}
-    right = own & set(entries)
-    phrases = sum(entry not in own and _is_phrase(entry, known) for entry in entries)
+    right = known & set(entries)
+    phrases = sum(entry not in known and _is_phrase(entry, known) for entry in entries)
     counts = Counter(normalized(word) for text in texts for word in text)
     twice = {word for word in own if counts[word] > 1}
     matched = 0

@@ -80,6 +80,13 @@ class Counted(NamedTuple):
         return np.full(len(grams.places), self.least, dtype=np.int64)
 
 
+class Standing(NamedTuple):
+    """Of each counted n-gram: whether it is part of a longer word, and whether it often stands alone."""
+
+    is_bound: NDArray[np.bool_]
+    is_alone: NDArray[np.bool_]
+
+
 class Counts:
     """Exact counts of keys, 16 bytes each."""
 
@@ -189,41 +196,49 @@ def _chosen(
     corpus: Corpus, builders: Collection[str], counted: Counted, min_pmi: float, fold_chinese: bool
 ) -> set[str]:
     """How the n-grams are written that are frequent, cohesive and free."""
-    counts = counted.counts
-    chosen: dict[int, str] = {}
-    seen, bound, unspaced, single = np.zeros((4, len(counts.keys)), dtype=np.bool_)
-    neighbours = Neighbours(len(counts.keys))
+    standing = _standing(corpus, counted, fold_chinese)
+    is_done = standing.is_bound.copy()
+    chosen: set[str] = set()
     for chunk in _chunks(corpus, fold_chinese):
         for grams in _grams(chunk):
+            grams = _new(chunk, _asked_for(chunk, grams, builders), counted, is_done)
+            cohesive = _is_cohesive(chunk, grams, counted, min_pmi)
             if grams.unspaced:
-                numbers, is_counted = counts.places(grams.keys)  # what was not counted is never chosen
-                numbers, places = numbers[is_counted], grams.places[is_counted]
-                neighbours.add(numbers, places, grams.length, chunk.tokens, chunk.letters)
-                unspaced[numbers] = True
-                single[numbers] = grams.length == 1
-            if grams.unspaced and grams.length > 2:
+                cohesive |= standing.is_alone[counted.counts.places(grams.keys)[0]]
+            grams = grams._replace(keys=grams.keys[cohesive], places=grams.places[cohesive])
+            written = _written(chunk.tokens, grams)
+            chosen.update(entry for entry in written if grams.unspaced and len(entry) == 1 or _is_word(entry))
+    return chosen
+
+
+def _standing(corpus: Corpus, counted: Counted, fold_chinese: bool) -> Standing:
+    """How the counted n-grams of scripts without spaces stand in the texts; of others, neither."""
+    counts = counted.counts
+    unspaced, bound = np.zeros((2, len(counts.keys)), dtype=np.bool_)
+    least = np.zeros(len(counts.keys), dtype=np.int64)
+    neighbours = Neighbours(len(counts.keys))
+    for chunk in _chunks(corpus, fold_chinese) if counted.num_letters.any() else ():
+        for grams in _grams(chunk):
+            if not grams.unspaced:
+                continue
+            numbers, is_counted = counts.places(grams.keys)  # what was not counted is never chosen
+            numbers, grams = numbers[is_counted], Grams(grams.keys[is_counted], grams.places[is_counted], *grams[2:])
+            neighbours.add(numbers, grams.places, grams.length, chunk.tokens, chunk.letters)
+            unspaced[numbers] = True
+            least[numbers] = counted.least_of(chunk, grams)
+            if grams.length > 2:
                 bound[_bound(chunk.tokens, grams, counts)] = True
-            chosen.update(_new(chunk, grams, counted, builders, min_pmi, seen))
-    stands_alone = neighbours.alone >= np.maximum(counted.least_runs[SYLLABLES], (1 - MOST_BOUND) * counts.counts)
-    bound |= np.where(single, ~stands_alone, unspaced & (neighbours.variety() < LEAST_VARIETY))
-    free = chosen.keys() - set(counts.keys[bound].tolist())
-    singles = set(counts.keys[single].tolist())
-    return {chosen[key] for key in free if key in singles or _is_word(chosen[key])}
+    is_alone = unspaced & (neighbours.alone >= np.maximum(least, (1 - MOST_BOUND) * counts.counts))
+    return Standing(bound | unspaced & (neighbours.variety() < LEAST_VARIETY), is_alone)
 
 
-def _new(
-    chunk: Chunk, grams: Grams, counted: Counted, builders: Collection[str], min_pmi: float, seen: NDArray[np.bool_]
-) -> Iterator[tuple[int, str]]:
-    """Keys of frequent, cohesive n-grams that were not seen before, and how they are written."""
-    grams = _asked_for(chunk, grams, builders)
-    numbers, is_counted = counted.counts.places(grams.keys)
-    is_new = is_counted & (counted.counts.of(grams.keys) >= counted.least_of(chunk, grams))
-    is_new[is_new] = ~seen[numbers[is_new]]
-    seen[numbers[is_new]] = True
-    grams = grams._replace(keys=grams.keys[is_new], places=grams.places[is_new])
-    cohesive = _is_cohesive(chunk, grams, counted, min_pmi)
-    grams = grams._replace(keys=grams.keys[cohesive], places=grams.places[cohesive])
-    return zip(grams.keys.tolist(), _written(chunk.tokens, grams), strict=True)
+def _new(chunk: Chunk, grams: Grams, counted: Counted, is_done: NDArray[np.bool_]) -> Grams:
+    """Those that are frequent and not done yet, which they are now."""
+    numbers, is_new = counted.counts.places(grams.keys)
+    is_new &= counted.counts.of(grams.keys) >= counted.least_of(chunk, grams)
+    is_new[is_new] = ~is_done[numbers[is_new]]
+    is_done[numbers[is_new]] = True
+    return grams._replace(keys=grams.keys[is_new], places=grams.places[is_new])
 
 
 def _bound(tokens: Tokens, grams: Grams, counts: Counts) -> NDArray[np.int64]:
@@ -233,8 +248,8 @@ def _bound(tokens: Tokens, grams: Grams, counts: Counts) -> NDArray[np.int64]:
     found = []
     for start in (0, 1):
         numbers, is_counted = counts.places(_key_at(tokens, places + start, grams.length - 1))
-        inner = np.where(is_counted, counts.counts[numbers], 0) if len(counts.counts) else together
-        found.append(numbers[is_counted & (together > 0) & (together > MOST_BOUND * np.maximum(1, inner))])
+        numbers = numbers[is_counted]
+        found.append(numbers[together[is_counted] > MOST_BOUND * counts.counts[numbers]])
     return np.concatenate(found)
 
 
@@ -254,11 +269,11 @@ def _asked_for(chunk: Chunk, grams: Grams, builders: Collection[str]) -> Grams:
 def _is_cohesive(chunk: Chunk, grams: Grams, counted: Counted, min_pmi: float) -> NDArray[np.bool_]:
     """Whether the weakest cut of each n-gram has information enough."""
     if grams.length == 1:
-        return np.ones(len(grams.places), dtype=np.bool_)
+        return np.full(len(grams.places), not grams.unspaced)
     if not grams.unspaced:
         return _pmi(chunk.tokens, grams, counted.counts, counted.num_tokens) >= min_pmi
     systems = chunk.letters.systems[grams.places]
-    least = np.where(systems == SYLLABLES, min_pmi, min_pmi / 2)
+    least = np.where(systems == SYLLABLES, min_pmi, min_pmi * 0.7)
     return _pmi(chunk.tokens, grams, counted.counts, counted.num_letters[systems]) >= least
 
 
