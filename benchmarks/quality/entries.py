@@ -1,10 +1,11 @@
 """Concept entries made from a corpus.
 
-Texts are strung together from known words without a space: Chinese ones from the categories' lists, Thai ones from the
-list below, drawn by Zipf's law, with function words between them; a tenth of the texts is one word alone. The stage's
-own builder makes entries from them, with its defaults. An entry is a word of the list, a phrase (several words of the
-list, function words among them, none of them cut) or a fragment (it cuts a word). A real corpus has many more words
-than these, each with less evidence, so the figures compare versions rather than promise anything.
+Texts are strung together from known words without a space: Chinese ones from the categories' lists, Thai ones from a
+list of its own, drawn by Zipf's law, with function words between them; a tenth of the texts is one word alone. Entries
+are made from them as `concepts.match` makes them by default. An entry is a word (function words included), a phrase
+(several words, none of them cut) or a fragment (it cuts one of these words; many are words that the lists lack, such as
+电站 of 水电站). A real corpus has many more words than these, each with less evidence, and the share of `min_pmi` that
+letters need was chosen on the Thai ones, so that the figures compare versions and promise little.
 
 Precision is the share of entries that are words; recall is that of the words which occur twice. The last column is the
 share of texts that mention an entry.

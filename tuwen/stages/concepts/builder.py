@@ -6,18 +6,19 @@
 `titles`    the titles of pages, up to the first bar, dash or dot that parts them from the site's name, of at most
             `TITLE_TOKENS` tokens
 
-Scripts without spaces have no words to count. There, runs of 2 to `MOST_SYLLABLES` characters (Han, kana) or
-`MOST_LETTERS` (Thai and others, whose letters are smaller and tell half as many bits) take the place of both: with that
-information across their weakest cut, and free on both sides: at least `LEAST_VARIETY` different neighbours
-(`tuwen/stages/concepts/unspaced.py`), and no single character follows, or precedes, in more than `MOST_BOUND` of the
-cases. So 图形用 falls, which 户 always follows, and 图形用户 stays. A Han character is an entry where it stands alone as
-often, and in more than the rest of the cases. Where a corpus has less than `LITTLE` characters of such a script the
-count falls with it, to 2. Cohesion and branching: Jin & Tanaka-Ishii 2006, https://aclanthology.org/P06-2056/
+Scripts without spaces have no words to count. There, runs of 2 to `MOST_SYLLABLES` characters (Han, kana) or to
+`MOST_LETTERS` (Thai and others) take the place of both: as often, with that information across their weakest cut, and
+free on both sides: `LEAST_VARIETY` different neighbours or more (`tuwen/stages/concepts/unspaced.py`), and no single
+character follows, or precedes, in more than `MOST_BOUND` of the cases. So 图形用 falls, which 户 always follows, and
+图形用户 stays. A run that stands alone between edges as often, and in more than the rest of the cases, needs no
+information; so may one Han character be an entry. Cohesion and branching: Jin & Tanaka-Ishii 2006,
+https://aclanthology.org/P06-2056/
+Of such a script a corpus may hold little: below `LITTLE` characters the least count falls in proportion, to 2.
 
 Memory is bounded: a first scan counts n-grams into a table of hashes, which never counts too low; a second counts
-exactly those that may be frequent enough; a third chooses and finds how they are written. Where more than
-`MOST_CANDIDATES` cells are frequent enough, the least count rises until they are not. Nothing depends on the order of
-rows.
+exactly those that may be frequent enough; a third, where there are scripts without spaces, looks at their neighbours; a
+last one chooses and finds how they are written. Where more than `MOST_CANDIDATES` cells are frequent enough, the least
+count rises until they are not. Nothing depends on the order of rows.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ MOST_SYLLABLES, MOST_LETTERS = 6, 9
 MOST_BOUND = 0.8
 LEAST_VARIETY = 2
 LITTLE = 20_000
+LETTER_PMI = 0.7
+"""Of the least information, for letters: a single one brings 4 to 5 bits, two whole words of 5 letters 2.3 by chance."""
 TITLE_TOKENS = 6
 MOST_TITLES = 1 << 20
 _PARTS = re.compile(r"\s+[|–—·•»:-]\s+|\s*[|｜]\s*|\s[—–-]{1,2}\s")
@@ -273,7 +276,7 @@ def _is_cohesive(chunk: Chunk, grams: Grams, counted: Counted, min_pmi: float) -
     if not grams.unspaced:
         return _pmi(chunk.tokens, grams, counted.counts, counted.num_tokens) >= min_pmi
     systems = chunk.letters.systems[grams.places]
-    least = np.where(systems == SYLLABLES, min_pmi, min_pmi * 0.7)
+    least = np.where(systems == SYLLABLES, min_pmi, min_pmi * LETTER_PMI)
     return _pmi(chunk.tokens, grams, counted.counts, counted.num_letters[systems]) >= least
 
 
