@@ -16,7 +16,6 @@ CUTS = {  # | certainly ends a word, + certainly does not, . may
     "コー 卜": "|コ+ー| |卜|",
     "က္ခ": "|က္+ခ|",
     "图、文": "|图|、|文|",
-    "": "|",
 }
 
 

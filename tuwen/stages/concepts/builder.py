@@ -13,7 +13,9 @@ character follows, or precedes, in more than `MOST_BOUND` of the cases. So 图�
 图形用户 stays. A run that stands alone between edges as often, and in more than the rest of the cases, needs no
 information; so may one Han character be an entry. Cohesion and branching: Jin & Tanaka-Ishii 2006,
 https://aclanthology.org/P06-2056/
-Of such a script a corpus may hold little: below `LITTLE` characters the least count falls in proportion, to 2.
+
+Of such a script a corpus may hold little. Below `LITTLE` characters the least count falls in proportion, to 2, and the
+least information with the logarithm: runs that begin at every tenth character have log2(10) bits at most.
 
 Memory is bounded: a first scan counts n-grams into a table of hashes, which never counts too low; a second counts
 exactly those that may be frequent enough; a third, where there are scripts without spaces, looks at their neighbours; a
@@ -44,7 +46,7 @@ MOST_BOUND = 0.8
 LEAST_VARIETY = 2
 LITTLE = 20_000
 LETTER_PMI = 0.7
-"""Of the least information, for letters: a single one brings 4 to 5 bits, two whole words of 5 letters 2.3 by chance."""
+"""Of the least information, for letters: one has 4 to 5 bits at most, two words of 5 letters in a row 2.3 by chance."""
 TITLE_TOKENS = 6
 MOST_TITLES = 1 << 20
 _PARTS = re.compile(r"\s+[|–—·•»:-]\s+|\s*[|｜]\s*|\s[—–-]{1,2}\s")
@@ -68,7 +70,7 @@ class Chunk(NamedTuple):
 
 
 class Counted(NamedTuple):
-    """What is frequent. By writing system (`Letters.systems`): its number of letters, and the least count of its runs."""
+    """What is frequent; of each of `Letters.systems` the number of letters, and how often its runs have to occur."""
 
     counts: Counts
     num_tokens: int
@@ -210,7 +212,7 @@ def _chosen(
                 cohesive |= standing.is_alone[counted.counts.places(grams.keys)[0]]
             grams = grams._replace(keys=grams.keys[cohesive], places=grams.places[cohesive])
             written = _written(chunk.tokens, grams)
-            chosen.update(entry for entry in written if grams.unspaced and len(entry) == 1 or _is_word(entry))
+            chosen.update(entry for entry in written if (grams.unspaced and len(entry) == 1) or _is_word(entry))
     return chosen
 
 
@@ -276,8 +278,10 @@ def _is_cohesive(chunk: Chunk, grams: Grams, counted: Counted, min_pmi: float) -
     if not grams.unspaced:
         return _pmi(chunk.tokens, grams, counted.counts, counted.num_tokens) >= min_pmi
     systems = chunk.letters.systems[grams.places]
-    least = np.where(systems == SYLLABLES, min_pmi, min_pmi * LETTER_PMI)
-    return _pmi(chunk.tokens, grams, counted.counts, counted.num_letters[systems]) >= least
+    num_letters = counted.num_letters[systems]
+    share = np.minimum(np.log2(num_letters) / np.log2(LITTLE), np.where(systems == SYLLABLES, 1.0, LETTER_PMI))
+    is_cohesive: NDArray[np.bool_] = _pmi(chunk.tokens, grams, counted.counts, num_letters) >= share * min_pmi
+    return is_cohesive
 
 
 def _pmi(tokens: Tokens, grams: Grams, counts: Counts, total: int | NDArray[np.int64]) -> NDArray[np.float64]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 SYSTEMS = 512
 SYLLABLES = 0
-"""The system of Han, kana and others whose characters are about half a word; each block of letters is one of its own."""
+"""The system of Han, kana and others whose characters are about half a word; each block of letters is its own."""
 _NO_WORD_STARTS = "ะาๅະາ" + "ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮー"
 _NO_WORD_ENDS = "เแโใไເແໂໃໄ" + "っッ" + "\u1039\u17d2"
 _KATAKANA = (0x30A1, 0x30FF)
