@@ -63,6 +63,12 @@ def test_little_text_needs_less_evidence() -> None:
     assert built(Texts(["fox in wood", "a fox", "wood", "see wood"]), "unigrams", min_count=5) == []
 
 
+def test_one_text_is_enough_where_one_is_asked_for() -> None:
+    assert built(Texts(["狐狸", None, ""]), "unigrams", min_count=1, min_pmi=30.0) == ["狐狸"]
+    assert built(Texts(["狐狸"]), "unigrams", min_count=2, min_pmi=0.0) == []
+    assert built(Texts([]), "unigrams", min_count=1) == []
+
+
 def test_much_text_needs_the_least_count(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = ["红色的狐狸在森林里", "一只狐狸", "森林公园", "看森林", "今天下雨", "ネコ", "ネコ", "แมวดำ", "แมวขาว"]
     monkeypatch.setattr(builder, "LITTLE", 20)  # there are 31 syllables and 11 letters

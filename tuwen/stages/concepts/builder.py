@@ -234,7 +234,8 @@ def _standing(corpus: Corpus, counted: Counted, fold_chinese: bool) -> Standing:
             if grams.length > 2:
                 bound[_bound(chunk.tokens, grams, counts)] = True
     is_alone = unspaced & (neighbours.alone >= np.maximum(least, (1 - MOST_BOUND) * counts.counts))
-    return Standing(bound | unspaced & (neighbours.variety() < LEAST_VARIETY), is_alone)
+    lacking = neighbours.variety() < np.minimum(LEAST_VARIETY, counts.counts)  # what occurs once has one at most
+    return Standing(bound | unspaced & lacking, is_alone)
 
 
 def _new(chunk: Chunk, grams: Grams, counted: Counted, is_done: NDArray[np.bool_]) -> Grams:
