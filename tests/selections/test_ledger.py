@@ -267,6 +267,16 @@ def test_rules_that_fit_no_corpus_are_named(corpus: Corpus, unit: str, rule: str
     assert message in str(caught.value) and "tried" in str(caught.value)
 
 
+def test_a_build_that_was_stopped_has_to_come_to_its_end(corpus: Corpus) -> None:
+    (corpus.path / "recipe.json").write_text('{"stages": ["image.properties", {"image.perceptual_hash": {}}]}')
+    for unit, name in (("image", "perceptual_hash"), ("pair", "image.perceptual_hash")):
+        tried = Selection.from_mapping("tried", {"unit": unit, "steps": [{"rule": f"{name} is null"}]})
+        with pytest.raises(
+            UsageError, match=r"image\.perceptual_hash of the recipe has not run; run tuwen build to its"
+        ):
+            preview(corpus, tried, {})
+
+
 def test_without_resolve_nothing_is_related(make_corpus: Callable[..., Corpus], key: Callable[[object], str]) -> None:
     bare = make_corpus(images=[{"image_id": key("a"), "bytes": b"x", "width": 1}], pairs=[{"pair_id": key("p")}])
     with pytest.raises(UsageError, match=r"add the stage pair\.resolve"):

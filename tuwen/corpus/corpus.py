@@ -160,12 +160,15 @@ class Corpus:
         """
         from tuwen.corpus.joins import joins_of
 
-        stages = self.recipe().get("stages")
-        if stages is None:
+        if self.recipe().get("stages") is None:
             return self.columns(table)
-        named = {name for entry in stages for name in ([entry] if isinstance(entry, str) else entry)}
-        named |= {join.stage for join in joins_of(self.path)}
+        named = self.named_stages() | {join.stage for join in joins_of(self.path)}
         return {name: stage for name, stage in self.columns(table).items() if stage is None or stage in named}
+
+    def named_stages(self) -> set[str]:
+        """Names of the stages in the recipe of the last build, whether it came to its end or not."""
+        stages = self.recipe().get("stages") or ()
+        return {name for entry in stages for name in ([entry] if isinstance(entry, str) else entry)}
 
     def count(self, table: str) -> int:
         """Number of rows."""

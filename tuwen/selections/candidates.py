@@ -67,8 +67,11 @@ def check_columns(selection: Selection, columns: Callable[[str], Collection[str]
             resolved(selection, name, columns)
 
 
-def resolved(selection: Selection, name: str, columns: Callable[[str], Collection[str]]) -> tuple[str, str]:
-    """(unit, column) that a name in a rule means; `UsageError` where there is none."""
+def resolved(
+    selection: Selection, name: str, columns: Callable[[str], Collection[str]], stages: Collection[str] = ()
+) -> tuple[str, str]:
+    """(unit, column) that a name in a rule means; `UsageError` where there is none, or where one of `stages` was to
+    write it."""
     own = selection.unit
     prefix, _, column = name.rpartition(".")
     unit = prefix or own
@@ -81,7 +84,7 @@ def resolved(selection: Selection, name: str, columns: Callable[[str], Collectio
     table = UNITS[unit]
     known = columns(table)
     if column not in known:
-        raise UsageError(f"selection {selection.name}: {_unknown(table, name, column, known)}")
+        raise UsageError(f"selection {selection.name}: {_unknown(table, name, column, known, stages)}")
     if column in TABLES[table].blobs:
         raise UsageError(f"selection {selection.name}: {name!r} holds image bytes, which no rule can judge")
     return unit, column
@@ -114,7 +117,7 @@ class _Query:
         if column not in self._corpus.columns(table):
             raise UsageError(
                 f"selection {self._selection.name} follows {table} to their images, but {table} have no {column!r}; "
-                f"add the stage {stage} to the recipe and run tuwen build"
+                f"{_advice(stage, self._corpus.named_stages())}"
             )
         self._use(table, TABLES[table].key, column)
         return column
@@ -134,7 +137,8 @@ class _Query:
             return self._within(name.removeprefix(WITHIN))
         if own == "document" and name == NUM_KEPT_IMAGES and self._selection.images:
             return self._num_kept_images(self._selection.images)
-        unit, column = resolved(self._selection, name, self._corpus.current_columns)
+        corpus = self._corpus
+        unit, column = resolved(self._selection, name, corpus.current_columns, corpus.named_stages())
         alias = own if unit == own else self._join(unit)
         self._use(UNITS[unit], column)
         return f"{alias}.{quoted(column)}"
@@ -202,9 +206,16 @@ class _Query:
         return f"coalesce({', '.join(reasons)})"
 
 
-def _unknown(table: str, name: str, column: str, known: Collection[str]) -> str:
+def _advice(stage: str, stages: Collection[str]) -> str:
+    """What brings the columns of a stage (or of `this or that`), when the recipe has `stages`."""
+    if planned := [name for name in stage.split(" or ") if name in stages]:
+        return f"the stage {planned[0]} of the recipe has not run; run tuwen build to its end"
+    return f"add the stage {stage} to the recipe and run tuwen build"
+
+
+def _unknown(table: str, name: str, column: str, known: Collection[str], stages: Collection[str]) -> str:
     if stage := stage_that_writes(table, column):
-        return f"no column {name!r} yet; add the stage {stage} to the recipe and run tuwen build"
+        return f"no column {name!r} yet; {_advice(stage, stages)}"
     close = difflib.get_close_matches(column, list(known), n=1)
     prefix = name[: len(name) - len(column)]
     return (

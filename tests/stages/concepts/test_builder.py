@@ -55,6 +55,91 @@ def test_chinese_words_are_found_whole() -> None:
     assert len(found) <= 2 * len(words)
 
 
+def test_little_text_needs_less_evidence() -> None:
+    texts = ["红色的狐狸在森林里", "一只狐狸", "森林公园", "看森林", "今天下雨"]
+    found = built(Texts(texts), "unigrams", min_count=5)
+    assert {"狐狸", "森林"} <= set(found)
+    assert not {"下雨", "色的", "的狐", "林里"} & set(found)
+    assert built(Texts(["fox in wood", "a fox", "wood", "see wood"]), "unigrams", min_count=5) == []
+
+
+def test_one_text_is_enough_where_one_is_asked_for() -> None:
+    assert built(Texts(["狐狸", None, ""]), "unigrams", min_count=1, min_pmi=30.0) == ["狐狸"]
+    assert built(Texts(["狐狸"]), "unigrams", min_count=2, min_pmi=0.0) == []
+    assert built(Texts([]), "unigrams", min_count=1) == []
+
+
+def test_much_text_needs_the_least_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = ["红色的狐狸在森林里", "一只狐狸", "森林公园", "看森林", "今天下雨", "ネコ", "ネコ", "แมวดำ", "แมวขาว"]
+    monkeypatch.setattr(builder, "LITTLE", 20)  # there are 31 syllables and 11 letters
+    found = built(Texts(texts), "unigrams", min_count=3, min_pmi=2.0)
+    assert "森林" in found and "狐狸" not in found
+    assert "แมว" in found
+
+
+def test_what_is_always_said_beside_a_word_does_not_stand_free() -> None:
+    """Repeated texts are no evidence: three times the same neighbour is one neighbour."""
+    texts = ["打开数据库窗口"] * 3 + ["数据库", "新数据库，旧窗口", "关上窗口"]
+    found = built(Texts(texts), "unigrams")
+    assert {"数据库", "窗口"} <= set(found)
+    assert not {"数据", "据库", "库窗", "库窗口", "打开数", "开数据库"} & set(found)
+
+
+def test_one_han_character_is_an_entry_where_it_stands_alone() -> None:
+    texts = [
+        "狗",
+        "狗",
+        "狗!",
+        "热狗",
+        "好的",
+        "的",
+        "我的",
+        "你的",
+        "他的",
+        "谁的狗",
+        "猫头鹰",
+        "猫",
+        "カ",
+        "カ",
+        "カ",
+        "ก",
+        "ก",
+    ]
+    texts += [
+        f"{first}的{second}" for first, second in zip("天地玄黄宇宙洪荒日月", "盈昃辰宿列张寒来暑往", strict=True)
+    ]
+    texts += ["的"]  # twice alone now, but in far more cases not
+    assert [entry for entry in built(Texts(texts), "unigrams") if len(entry) == 1] == ["狗"]
+
+
+def test_text_that_stands_alone_needs_no_information() -> None:
+    """Where all is about toolbars, no two characters are together more often than chance has it."""
+    texts = ["1. 工具栏", "2. 工具栏", "左工具栏", "看工具栏", "3. 工具栏"]
+    assert built(Texts(texts), "unigrams", min_pmi=30.0) == ["工具栏"]
+    assert built(Texts([f"{sign}工具栏" for sign in "天地玄黄宇"]), "unigrams", min_pmi=30.0) == []
+
+
+def test_words_of_thai_do_not_cut_vowels_and_katakana_runs_are_words() -> None:
+    rng = random.Random(5)
+    words = ["แมว", "โรงเรียน", "คอมพิวเตอร์", "ทะเล", "กระดาษ", "เสื้อ", "นาฬิกา", "มะม่วง", "ดอกไม้", "จักรยาน"]
+    found = built(Texts(["".join(rng.choices(words, k=4)) for _ in range(200)]), "unigrams", min_pmi=5.0)
+    assert len(set(words) & set(found)) >= 8
+    assert not [entry for entry in found if entry[0] in "ะาๅ" or entry[-1] in "เแโใไ"]
+    texts = ["ノートを見る", "ルートです", "赤いスカート", "デパート", "ソフトウェア", "ソフトと", "古いソフト"]
+    katakana = built(Texts(texts), "unigrams", min_pmi=0.0)
+    assert "ソフト" in katakana and not {"ート", "ソフ", "フト"} & set(katakana)
+
+
+def test_most_texts_of_a_small_corpus_mention_an_entry() -> None:
+    rng = random.Random(6)
+    words = ["主窗口", "工具栏", "按钮", "图层", "文件", "菜单", "熊猫", "雪山", "湖泊", "书法", "地图", "桥梁"]
+    texts = ["".join([rng.choice(words), rng.choice("的和在了"), rng.choice(words)]) for _ in range(22)]
+    found = built(Texts(texts), "unigrams", min_count=5, min_pmi=5.0)
+    assert sum(any(entry in text for entry in found) for text in texts) >= 20
+    assert len(set(found) & set(words)) >= 0.6 * len(found)
+    assert all(any(word in entry for word in words) for entry in found)  # the others are phrases: 书法的
+
+
 def test_titles_without_the_name_of_the_site() -> None:
     titles = ["Red fox - Encyclopedia", "Red fox | Another", "红狐｜百科", None, "", "—", "12", "a b c d e f g h"]
     assert built(Texts([], titles), "titles") == ["Red fox", "红狐"]

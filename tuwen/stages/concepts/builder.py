@@ -6,15 +6,21 @@
 `titles`    the titles of pages, up to the first bar, dash or dot that parts them from the site's name, of at most
             `TITLE_TOKENS` tokens
 
-Scripts without spaces have no words to count. There, runs of 2 to `MOST_UNSPACED` characters take the place of both: as
-often, with that information across their weakest cut, and free on both sides: no single character follows, or precedes,
-in more than `MOST_BOUND` of the cases (the min-entropy of the branches). So 图形用 falls, which 户 always follows, and
-图形用户 stays. Cohesion and branching entropy: Jin & Tanaka-Ishii 2006, https://aclanthology.org/P06-2056/
+Scripts without spaces have no words to count. There, runs of 2 to `MOST_SYLLABLES` characters (Han, kana) or to
+`MOST_LETTERS` (Thai and others) take the place of both: as often, with that information across their weakest cut, and
+free on both sides: `LEAST_VARIETY` different neighbours or more (`tuwen/stages/concepts/unspaced.py`), and no single
+character follows, or precedes, in more than `MOST_BOUND` of the cases. So 图形用 falls, which 户 always follows, and
+图形用户 stays. A run that stands alone between edges as often, and in more than the rest of the cases, needs no
+information; so may one Han character be an entry. Cohesion and branching: Jin & Tanaka-Ishii 2006,
+https://aclanthology.org/P06-2056/
+
+Of such a script a corpus may hold little. Below `LITTLE` characters the least count falls in proportion, to 2, and the
+least information with the logarithm: runs that begin at every tenth character have log2(10) bits at most.
 
 Memory is bounded: a first scan counts n-grams into a table of hashes, which never counts too low; a second counts
-exactly those that may be frequent enough; a third chooses and finds how they are written. Where more than
-`MOST_CANDIDATES` cells are frequent enough, the least count rises until they are not. Nothing depends on the order of
-rows.
+exactly those that may be frequent enough; a third, where there are scripts without spaces, looks at their neighbours; a
+last one chooses and finds how they are written. Where more than `MOST_CANDIDATES` cells are frequent enough, the least
+count rises until they are not. Nothing depends on the order of rows.
 """
 
 from __future__ import annotations
@@ -26,6 +32,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tuwen.stages.concepts.tokens import BASE, SYMBOL, UNSPACED, WORD, Tokens, tokens_of
+from tuwen.stages.concepts.unspaced import SYLLABLES, SYSTEMS, Letters, Neighbours, letters_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +41,12 @@ if TYPE_CHECKING:
 
 CELLS = 1 << 22  # of 4 bytes
 MOST_CANDIDATES = 1 << 20
-MOST_UNSPACED = 6
+MOST_SYLLABLES, MOST_LETTERS = 6, 9
 MOST_BOUND = 0.8
+LEAST_VARIETY = 2
+LITTLE = 20_000
+LETTER_PMI = 0.7
+"""Of the least information, for letters: one has 4 to 5 bits at most, two words of 5 letters in a row 2.3 by chance."""
 TITLE_TOKENS = 6
 MOST_TITLES = 1 << 20
 _PARTS = re.compile(r"\s+[|–—·•»:-]\s+|\s*[|｜]\s*|\s[—–-]{1,2}\s")
@@ -49,6 +60,36 @@ class Grams(NamedTuple):
     places: NDArray[np.int64]
     length: int
     unspaced: bool
+
+
+class Chunk(NamedTuple):
+    """Tokens of some texts, and what their letters say."""
+
+    tokens: Tokens
+    letters: Letters
+
+
+class Counted(NamedTuple):
+    """What is frequent; of each of `Letters.systems` the number of letters, and how often its runs have to occur."""
+
+    counts: Counts
+    num_tokens: int
+    least: int
+    num_letters: NDArray[np.int64]
+    least_runs: NDArray[np.int64]
+
+    def least_of(self, chunk: Chunk, grams: Grams) -> NDArray[np.int64]:
+        """How often each has to occur."""
+        if grams.unspaced:
+            return self.least_runs[chunk.letters.systems[grams.places]]
+        return np.full(len(grams.places), self.least, dtype=np.int64)
+
+
+class Standing(NamedTuple):
+    """Of each counted n-gram: whether it is part of a longer word, and whether it often stands alone."""
+
+    is_bound: NDArray[np.bool_]
+    is_alone: NDArray[np.bool_]
 
 
 class Counts:
@@ -102,97 +143,152 @@ def build_entries(
     if "titles" in builders:
         found |= _titles(corpus, fold_chinese)
     if {"unigrams", "bigrams"} & set(builders):
-        counts, num_tokens, least = _counted(corpus, min_count, fold_chinese)
-        found |= _chosen(corpus, builders, counts, num_tokens, least, min_pmi, fold_chinese)
+        counted = _counted(corpus, min_count, fold_chinese)
+        found |= _chosen(corpus, builders, counted, min_pmi, fold_chinese)
     return sorted(found)
 
 
-def _chunks(corpus: Corpus, fold_chinese: bool) -> Iterator[Tokens]:
+def _chunks(corpus: Corpus, fold_chinese: bool) -> Iterator[Chunk]:
     for batch in corpus.scan("pairs", ["text"]):
-        yield from tokens_of(batch["text"].to_pylist(), fold_chinese=fold_chinese)
+        for tokens in tokens_of(batch["text"].to_pylist(), fold_chinese=fold_chinese):
+            yield Chunk(tokens, letters_of(tokens))
 
 
-def _grams(tokens: Tokens) -> Iterator[Grams]:
-    """n-grams of words (1, 2) and of characters without spaces between them (1 to MOST_UNSPACED + 1)."""
+def _grams(chunk: Chunk) -> Iterator[Grams]:
+    """n-grams of words (1, 2) and of characters without spaces between them, of one more than an entry may have."""
+    tokens, letters = chunk
     kinds = tokens.kinds
-    for kind, most in ((WORD, 2), (UNSPACED, MOST_UNSPACED + 1)):
+    for kind, most in ((WORD, 2), (UNSPACED, MOST_LETTERS + 1)):
         places = np.flatnonzero(kinds == kind)
         keys = tokens.keys[places]
         for length in range(1, most + 1):
             if length > 1:
                 following = np.minimum(places + length - 1, len(kinds) - 1)  # the last token is END
                 inside = kinds[following] == kind
+                if length > MOST_SYLLABLES + 1:
+                    inside &= letters.systems[places] != SYLLABLES
                 places, following = places[inside], following[inside]
                 keys = keys[inside] + tokens.keys[following] * np.uint64(pow(BASE, length - 1, 1 << 64))
             yield Grams(keys, places, length, kind == UNSPACED)
 
 
-def _counted(corpus: Corpus, min_count: int, fold_chinese: bool) -> tuple[Counts, int, int]:
-    """Counts of all n-grams that may occur `least` times, the number of tokens, and that least count."""
+def _counted(corpus: Corpus, min_count: int, fold_chinese: bool) -> Counted:
+    """Exact counts of all n-grams that may be frequent enough."""
     cells = np.zeros(CELLS, dtype=np.uint32)
     num_tokens = 0
-    for tokens in _chunks(corpus, fold_chinese):
-        for grams in _grams(tokens):
+    num_letters = np.zeros(SYSTEMS, dtype=np.int64)
+    for chunk in _chunks(corpus, fold_chinese):
+        for grams in _grams(chunk):
             np.add.at(cells, grams.keys & np.uint64(CELLS - 1), 1)
-            num_tokens += len(grams.keys) if grams.length == 1 else 0
+            if grams.length == 1:
+                num_tokens += len(grams.keys)
+            if grams.length == 1 and grams.unspaced:
+                num_letters += np.bincount(chunk.letters.systems[grams.places], minlength=SYSTEMS)
     least = min_count
     while np.count_nonzero(cells >= least) > MOST_CANDIDATES:
         least += max(1, least // 10)
-    counts = Counts()
-    for tokens in _chunks(corpus, fold_chinese):
-        for grams in _grams(tokens):
-            counts.add(grams.keys[cells[grams.keys & np.uint64(CELLS - 1)] >= max(1, int(least * MOST_BOUND))])
-    counts.settle()
-    return counts, num_tokens, least
+    scaled = np.maximum(min(2, min_count), -(-num_letters * min_count // LITTLE))
+    counted = Counted(Counts(), num_tokens, least, num_letters, np.where(num_letters < LITTLE, scaled, least))
+    for chunk in _chunks(corpus, fold_chinese):
+        for grams in _grams(chunk):
+            enough = np.maximum(1, (counted.least_of(chunk, grams) * MOST_BOUND).astype(np.int64))
+            counted.counts.add(grams.keys[cells[grams.keys & np.uint64(CELLS - 1)] >= enough])
+    counted.counts.settle()
+    return counted
 
 
 def _chosen(
-    corpus: Corpus,
-    builders: Collection[str],
-    counts: Counts,
-    num_tokens: int,
-    least: int,
-    min_pmi: float,
-    fold_chinese: bool,
+    corpus: Corpus, builders: Collection[str], counted: Counted, min_pmi: float, fold_chinese: bool
 ) -> set[str]:
     """How the n-grams are written that are frequent, cohesive and free."""
-    chosen: dict[int, str] = {}
-    seen, bound = np.zeros((2, len(counts.keys)), dtype=np.bool_)  # what was not counted is never chosen
-    for tokens in _chunks(corpus, fold_chinese):
-        for grams in _grams(tokens):
-            keys, firsts = np.unique(grams.keys, return_index=True)
-            places, together = grams.places[firsts], counts.of(keys)
-            if grams.unspaced and grams.length > 2:
-                for start in (0, 1):
-                    inner = _key_at(tokens, places + start, grams.length - 1)
-                    is_bound = together > MOST_BOUND * np.maximum(1, counts.of(inner))
-                    within, is_counted = counts.places(inner)
-                    bound[within[is_bound & is_counted & (together > 0)]] = True
-            if _is_asked_for(grams, builders):
-                keys, places = keys[together >= least], places[together >= least]
-                within, _ = counts.places(keys)
-                new = ~seen[within]
-                keys, places = keys[new], places[new]
-                seen[within] = True
-                if grams.length > 1:
-                    cohesive = _pmi(tokens, places, grams.length, counts, num_tokens) >= min_pmi
-                    keys, places = keys[cohesive], places[cohesive]
-                chosen.update(zip(keys.tolist(), _written(tokens, places, grams), strict=True))
-    free = chosen.keys() - set(counts.keys[bound].tolist())
-    return {chosen[key] for key in free if _is_word(chosen[key])}
+    standing = _standing(corpus, counted, fold_chinese)
+    is_done = standing.is_bound.copy()
+    chosen: set[str] = set()
+    for chunk in _chunks(corpus, fold_chinese):
+        for grams in _grams(chunk):
+            grams = _new(chunk, _asked_for(chunk, grams, builders), counted, is_done)
+            cohesive = _is_cohesive(chunk, grams, counted, min_pmi)
+            if grams.unspaced:
+                cohesive |= standing.is_alone[counted.counts.places(grams.keys)[0]]
+            grams = grams._replace(keys=grams.keys[cohesive], places=grams.places[cohesive])
+            written = _written(chunk.tokens, grams)
+            chosen.update(entry for entry in written if (grams.unspaced and len(entry) == 1) or _is_word(entry))
+    return chosen
 
 
-def _is_asked_for(grams: Grams, builders: Collection[str]) -> bool:
-    if grams.unspaced:
-        return 2 <= grams.length <= MOST_UNSPACED
-    return ("unigrams", "bigrams")[grams.length - 1] in builders
+def _standing(corpus: Corpus, counted: Counted, fold_chinese: bool) -> Standing:
+    """How the counted n-grams of scripts without spaces stand in the texts; of others, neither."""
+    counts = counted.counts
+    unspaced, bound = np.zeros((2, len(counts.keys)), dtype=np.bool_)
+    least = np.zeros(len(counts.keys), dtype=np.int64)
+    neighbours = Neighbours(len(counts.keys))
+    for chunk in _chunks(corpus, fold_chinese) if counted.num_letters.any() else ():
+        for grams in _grams(chunk):
+            if not grams.unspaced:
+                continue
+            numbers, is_counted = counts.places(grams.keys)  # what was not counted is never chosen
+            numbers, grams = numbers[is_counted], Grams(grams.keys[is_counted], grams.places[is_counted], *grams[2:])
+            neighbours.add(numbers, grams.places, grams.length, chunk.tokens, chunk.letters)
+            unspaced[numbers] = True
+            least[numbers] = counted.least_of(chunk, grams)
+            if grams.length > 2:
+                bound[_bound(chunk.tokens, grams, counts)] = True
+    is_alone = unspaced & (neighbours.alone >= np.maximum(least, (1 - MOST_BOUND) * counts.counts))
+    lacking = neighbours.variety() < np.minimum(LEAST_VARIETY, counts.counts)  # what occurs once has one at most
+    return Standing(bound | unspaced & lacking, is_alone)
 
 
-def _pmi(
-    tokens: Tokens, places: NDArray[np.int64], length: int, counts: Counts, num_tokens: int
-) -> NDArray[np.float64]:
-    """Pointwise mutual information in bits across the weakest cut of the n-grams at these places."""
-    whole = np.log2(np.maximum(1, counts.of(_key_at(tokens, places, length))) * float(max(1, num_tokens)))
+def _new(chunk: Chunk, grams: Grams, counted: Counted, is_done: NDArray[np.bool_]) -> Grams:
+    """Those that are frequent and not done yet, which they are now."""
+    numbers, is_new = counted.counts.places(grams.keys)
+    is_new &= counted.counts.of(grams.keys) >= counted.least_of(chunk, grams)
+    is_new[is_new] = ~is_done[numbers[is_new]]
+    is_done[numbers[is_new]] = True
+    return grams._replace(keys=grams.keys[is_new], places=grams.places[is_new])
+
+
+def _bound(tokens: Tokens, grams: Grams, counts: Counts) -> NDArray[np.int64]:
+    """Numbers of the n-grams that these, one longer, almost always hold."""
+    keys, firsts = np.unique(grams.keys, return_index=True)
+    places, together = grams.places[firsts], counts.of(keys)
+    found = []
+    for start in (0, 1):
+        numbers, is_counted = counts.places(_key_at(tokens, places + start, grams.length - 1))
+        numbers = numbers[is_counted]
+        found.append(numbers[together[is_counted] > MOST_BOUND * counts.counts[numbers]])
+    return np.concatenate(found)
+
+
+def _asked_for(chunk: Chunk, grams: Grams, builders: Collection[str]) -> Grams:
+    """Those that may become entries, each once."""
+    keys, firsts = np.unique(grams.keys, return_index=True)
+    places, letters = grams.places[firsts], chunk.letters
+    if not grams.unspaced:
+        asked = np.full(len(keys), ("unigrams", "bigrams")[grams.length - 1] in builders)
+    elif grams.length == 1:
+        asked = letters.is_han[places]
+    else:
+        asked = np.where(letters.systems[places] == SYLLABLES, MOST_SYLLABLES, MOST_LETTERS) >= grams.length
+    return grams._replace(keys=keys[asked], places=places[asked])
+
+
+def _is_cohesive(chunk: Chunk, grams: Grams, counted: Counted, min_pmi: float) -> NDArray[np.bool_]:
+    """Whether the weakest cut of each n-gram has information enough."""
+    if grams.length == 1:
+        return np.full(len(grams.places), not grams.unspaced)
+    if not grams.unspaced:
+        return _pmi(chunk.tokens, grams, counted.counts, counted.num_tokens) >= min_pmi
+    systems = chunk.letters.systems[grams.places]
+    num_letters = counted.num_letters[systems]
+    share = np.minimum(np.log2(num_letters) / np.log2(LITTLE), np.where(systems == SYLLABLES, 1.0, LETTER_PMI))
+    is_cohesive: NDArray[np.bool_] = _pmi(chunk.tokens, grams, counted.counts, num_letters) >= share * min_pmi
+    return is_cohesive
+
+
+def _pmi(tokens: Tokens, grams: Grams, counts: Counts, total: int | NDArray[np.int64]) -> NDArray[np.float64]:
+    """Pointwise mutual information in bits across the weakest cut of n-grams."""
+    places, length = grams.places, grams.length
+    whole = np.log2(np.maximum(1, counts.of(grams.keys)) * np.maximum(1.0, total))
     weakest = np.full(len(places), np.inf)
     for cut in range(1, length):
         left = counts.of(_key_at(tokens, places, cut))
@@ -208,9 +304,9 @@ def _key_at(tokens: Tokens, places: NDArray[np.int64], length: int) -> NDArray[n
     return keys
 
 
-def _written(tokens: Tokens, places: NDArray[np.int64], grams: Grams) -> Iterator[str]:
+def _written(tokens: Tokens, grams: Grams) -> Iterator[str]:
     between = "" if grams.unspaced else " "
-    for place in places.tolist():
+    for place in grams.places.tolist():
         spans = range(place, place + grams.length)
         yield between.join(tokens.text[tokens.starts[number] : tokens.ends[number]] for number in spans)
 

@@ -27,7 +27,8 @@ class Match:
 
     `entries` is a file of entries and synonyms (`tuwen/stages/concepts/entries.py` says which are read). Without one
     the entries are made from the corpus by `builders`: words and pairs of words that occur at least `min_count` times,
-    pairs with `min_pmi` bits of mutual information, and page titles (`tuwen/stages/concepts/builder.py`). The entries
+    pairs with `min_pmi` bits of mutual information, and page titles; in scripts without spaces, runs of characters that
+    hold together and stand free, of which little text needs fewer (`tuwen/stages/concepts/builder.py`). The entries
     then stay as they are until `tuwen build --refit`; a file's stay until it changes.
 
     Case, compatibility forms, hyphens and white space make no difference. An entry matches at word boundaries, in
@@ -48,6 +49,7 @@ class Match:
     min_pmi: float = 5.0
     fold_chinese: bool = False
 
+    version = 2
     table = "pairs"
     kind = "fitted"
     reads = ("text",)
