@@ -213,6 +213,14 @@ def test_an_origin_names_its_port(url: str, origin: str) -> None:
     assert checked_url(origin + "/robots.txt") is not None
 
 
-@given(st.from_regex(_PLAIN, fullmatch=True))
-def test_what_looks_plain_is_checked_already(url: str) -> None:
-    assert _checked(url) == url
+LABELS = st.text("abz0189-", min_size=1, max_size=63)
+PATHS = st.text("aZ09!$&'()*+,./:;=@_~-", max_size=40)
+
+
+@given(st.sampled_from(["http", "https"]), st.lists(LABELS, min_size=2, max_size=4), PATHS)
+@example("http", ["a", "0x7f"], "")
+@example("http", ["1", "2", "3", "4"], "")
+def test_what_looks_plain_is_checked_already(scheme: str, labels: list[str], path: str) -> None:
+    url = f"{scheme}://{'.'.join(labels)}/{path}"
+    assert not _PLAIN.fullmatch(url) or _checked(url) == url
+    assert _PLAIN.fullmatch(url) or not labels[-1][0].isalpha()
