@@ -38,7 +38,7 @@ def _add_scorer(models: Any) -> None:
         help="of more pairs a seeded sample; 12 KB on disk an image while it lasts (default: 20000)",
     )
     scorer.add_argument(
-        "--steps", metavar="N", type=positive, help="of training (default: 20 passes over the pairs, at most 1000)"
+        "--steps", metavar="N", type=positive, help="of training (default: 15 passes over the pairs, at most 1000)"
     )
     scorer.add_argument("--workers", metavar="N", type=positive, help="worker processes (default: one per core)")
     scorer.add_argument("--allow-code", action="store_true", help="let the recipe name parts as package.module:Class")

@@ -30,7 +30,7 @@ POINTS = 8
 """Of a learning curve."""
 VALIDATION_SHARE, MOST_VALIDATION = 0.1, 500
 """Of the images that are not the fold's; and pairs of them, at most."""
-EPOCHS, MOST_STEPS = 20, 1_000
+EPOCHS, MOST_STEPS = 15, 1_000
 MARGIN = 0.02
 """Above 0.5, what the lower end of the interval must exceed: where 60 of 100 texts are right, keeping the better half
 by a score of AUC .52 gives 61 (normal scores of equal spread). Less is not worth a column, and within what the
@@ -94,7 +94,7 @@ class Lesson:
 
 
 def default_steps(num_pairs: int, batch_size: int) -> int:
-    """20 passes over the pairs, but no more than 1,000 steps."""
+    """15 passes over the pairs, but no more than 1,000 steps."""
     return min(MOST_STEPS, -(-EPOCHS * num_pairs // batch_size))
 
 
