@@ -18,6 +18,7 @@ from tuwen.engine.recipe import NamedSource, Recipe
 from tuwen.engine.train_head import train_head
 from tuwen.errors import TuwenError, UsageError
 from tuwen.models.head import head_of
+from tuwen.stages.safety.nsfw import Nsfw
 
 NUM, WIDTH = 100, 8
 
@@ -43,6 +44,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "beauty": pa.array(3 * vectors[:, 1] + 5),
         "noise": pa.array(chance.permutation(is_bad)),
         "rare": pa.array(np.arange(NUM) < 3),
+        "bit": pa.array((vectors[:, 0] > 0).astype(np.int64)),
         "word": pa.array(["a"] * NUM),
     }
     import pyarrow.parquet as pq
@@ -75,6 +77,8 @@ def test_the_command(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     ]
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["num_true"] is not None
+    assert main(words) == 2 and "is there already" in capsys.readouterr().err
+    (tmp_path / "h.npz").unlink()
     assert main(words) == 0
     assert "AUC on images that it was not fitted to" in capsys.readouterr().out
     assert main([*words[:4], "nothing", *words[5:]]) == 2
@@ -87,6 +91,17 @@ def test_numbers_are_learnt(corpus: Path, tmp_path: Path) -> None:
     assert abs(scores[1] - 8) < 0.3
 
 
+def test_zeros_and_ones_are_classes(corpus: Path, tmp_path: Path) -> None:
+    found = train_head(corpus, "bit", tmp_path / "bit.npz", embedding="vector")
+    assert found.measure == "AUC" and found.num_true is not None
+    numbers = train_head(corpus, "beauty", tmp_path / "beauty.npz", embedding="vector")
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.eye(WIDTH, dtype=np.float32).ravel()), WIDTH)
+    batch = pa.record_batch({"embedding": vectors})
+    assert Nsfw(found.path)(batch)["nsfw_score"][0].as_py() > 0.9
+    with pytest.raises(UsageError, match="gives no probabilities"):
+        Nsfw(numbers.path)(batch)
+
+
 def test_noise_is_not_called_learnt(corpus: Path, tmp_path: Path) -> None:
     assert train_head(corpus, "noise", tmp_path / "n.npz", embedding="vector").quality < 0.7
 
@@ -94,6 +109,8 @@ def test_noise_is_not_called_learnt(corpus: Path, tmp_path: Path) -> None:
 def test_too_little_or_nothing_to_learn_from(corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(TuwenError, match="3 true and 97 false"):
         train_head(corpus, "rare", tmp_path / "r.npz", embedding="vector")
+    with pytest.raises(UsageError, match="holds string"):
+        train_head(corpus, "image_id", tmp_path / "w.npz", embedding="vector")
     with pytest.raises(UsageError, match="holds string"):
         train_head(corpus, "word", tmp_path / "w.npz", embedding="vector")
     with pytest.raises(UsageError, match="no column 'unknown'"):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
+    parser.usage = "tuwen search DIR [TEXT] [options]"  # argparse takes no TEXT behind an option
     parser.add_argument("corpus", metavar="DIR", help="corpus folder")
     parser.add_argument("text", metavar="TEXT", nargs="?", help="text to look for, in any language")
     parser.add_argument(

@@ -336,7 +336,12 @@ def save_ids(found: Found, file: str | Path) -> None:
         raise UsageError(f"{path}: ids are written one a line; give the file the ending .txt")
     if not found.hits:
         raise UsageError(f"nothing was found, so {path} is not written; a list of ids needs at least one")
-    path.write_text("".join(f"{each}\n" for each in found.ids), encoding="utf-8")
+    try:
+        path.write_text("".join(f"{each}\n" for each in found.ids), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror or error}; name a file in a folder of yours"
+        ) from error
 
 
 def key_column(found: Found) -> str:

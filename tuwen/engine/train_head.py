@@ -46,13 +46,15 @@ class TrainedHead:
 def train_head(path: str | Path, label: str, to: str | Path, *, embedding: str = "embedding") -> TrainedHead:
     """Fit a head to the images whose column `label` is not null and write it to the file `to` (.npz).
 
-    Booleans give a logistic regression with a sigmoid output, numbers a ridge regression. At most 200,000 labels are
-    used, those with the smallest hashes of their ids. `UsageError` where a column is missing, `TuwenError` where there
-    are fewer than 20 labels (of each class).
+    Booleans, and numbers that are all 0 or 1, give a logistic regression with a sigmoid output, other numbers a ridge
+    regression. At most 200,000 labels are used, those with the smallest hashes of their ids. `UsageError` where a
+    column is missing or the file is there, `TuwenError` where there are fewer than 20 labels (of each class).
     """
     corpus, target = Corpus.open(path), Path(to)
     if target.suffix != ".npz":
         raise UsageError(f"{target}: a head is written as .npz; name such a file")
+    if target.exists():
+        raise UsageError(f"{target} is there already; name a new file, so that no score changes behind a recipe's back")
     vectors, labels = _labelled(corpus, label, embedding)
     is_class = labels.dtype == bool
     counts = [int(labels.sum()), int((~labels).sum())] if is_class else [len(labels)]
@@ -80,19 +82,17 @@ def _labelled(corpus: Corpus, label: str, embedding: str) -> tuple[NDArray[np.fl
             stage = stage_that_writes("images", name)
             hint = f"add the stage {stage} to the recipe and run tuwen build" if stage else "tuwen join brings it"
             raise UsageError(f"images have no column {name!r}; {hint}")
-    found = corpus.table(
-        "images", ["image_id", label, embedding], f"`{label}` IS NOT NULL AND `{embedding}` IS NOT NULL"
-    )
-    kind = found.schema.field(label).type
+    kind = corpus.schema("images").field(label).type
     if not (pa.types.is_boolean(kind) or pa.types.is_floating(kind) or pa.types.is_integer(kind)):
         raise UsageError(f"images.{label} holds {kind}; labels are true or false, or numbers")
-    found = found.combine_chunks()
+    where = f"`{label}` IS NOT NULL AND `{embedding}` IS NOT NULL"
+    found = corpus.table("images", ["image_id", label, embedding], where).combine_chunks()
     order = np.argsort(keys_of(found["image_id"].combine_chunks()))[:MOST_LABELS]
     chosen = found.take(pa.array(order))
     labels = chosen[label].to_numpy()
-    return vectors_of(chosen[embedding].combine_chunks())[0], labels if pa.types.is_boolean(kind) else labels.astype(
-        float
-    )
+    vectors, _ = vectors_of(chosen[embedding].combine_chunks())
+    is_class = pa.types.is_boolean(kind) or set(np.unique(labels)) <= {0, 1}  # CSV files write 0 and 1
+    return vectors, labels.astype(bool if is_class else float)
 
 
 def _fitted(vectors: NDArray[np.float32], labels: NDArray[Any]) -> Head:

@@ -99,7 +99,10 @@ def _head(path: str, digest: str, activation: str, output: str) -> Head:
     except UsageError:
         raise
     except Exception as error:  # zip, pickle and safetensors each have errors of their own
-        raise UsageError(f"head {path} cannot be read ({type(error).__name__}: {error})") from error
+        raise UsageError(
+            f"head {path} cannot be read ({type(error).__name__}); it has to be an .npz of `tuwen train head`, or a "
+            "module's weights as .safetensors or .pth"
+        ) from error
     if activation not in ACTIVATIONS or output not in OUTPUTS:
         raise UsageError(
             f"head {path} has activation {activation!r} and output {output!r}; known: {ACTIVATIONS}, {OUTPUTS}"

@@ -18,8 +18,14 @@ def check(activation: str, output: str) -> None:
 
 
 def scores_of(vectors: pa.Array, file: str, activation: str, output: str, writes: pa.Schema) -> pa.RecordBatch:
-    """The head's score of each vector; null where there is none. `UsageError` where the widths differ."""
+    """The head's score of each vector; null where there is none. `UsageError` where the widths differ, or
+    probabilities are expected of a head that says it gives numbers."""
     head = head_of(file, activation, output)
+    if output == "sigmoid" and head.output != "sigmoid":
+        raise UsageError(
+            f"head {file} was fitted to numbers and gives no probabilities; train it on labels that are true or false, "
+            "or say output: number"
+        )
     if vectors.null_count == len(vectors):
         return pa.record_batch([pa.nulls(len(vectors), pa.float32())], schema=writes)
     matrix = vectors_of(vectors)[0]

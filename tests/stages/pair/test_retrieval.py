@@ -27,6 +27,7 @@ def corpus(number: int = 40, topics: int = 4, **changed: Any) -> dict[str, pa.Ta
     columns: dict[str, Any] = {
         "pair_id": [f"p{n:03}" for n in range(number)],
         "document_id": [f"d{n // 2}" for n in range(number)],
+        "image_id": [f"j{n}" for n in range(number)],
         "text": [f"a text with number {n}" for n in range(number)],
         "text_source": ["caption"] * number,
         "derived_from": pa.nulls(number, pa.list_(pa.string())),
@@ -43,8 +44,6 @@ def batch(vectors: list[list[float] | None], documents: list[str] | None = None)
     return pa.record_batch(
         {
             "document_id": pa.array(documents or ["elsewhere"] * size, pa.string()),
-            "image_ref": [f"http://a.test/{n}" for n in range(size)],
-            "position": pa.array(range(size), pa.int32()),
             "image_id": [f"i{n}" for n in range(size)],
             "image.embedding": pa.array(vectors, HALF),
         }
@@ -83,6 +82,12 @@ def test_texts_of_the_own_page_reserved_pages_and_derived_texts_are_not_offered(
     found = retrieved(stage, tables, batch([[1.0, 0, 0, 0, 0, 0]], ["d0"]))
     offered = {each["derived_from"][0] for each in found}
     assert offered == {f"p{n:03}" for n in range(40)} - {"p000", "p001", "p004", "p006", "p007"}
+
+
+def test_texts_of_the_same_image_elsewhere_are_not_offered() -> None:
+    tables = corpus(topics=1, image_id=["i0" if n < 10 else f"j{n}" for n in range(40)])
+    found = retrieved(Retrieval(texts=100, reserved=()), tables, batch([[1.0, 0, 0, 0, 0, 0]]))
+    assert {each["derived_from"][0] for each in found} == {f"p{n:03}" for n in range(10, 40)}
 
 
 def test_each_text_once_and_short_or_foreign_ones_not_at_all() -> None:

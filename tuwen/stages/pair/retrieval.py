@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tuwen.corpus.corpus import Corpus
 
-_COLUMNS = ("pair_id", "document_id", "text", "text_source", "derived_from", "text_topic", "text_embedding")
+_COLUMNS = ("pair_id", "document_id", "image_id", "text", "text_source", "derived_from", "text_topic", "text_embedding")
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,11 @@ class Retrieval:
     `row`, `text`, `derived_from`  what a stage that adds rows returns: `texts` texts an image, the nearest first
 
     The pool holds each text once, of the pairs whose `text_source` is one of `sources`, that have `min_characters` or
-    more, and of whose page none of the columns `reserved` is true. Texts of the image's own page are not offered: they
-    are its pairs already. The pool is that of the day when the rows are made: a corpus that grows gets rows for its new
-    images from all texts, and the old ones stay. On disk it takes 2 bytes per dimension and text for the time of a
-    build.
+    more, and of whose page none of the columns `reserved` is true. Texts of the image's own page, and those found below
+    the same image elsewhere, are not offered: they are its pairs already. An image gets its texts once on each page
+    that shows it, so that a page's rules hold for them; `best: {per: [image_id, text], …}` keeps each once. The pool is
+    that of the day when the rows are made: a corpus that grows gets rows for its new images from all texts, and the old
+    ones stay. On disk it takes 2 bytes per dimension and text for the time of a build.
 
     RealSyn, hierarchical retrieval: https://arxiv.org/abs/2502.12513, section 3.2. **Differs from the paper:** the pool
     is of the texts that stand near images, not of all sentences of a page.
@@ -50,7 +51,7 @@ class Retrieval:
     table = "pairs"
     adds = "pairs"
     kind = "corpus"
-    reads = ("document_id", "image_ref", "position", "image_id", "image.embedding")
+    reads = ("document_id", "image_id", "image.embedding")
     writes = DERIVED
 
     def __post_init__(self) -> None:
@@ -78,7 +79,7 @@ class Retrieval:
             f"and text_source in ({named}) and length(text) >= {self.min_characters} {pages} group by text"
         )
         rows = corpus.sql(
-            f"select text_topic, pair_id, document_id, text, text_embedding from pairs semi join ({pool}) "
+            f"select text_topic, pair_id, document_id, image_id, text, text_embedding from pairs semi join ({pool}) "
             "using (pair_id) order by text_topic, pair_id",
             columns,
         )
@@ -90,14 +91,15 @@ class Retrieval:
         if state.num_rows and rows:
             vectors = vectors_of(batch["image.embedding"].take(pa.array(rows)))[0]
             for row, places in zip(rows, nearest_texts(self.groups, state, vectors), strict=True):
-                found += _texts(row, state, places, batch["document_id"][row].as_py(), self.texts)
+                own = {name: batch[name][row].as_py() for name in ("document_id", "image_id")}
+                found += _texts(row, state, places, own, self.texts)
         return pa.RecordBatch.from_pylist(found, schema=DERIVED)
 
 
 def _first_of_each(batch: pa.RecordBatch) -> list[int]:
-    """The first row of each image of a page that has an embedding."""
+    """The first row of each image of a page, wherever it stands there, that has an embedding."""
     known = batch["image.embedding"].is_valid().to_pylist()
-    shown = zip(*(batch[name].to_pylist() for name in ("document_id", "image_ref", "position")), strict=True)
+    shown = zip(*(batch[name].to_pylist() for name in ("document_id", "image_id")), strict=True)
     first: dict[tuple[Any, ...], int] = {}
     for row, (image, is_known) in enumerate(zip(shown, known, strict=True)):
         if is_known:
@@ -106,13 +108,13 @@ def _first_of_each(batch: pa.RecordBatch) -> list[int]:
 
 
 def _texts(
-    row: int, state: pa.Table, places: NDArray[np.int64], document: str | None, number: int
+    row: int, state: pa.Table, places: NDArray[np.int64], own: dict[str, str | None], number: int
 ) -> Iterator[dict[str, Any]]:
-    """The first texts that are of another page."""
+    """The first texts that are of another page and of another image."""
     for place in places:
         if number == 0:
             return
-        found = {name: state[name][place].as_py() for name in ("pair_id", "document_id", "text")}
-        if document is None or found["document_id"] != document:
+        found = {name: state[name][place].as_py() for name in ("pair_id", "document_id", "image_id", "text")}
+        if not any(own[name] is not None and found[name] == own[name] for name in own):
             number -= 1
             yield {"row": row, "text": found["text"], "derived_from": [found["pair_id"]]}
