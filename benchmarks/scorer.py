@@ -9,7 +9,8 @@
 (c) From the scored scenes the better half, and a random half, train a smaller model each, with the same steps; mean
     reciprocal rank of 400 new scenes among their captions, both ways, for several seeds.
 
-Nothing is tuned on what is printed. The last lines compare with the goals.
+Averaging of weights and the share of hard pairs that is left out were chosen on another draw of scenes, with one fold;
+nothing is tuned on what is printed. The last lines compare with the goals.
 """
 
 from __future__ import annotations

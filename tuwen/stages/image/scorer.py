@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Scorer:
     """Vector of an image by the model of a scorer that has not seen it.
 
-    `scorer_embedding`  64 numbers of Euclidean length 1 before they are rounded to halves, those of two folds in spaces
+    `scorer_embedding`  64 numbers of Euclidean length 1 before they are rounded to halves, those of each fold in spaces
                         of their own; null where the image cannot be decoded
     `scorer_fold`       number of the model, from 0; null where the embedding is
 
