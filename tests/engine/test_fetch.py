@@ -374,7 +374,9 @@ def test_interrupted_it_finishes_what_is_in_flight_and_keeps_it(server: HostileS
     listed = write_list(tmp_path / "urls.jsonl", crowd(server, 300))
     file = tmp_path / "recipe.json"
     file.write_text(json.dumps(mapping_for(server, listed, host_requests_per_s=10.0)))
-    running = subprocess.Popen([sys.executable, SCRIPT, file, tmp_path / "corpus", "1"], stderr=subprocess.PIPE)
+    hears = ["env", "--default-signal=INT"]  # where the tests run in the background, Ctrl-C is ignored
+    command = [*hears, sys.executable, SCRIPT, file, tmp_path / "corpus", "1"]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE)
     while len(server.log) < 80 and running.poll() is None:
         time.sleep(0.01)
     running.send_signal(signal.SIGINT)
