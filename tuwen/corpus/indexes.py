@@ -69,8 +69,7 @@ def is_vector(kind: pa.DataType) -> bool:
 def build_index(corpus: Corpus, table: str, column: str) -> IndexState:
     """Index a column of vectors or texts, or bring its index up to date. Only under the write lock.
 
-    Vectors are cut into partitions by k-means and stored as one byte a number; 1.3 times their number in bytes on disk
-    a row, and about 700 MB of memory for a million of 512 numbers. Killed, the table is what it was.
+    Vectors are cut into partitions by k-means and stored as one byte a number. Killed, the table is what it was.
     """
     dataset = corpus.dataset(table)
     kind = dataset.schema.field(column).type if column in dataset.schema.names else None
@@ -180,8 +179,8 @@ def indexed_copy(corpus: Corpus, table: str, key: str, column: str, folder: Path
 def _middles(dataset: lance.LanceDataset, column: str) -> NDArray[np.float32]:
     """Middles of the partitions: spherical k-means on a sample of rows that depends on nothing but their number.
 
-    Lance's own k-means is hierarchical and cuts through small clusters: of one million vectors in 10,000 clusters, 20
-    of its 2,000 partitions hold 71 % of the nearest ten, 20 of 4,000 made here 94 %.
+    Lance's own k-means is hierarchical and cuts through small clusters: of one million vectors in 10,000 clusters, a
+    search of 20 of its 2,000 partitions found .71 of the nearest ten; 20 of 4,000 made here hold .94 of them.
     """
     num_rows = dataset.count_rows()
     number = max(1, min(num_rows // ROWS_PER_PARTITION, MAX_PARTITIONS))

@@ -96,7 +96,7 @@ def fit(
     """Train `network`, a transformers CLIPModel, on the pairs `rows` for so many steps; it is left in `eval` mode.
 
     AdamW, warm-up and cosine. Every epoch goes through all pairs in another order. Wrong pairs are learnt later than
-    right ones: after a third of the steps, the quarter of a batch with the largest losses is left out (small losses,
+    right ones: after 30 % of the steps the quarter of a batch with the largest losses is left out (small loss,
     Han et al. 2018, https://arxiv.org/abs/1804.06872). What is left in the end is a running
     mean of the weights, which wrong pairs move less than single steps (Polyak & Juditsky 1992,
     https://doi.org/10.1137/0330046). `on_step` gets each step's number, from 1, its loss, and the network with the mean

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 import pyarrow as pa
 
 from tuwen.corpus.vectors import vectors_of
 from tuwen.errors import UsageError
-from tuwen.models.head import ACTIVATIONS, OUTPUTS, head_of
+from tuwen.models.head import ACTIVATIONS, OUTPUTS, file_hash, head_of
 
 
-def check(activation: str, output: str) -> None:
-    """`ValueError` for options that mean nothing."""
-    for name, value, known in (("activation", activation, ACTIVATIONS), ("output", output, OUTPUTS)):
-        if value not in known:
-            raise ValueError(f"{name} is {value!r}; it must be {' or '.join(known)}")
+@dataclass(frozen=True)
+class HeadStage:
+    """A stage that gives one column, `writes`, which a subclass names."""
+
+    head: str
+    activation: str = "relu"
+    output: str = "sigmoid"
+
+    table = "images"
+    reads = ("embedding",)
+    writes: ClassVar[pa.Schema]
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("activation", self.activation, ACTIVATIONS), ("output", self.output, OUTPUTS)):
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}; it must be {' or '.join(known)}")
+
+    def model_hash(self) -> str:
+        """SHA-256 of the head's file."""
+        return file_hash(self.head)
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return scores_of(batch["embedding"], self.head, self.activation, self.output, self.writes)
 
 
 def scores_of(vectors: pa.Array, file: str, activation: str, output: str, writes: pa.Schema) -> pa.RecordBatch:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tuwen.models.head import file_hash
-from tuwen.stages.heads import check, scores_of
+from tuwen.stages.heads import HeadStage
 
 
 @dataclass(frozen=True)
-class Aesthetic:
+class Aesthetic(HeadStage):
     """How much people would like to look at an image, by a head on its embedding.
 
     `aesthetic_score`  in the units that the head was trained on, 1 to 10 for LAION's; null without an embedding
@@ -23,20 +22,7 @@ class Aesthetic:
     LAION-Aesthetics: https://laion.ai/blog/laion-aesthetics/
     """
 
-    head: str
     activation: str = "none"
     output: str = "number"
 
-    table = "images"
-    reads = ("embedding",)
     writes = pa.schema([("aesthetic_score", pa.float32())])
-
-    def __post_init__(self) -> None:
-        check(self.activation, self.output)
-
-    def model_hash(self) -> str:
-        """SHA-256 of the head's file."""
-        return file_hash(self.head)
-
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return scores_of(batch["embedding"], self.head, self.activation, self.output, self.writes)

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tuwen.models.head import file_hash
-from tuwen.stages.heads import check, scores_of
+from tuwen.stages.heads import HeadStage
 
 
 @dataclass(frozen=True)
-class Nsfw:
+class Nsfw(HeadStage):
     """How likely an image shows what is not safe for work, by a head on its embedding.
 
     `nsfw_score`  0 to 1 with a sigmoid output, 1: surely; null without an embedding. LAION calls 0.5 and more unsafe
@@ -23,20 +22,4 @@ class Nsfw:
     LAION-5B, section 3.2: https://arxiv.org/abs/2210.08402
     """
 
-    head: str
-    activation: str = "relu"
-    output: str = "sigmoid"
-
-    table = "images"
-    reads = ("embedding",)
     writes = pa.schema([("nsfw_score", pa.float32())])
-
-    def __post_init__(self) -> None:
-        check(self.activation, self.output)
-
-    def model_hash(self) -> str:
-        """SHA-256 of the head's file."""
-        return file_hash(self.head)
-
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return scores_of(batch["embedding"], self.head, self.activation, self.output, self.writes)
