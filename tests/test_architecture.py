@@ -15,12 +15,18 @@ PACKAGE = Path(tuwen.__file__).parent
 # From the top of the house to the ground. A package imports from its own floor and from those below it.
 FLOORS = (
     "cli",
+    "proof",
     "engine",
     "releases",
     "selections",
     "fetching",
     "sources",
     "stages",
+    "adaptations",
+    "evaluations",
+    "samplers",
+    "views",
+    "objectives",
     "models",
     "corpus",
     "parts",

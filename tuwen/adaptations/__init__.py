@@ -1,0 +1,1 @@
+"""Adaptations: a trained model made another one for evaluation; one file per way."""

@@ -1,0 +1,1 @@
+"""Evaluations: what a model can do, item by item; one file per benchmark."""

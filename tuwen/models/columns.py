@@ -1,0 +1,61 @@
+"""Examples in memory: the columns that training and evaluation read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuwen.errors import UsageError
+from tuwen.models.features import Batch
+
+
+class Columns(Mapping[str, Any]):
+    """Named columns of equal length: arrays, which may lie in a file, or lists.
+
+    Images are uint8 (N, side, side, 3), texts are lists of strings, several texts of an example a list of lists.
+    """
+
+    def __init__(self, **columns: Any) -> None:
+        lengths = {name: len(values) for name, values in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise UsageError(f"columns differ in length: {lengths}")
+        self._columns = columns
+        self.num_rows = next(iter(lengths.values()), 0)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._columns:
+            raise UsageError(f"no column {name!r}; there are: {', '.join(self._columns)}")
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def take(self, rows: NDArray[np.int64] | Sequence[int]) -> Batch:
+        """These rows, in this order."""
+        return {
+            name: values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+            for name, values in self._columns.items()
+        }
+
+    def subset(self, rows: NDArray[np.int64] | Sequence[int]) -> Columns:
+        """The same columns of these rows."""
+        return Columns(**self.take(rows))
+
+    def with_columns(self, **columns: Any) -> Columns:
+        """With more columns, or others in their place."""
+        return Columns(**{**self._columns, **columns})
+
+    @property
+    def texts(self) -> list[str]:
+        """All texts of all columns, each as often as it stands there."""
+        found: list[str] = []
+        for values in self._columns.values():
+            for value in values if isinstance(values, list) else ():
+                found += [value] if isinstance(value, str) else [each for each in value if isinstance(each, str)]
+        return found

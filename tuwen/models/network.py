@@ -1,0 +1,202 @@
+"""The network of a method: towers, and the features that they make of the columns of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from tuwen.errors import UsageError
+from tuwen.models.scorer import Shape, tokens_of, train_tokenizer
+from tuwen.models.sequences import Piece, TokenSequences, Vocabulary, encode_sequences
+from tuwen.models.towers import ConvTower, ImageTower, LanguageTower, TextTower
+
+if TYPE_CHECKING:
+    from tuwen.models.features import Batch, Features
+
+LARGEST_SCALE = 100.0
+FIRST_SCALE = 1 / 0.07
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which towers a network has, and its sizes.
+
+    `side`: pixels of the square images. `dim`: of the space that images and texts share. `context`: tokens of a text at
+    most, with start and end; `sequence`: of a sequence. `vocabulary`: tokens at most, of a byte-level BPE that is
+    learnt from the training texts. `codes`: distinct codes of an image, where sequences have them.
+    """
+
+    image: ImageTower | None = field(default_factory=ImageTower)
+    text: TextTower | None = field(default_factory=TextTower)
+    language: LanguageTower | None = None
+    side: int = 32
+    dim: int = 64
+    context: int = 32
+    sequence: int = 96
+    vocabulary: int = 2_048
+    codes: int = 0
+
+    def tokenizer(self, texts: Sequence[str]) -> Any:
+        """A tokenizer of transformers, learnt from these texts: never from any that are kept for testing."""
+        return train_tokenizer(sorted(set(texts)), Shape(vocabulary=self.vocabulary, context=self.context))
+
+
+class Network(nn.Module):
+    """Towers and their projections. `feature` computes what `Features` is asked for."""
+
+    def __init__(self, architecture: Architecture, tokenizer: Any) -> None:
+        super().__init__()
+        self.architecture, self.tokenizer = architecture, tokenizer
+        self.vocabulary = Vocabulary(tokenizer, architecture.codes)
+        start, end = self.vocabulary.start, self.vocabulary.end
+        self.image = architecture.image.build(architecture.side) if architecture.image else None
+        self.text = (
+            architecture.text.build(len(tokenizer), architecture.context, start, end) if architecture.text else None
+        )
+        self.language = (
+            architecture.language.build(len(self.vocabulary), architecture.sequence, start, end)
+            if architecture.language
+            else None
+        )
+        if architecture.image:
+            self.image_projection = nn.Linear(architecture.image.width, architecture.dim, bias=False)
+        if architecture.text:
+            self.text_projection = nn.Linear(architecture.text.width, architecture.dim, bias=False)
+        if architecture.image and architecture.language:
+            width = architecture.language.width
+            self.connector = nn.Sequential(
+                nn.LayerNorm(architecture.image.width), nn.Linear(architecture.image.width, width)
+            )
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(FIRST_SCALE)))
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.logit_scale.device
+
+    # Columns of a batch as tensors ------------------------------------------------------------------------------
+
+    def encode(self, batch: Batch) -> dict[str, Any]:
+        """The batch with tensors: images (N, 3, side, side) from -1 to 1, texts (N, L), sequences `TokenSequences`."""
+        return {name: self._encoded(values) for name, values in batch.items()}
+
+    def _encoded(self, values: Any) -> Any:
+        if isinstance(values, list) and values and isinstance(values[0], str):
+            return self.text_tokens(values)
+        if isinstance(values, list) and values and isinstance(values[0], list | tuple) and _is_sequence(values[0]):
+            return self.sequence_tokens(values)
+        if isinstance(values, np.ndarray) and values.ndim == 4:
+            return self.pixel_values(values)
+        if isinstance(values, np.ndarray) and values.dtype.kind in "biuf":
+            return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+        return values
+
+    def pixel_values(self, images: Any) -> torch.Tensor:
+        """uint8 (N, side, side, 3) → float (N, 3, side, side), -1 to 1."""
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
+        return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    def text_tokens(self, texts: Sequence[str]) -> torch.Tensor:
+        """(N, L), no wider than the longest."""
+        tokens = torch.from_numpy(tokens_of(self.tokenizer, texts))
+        width = int((tokens != self.vocabulary.end).sum(1).max()) + 1
+        return tokens[:, :width].contiguous().to(self.device)
+
+    def sequence_tokens(self, sequences: Sequence[Sequence[Piece]], closed: bool = True) -> TokenSequences:
+        """Sequences as the language tower reads them."""
+        tower = self.architecture.image
+        return encode_sequences(
+            sequences,
+            self.vocabulary,
+            num_patches=tower.num_patches(self.architecture.side) if tower else 0,
+            context=self.architecture.sequence,
+            side=self.architecture.side,
+            closed=closed,
+        ).to(str(self.device))
+
+    # Features ---------------------------------------------------------------------------------------------------
+
+    def feature(self, column: str, kind: str, features: Features) -> Any:
+        """One of `KINDS` of a column; `UsageError` names those there are."""
+        if kind not in self.KINDS:
+            raise UsageError(f"no feature {kind!r}; known: {', '.join(self.KINDS)}, and the columns of the batch")
+        return self.KINDS[kind](self, column, features)
+
+    def _scale(self, column: str, features: Features) -> torch.Tensor:
+        return self.logit_scale.exp().clamp(max=LARGEST_SCALE)
+
+    def _embedding(self, column: str, features: Features) -> torch.Tensor:
+        return nn.functional.normalize(features[f"{column}.projected"], dim=-1)
+
+    def _projected(self, column: str, features: Features) -> torch.Tensor:
+        project = self.image_projection if features[column].is_floating_point() else self.text_projection
+        return project(features[f"{column}.pooled"])  # type: ignore[no-any-return]
+
+    def _pooled(self, column: str, features: Features) -> torch.Tensor:
+        values, hidden = features[column], features[f"{column}.tokens"]
+        if not values.is_floating_point():
+            ends = (values == self.vocabulary.end).int().argmax(1)
+            return hidden[torch.arange(len(values), device=hidden.device), ends]  # type: ignore
+        if isinstance(self.image, ConvTower):
+            return self.image.pooled(hidden)
+        return self.image.post_layernorm(hidden[:, 0])  # type: ignore
+
+    def _tokens(self, column: str, features: Features) -> torch.Tensor:
+        values = features[column]
+        if not values.is_floating_point():
+            if self.text is None:
+                raise UsageError(f"column {column!r} is a text, and the network has no text tower")
+            return self.text(input_ids=values).last_hidden_state  # type: ignore[no-any-return]
+        if self.image is None:
+            raise UsageError(f"column {column!r} is an image, and the network has no image tower")
+        if isinstance(self.image, ConvTower):
+            return self.image(values)  # type: ignore[no-any-return]
+        return self.image(pixel_values=values).last_hidden_state  # type: ignore[no-any-return]
+
+    def _patches(self, column: str, features: Features) -> torch.Tensor:
+        hidden = features[f"{column}.tokens"]
+        return hidden if isinstance(self.image, ConvTower) else hidden[:, 1:]  # type: ignore[no-any-return]
+
+    def _images(self, column: str, features: Features) -> torch.Tensor:
+        return self.pixel_values(features[column].images)
+
+    def _states(self, column: str, features: Features) -> torch.Tensor:
+        if self.language is None:
+            raise UsageError(f"column {column!r} is a sequence, and the network has no language tower")
+        tokens: TokenSequences = features[column]
+        hidden = self.language.get_input_embeddings()(tokens.ids)
+        if len(tokens.image_row):
+            patches_MPW = self.connector(features[f"{column}.images.patches"])
+            places = tokens.image_start[:, None] + 1 + torch.arange(patches_MPW.shape[1], device=hidden.device)
+            rows = tokens.image_row[:, None].expand_as(places)
+            hidden = hidden.index_put((rows, places), patches_MPW.to(hidden.dtype))
+        return self.language.model(inputs_embeds=hidden, use_cache=False).last_hidden_state  # type: ignore
+
+    def _logits(self, column: str, features: Features) -> torch.Tensor:
+        return self.next_tokens(features[f"{column}.states"])
+
+    def next_tokens(self, states: torch.Tensor) -> torch.Tensor:
+        """Logits over all tokens for states of the language tower."""
+        return self.language.lm_head(states)  # type: ignore[no-any-return,union-attr,operator]
+
+    KINDS: ClassVar[Mapping[str, Callable[[Network, str, Features], Any]]] = {
+        "embedding": _embedding,  # images (N, dim) or texts (N, dim), of length 1
+        "projected": _projected,  # the same with the length that the network gives it
+        "pooled": _pooled,  # one vector an image or text (N, width), before the projection
+        "tokens": _tokens,  # last states of a tower (N, T, width)
+        "patches": _patches,  # those of an image's patches (N, P, width)
+        "images": _images,  # the images of sequences (M, 3, side, side)
+        "states": _states,  # of a sequence (N, L, width): state l has read tokens 0 … l
+        "logits": _logits,  # of a sequence (N, L, tokens): what follows
+        "scale": _scale,  # of cosines in a contrast, at most 100
+    }
+
+
+def _is_sequence(values: Sequence[Any]) -> bool:
+    return all(isinstance(each, Piece) for each in values)

@@ -1,0 +1,134 @@
+"""Towers: small networks for images, texts and sequences, with random weights, to be trained.
+
+`vit`, texts and language are classes of transformers, so that what was trained is stored as others read it; `conv` is
+the quick one: on small drawn images it learns from a tenth of the examples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from tuwen.errors import UsageError
+
+
+@dataclass(frozen=True)
+class ImageTower:
+    """Images of `side` pixels to `num_patches` vectors of `width` numbers.
+
+    `conv` halves the image with each of its layers until 4 × 4 patches are left; `vit` has `layers` of attention over
+    patches of `patch` pixels.
+    """
+
+    kind: Literal["conv", "vit"] = "conv"
+    width: int = 128
+    layers: int = 3
+    patch: int = 8
+
+    def build(self, side: int) -> nn.Module:
+        """The tower, its weights drawn from torch's generator."""
+        if self.kind == "conv":
+            return ConvTower(self.width, side)
+        if side % self.patch:
+            raise UsageError(f"side is {side} and patch is {self.patch}; patches have to fill the image")
+        from transformers import CLIPVisionConfig, CLIPVisionModel
+
+        return CLIPVisionModel(
+            CLIPVisionConfig(image_size=side, patch_size=self.patch, **attention(self.width, self.layers))
+        )
+
+    def num_patches(self, side: int) -> int:
+        """How many vectors an image becomes."""
+        return PATCHES if self.kind == "conv" else (side // self.patch) ** 2
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """Texts to vectors of `width` numbers, by so many `layers` of attention that looks back."""
+
+    width: int = 128
+    layers: int = 1
+
+    def build(self, vocabulary: int, context: int, start: int, end: int) -> nn.Module:
+        """The tower, its weights drawn from torch's generator."""
+        from transformers import CLIPTextConfig, CLIPTextModel
+
+        config = CLIPTextConfig(
+            vocab_size=vocabulary,
+            max_position_embeddings=context,
+            bos_token_id=start,
+            eos_token_id=end,
+            pad_token_id=end,
+            **attention(self.width, self.layers),
+        )
+        return CLIPTextModel(config)
+
+
+@dataclass(frozen=True)
+class LanguageTower:
+    """A causal language model over texts, patches of images and codes of images."""
+
+    width: int = 128
+    layers: int = 3
+
+    def build(self, vocabulary: int, context: int, start: int, end: int) -> nn.Module:
+        """The model, its weights drawn from torch's generator."""
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        shape = attention(self.width, self.layers)
+        del shape["hidden_act"]
+        config = LlamaConfig(
+            vocab_size=vocabulary,
+            max_position_embeddings=context,
+            bos_token_id=start,
+            eos_token_id=end,
+            pad_token_id=end,
+            tie_word_embeddings=True,
+            **shape,
+        )
+        return LlamaForCausalLM(config)
+
+
+PATCHES = 16  # of the convolutional tower: 4 × 4
+
+
+class ConvTower(nn.Module):
+    """Strided convolutions down to 4 × 4 patches; group norms, since a batch's statistics would tell its members apart.
+
+    `forward`: float (N, 3, side, side), -1 to 1, to patches (N, 16, width); `pooled` keeps where things are.
+    """
+
+    def __init__(self, width: int, side: int) -> None:
+        super().__init__()
+        halvings = (side // 4).bit_length() - 1
+        if side != 4 << halvings:
+            raise UsageError(f"side is {side}; the convolutional tower takes 8, 16, 32, 64, …")
+        channels = [3, *(max(16, width >> (halvings - layer - 1)) for layer in range(halvings))]
+        layers: list[nn.Module] = []
+        for before, after in pairwise(channels):
+            layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(4, after), nn.GELU()]
+        layers += [nn.Conv2d(channels[-1], width, 3, padding=1), nn.GroupNorm(4, width), nn.GELU()]
+        self.layers = nn.Sequential(*layers)
+        self.pool = nn.Linear(PATCHES * width, width)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        return self.layers(pixel_values).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
+
+    def pooled(self, patches_NPW: torch.Tensor) -> torch.Tensor:
+        """(N, width)"""
+        return self.pool(patches_NPW.flatten(1))  # type: ignore[no-any-return]
+
+
+def attention(width: int, layers: int) -> dict[str, Any]:
+    """Parameters that transformers' configurations share."""
+    return {
+        "hidden_size": width,
+        "intermediate_size": 4 * width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": max(1, width // 32),
+        "hidden_act": "gelu",
+    }

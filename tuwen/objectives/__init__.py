@@ -1,0 +1,1 @@
+"""Objectives: what training lowers; one file per loss."""

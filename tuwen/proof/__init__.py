@@ -1,0 +1,1 @@
+"""Proof: claims about data and methods, registered, run with several seeds, answered with an interval."""

@@ -1,0 +1,191 @@
+"""A claim: what is compared, under which budget, and what would count, all of it fixed before anything runs.
+
+name: alip
+system: ALIP
+statement: Where captions are wrong, weighing pairs by their consistency trains a better model than taking all.
+source: https://arxiv.org/abs/2308.08428
+world: {scenes: {mismatch: 0.4}}
+budget: {examples: 8000, samples: 32000, batch_size: 128, test: 1000}
+seeds: [11, 12, 13, 14, 15]
+base: {views: [shifted]}                 # what all arms have, unless they say otherwise
+arms:
+  raw: {objectives: [contrast]}
+  gated: {objectives: [{alip: {...}}], world: {...}}
+evaluations: {retrieval: retrieval}
+gate: {arm: raw, evaluation: retrieval, above: 0.1}
+comparisons:
+  - {arm: gated, against: raw, evaluation: retrieval, smallest_effect: 0.02, sd: 0.01}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tuwen.errors import UsageError
+from tuwen.parts import nearest
+from tuwen.proof.method import Method, part_of
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Budget(_Strict):
+    """What every arm may spend: distinct training `examples`, `samples` seen, in batches; `test` examples."""
+
+    examples: Annotated[int, Field(gt=0)]
+    samples: Annotated[int, Field(gt=0)]
+    batch_size: Annotated[int, Field(gt=1)] = 128
+    test: Annotated[int, Field(gt=0)] = 1_000
+
+
+class Gate(_Strict):
+    """The arm has to reach this, on the mean over seeds, or the claim is inconclusive: nothing was learnt."""
+
+    arm: Name
+    evaluation: Name
+    above: float
+
+
+class Comparison(_Strict):
+    """`arm` is better than `against` in an evaluation; `smallest_effect` is what would matter.
+
+    `ablation`: the arm without the part that is said to do it; the arm has to beat it too. `sd`: of seeds' differences,
+    from a pilot, for the effect that such a run can find. `better`: `lower` where less is better.
+    """
+
+    arm: Name
+    against: Name
+    evaluation: Name
+    smallest_effect: Annotated[float, Field(gt=0)]
+    sd: Annotated[float, Field(gt=0)] | None = None
+    ablation: Name | None = None
+    better: Literal["higher", "lower"] = "higher"
+
+
+class Arm(_Strict):
+    """One side: a method, on the world with some of its knobs turned.
+
+    `samples`: factor of the budget's samples, 1 unless arms are matched in another way, which `matched` then says.
+    """
+
+    method: dict[str, Any]
+    world: dict[str, Any] = {}
+    examples: Annotated[float, Field(gt=0)] = 1.0
+    samples: Annotated[float, Field(gt=0)] = 1.0
+    matched: str = ""
+
+    @model_validator(mode="after")
+    def _say_why(self) -> Arm:
+        if (self.samples != 1 or self.examples != 1) and not self.matched:
+            raise ValueError("an arm with its own number of samples or examples says in `matched` why that is fair")
+        return self
+
+
+class Claim(_Strict):
+    """A registered claim. `world` is `{name: knobs}`; `evaluations` are parts by a name of the claim's own."""
+
+    name: Name
+    statement: str
+    world: dict[str, dict[str, Any]] | str
+    budget: Budget
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    arms: dict[Name, Arm]
+    evaluations: dict[Name, Any]
+    comparisons: Annotated[tuple[Comparison, ...], Field(min_length=1)]
+    system: str = ""
+    mark: Literal["direction", "real"] = "direction"
+    source: str = ""
+    gate: Gate | None = None
+    exact: dict[str, Literal["code", "hand", "description"]] = {}
+    notes: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_base(cls, told: Any) -> Any:
+        """Arms as they are once `base` is in them."""
+        if not isinstance(told, Mapping):
+            return told
+        told = dict(told)
+        base = told.pop("base", {})
+        arms = told.get("arms")
+        if isinstance(arms, Mapping) and isinstance(base, Mapping):
+            told["arms"] = {name: _arm({**base, **(arm or {})}) for name, arm in arms.items()}
+        return told
+
+    @model_validator(mode="after")
+    def _refer(self) -> Claim:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError("seeds repeat")
+        wanted = [(each.arm, each.evaluation) for each in (self.gate, *self.comparisons) if each is not None]
+        for arm, evaluation in wanted:
+            _known("arms", arm, self.arms)
+            _known("evaluations", evaluation, self.evaluations)
+        for each in self.comparisons:
+            _known("arms", each.against, self.arms)
+            if each.ablation is not None:
+                _known("arms", each.ablation, self.arms)
+        return self
+
+    @classmethod
+    def load(cls, path: str | Path) -> Claim:
+        """A claim from a YAML file; `UsageError` says what is wrong with it."""
+        try:
+            told = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise UsageError(f"{path} cannot be read: {error}") from error
+        return cls.from_mapping(told, str(path))
+
+    @classmethod
+    def from_mapping(cls, told: Any, name: str = "claim") -> Claim:
+        """A claim as YAML says it."""
+        try:
+            return cls.model_validate(told)
+        except ValidationError as error:
+            lines = [f"{'.'.join(map(str, each['loc'])) or name}: {each['msg']}" for each in error.errors()[:5]]
+            raise UsageError(f"{name}: " + "; ".join(lines)) from error
+
+    def check(self, *, allow_code: bool = False) -> None:
+        """`UsageError` where a part of the claim does not exist or does not take its parameters."""
+        for evaluation in self.evaluations.values():
+            part_of("evaluations", evaluation, allow_code)
+        for arm in self.arms.values():
+            self.world_of(arm, allow_code=allow_code)
+            Method.from_mapping(arm.method, allow_code=allow_code)
+
+    def world_of(self, arm: Arm | None = None, *, allow_code: bool = False) -> Any:
+        """The world, with the knobs as this arm turns them; without an arm, as the claim does: the test's."""
+        name, knobs = (self.world, {}) if isinstance(self.world, str) else next(iter(self.world.items()))
+        return part_of("proof.worlds", {name: {**knobs, **(arm.world if arm else {})}}, allow_code)
+
+    def scaled(self, factor: float) -> Claim:
+        """The same claim with so many times the examples and samples."""
+        if factor == 1:
+            return self
+        budget = self.budget.model_copy(
+            update={
+                "examples": round(self.budget.examples * factor),
+                "samples": round(self.budget.samples * factor),
+            }
+        )
+        return self.model_copy(update={"budget": budget, "name": f"{self.name}@{factor:g}"})
+
+
+def _arm(told: Any) -> Any:
+    """Keys that are not an arm's own are its method's."""
+    if not isinstance(told, Mapping):
+        return told
+    own = {name: told[name] for name in told if name in Arm.model_fields and name != "method"}
+    return {**own, "method": {name: value for name, value in told.items() if name not in own}}
+
+
+def _known(kind: str, name: str, among: Mapping[str, Any]) -> None:
+    if name not in among:
+        raise ValueError(f"unknown {name!r} in {kind}; {nearest(name, among)}")

@@ -1,0 +1,161 @@
+"""A method is a value: an architecture, and phases of training that are composed of parts.
+
+architecture: {image: {kind: conv}, side: 32}
+objectives: [contrast]                  # losses of one step, in order; each reads features and what came before
+views: [{shifted: {pixels: 2}}]         # batch → batch
+sampler: shuffled
+phases: [...]                           # instead of the three: several, one after the other
+adaptations: [...]                      # the trained model → the evaluated one
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
+
+from tuwen.errors import UsageError
+from tuwen.models.columns import Columns
+from tuwen.models.features import Batch, Features
+from tuwen.models.network import Architecture, Network
+from tuwen.parts import load, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+    from tuwen.proof.trained import Trained
+
+
+class Objective(Protocol):
+    """A loss. It may have `module(network) -> nn.Module`, weights and buffers of its own, which it finds in
+    `features.own[self]`, and `after_step(module, network)`."""
+
+    def __call__(self, features: Features) -> Mapping[str, torch.Tensor]:
+        """Named losses, numbers each; none, where it only hands features on."""
+
+
+class View(Protocol):
+    """It may have `prepare(columns, seed) -> View`, called once before training, with all training examples."""
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        """The batch as training sees it, by the batch and `rng` alone."""
+
+
+class Sampler(Protocol):
+    """Which rows make a batch."""
+
+    def __call__(self, columns: Columns, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
+        """Batches of rows without end, by the arguments alone."""
+
+
+class Adaptation(Protocol):
+    """What is done with a trained model before it is evaluated."""
+
+    def __call__(self, model: Trained) -> Trained:
+        """Another model; the given one stays as it is."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of training: `share` of the samples, with its own objectives, views and sampler.
+
+    `weights`: factors of named losses, 1 where nothing is said. `trained`: beginnings of the names of weights that are
+    trained; none means all. `columns`: training examples of this phase alone, by their name in the claim.
+    """
+
+    objectives: tuple[Objective, ...]
+    views: tuple[View, ...] = ()
+    sampler: Sampler | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    share: float = 1.0
+    trained: tuple[str, ...] = ()
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    averaged: float = 0.0
+
+
+@dataclass(frozen=True)
+class Method:
+    """What an arm of a claim trains, and how."""
+
+    architecture: Architecture
+    phases: tuple[Phase, ...]
+    adaptations: tuple[Adaptation, ...] = ()
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any], *, allow_code: bool = False) -> Method:
+        """A method as YAML says it; `UsageError` for what cannot be."""
+        told = dict(given)
+        architecture = _validated(Architecture, told.pop("architecture", {}), "architecture")
+        adaptations = _parts("adaptations", told.pop("adaptations", ()), allow_code)
+        phases = told.pop("phases", None)
+        if phases is None:
+            phases, told = [told], {}
+        if told:
+            raise UsageError(f"phases and {', '.join(told)} exclude each other; say these of each phase")
+        return cls(architecture, tuple(_phase(each, allow_code) for each in phases), adaptations)
+
+    def network(self, tokenizer: Any) -> Network:
+        """Its network with new weights, from torch's generator."""
+        return Network(self.architecture, tokenizer)
+
+
+def _phase(given: Any, allow_code: bool) -> Phase:
+    told = dict(given) if isinstance(given, Mapping) else {}
+    if not told.get("objectives"):
+        raise UsageError(f"a method needs objectives, a list of parts; got {given!r}")
+    parts = {
+        "objectives": _parts("objectives", told.pop("objectives"), allow_code),
+        "views": _parts("views", told.pop("views", ()), allow_code),
+    }
+    sampler = told.pop("sampler", None)
+    if sampler is not None:
+        (parts["sampler"],) = _parts("samplers", [sampler], allow_code)
+    plain = {name: _PLAIN[name] for name in told if name in _PLAIN}
+    for name in told:
+        if name not in plain:
+            raise UsageError(
+                f"unknown {name!r} in a method; {nearest(name, [*_PLAIN, 'objectives', 'views', 'sampler'])}"
+            )
+    values = {name: _validated(kind, told[name], name) for name, kind in plain.items()}
+    return Phase(**parts, **values)  # type: ignore[arg-type]
+
+
+_PLAIN: dict[str, Any] = {
+    "weights": dict[str, float],
+    "share": float,
+    "trained": tuple[str, ...],
+    "learning_rate": float,
+    "weight_decay": float,
+    "averaged": float,
+}
+
+
+def _parts(package: str, told: Any, allow_code: bool) -> tuple[Any, ...]:
+    if not isinstance(told, list | tuple):
+        raise UsageError(f"{package}: a list is expected, got {told!r}")
+    return tuple(part_of(package, each, allow_code) for each in told)
+
+
+def part_of(package: str, told: Any, allow_code: bool = False) -> Any:
+    """A part as `name` or `{name: {parameter: value}}`."""
+    name: Any = told
+    parameters: Mapping[str, Any] = {}
+    if isinstance(told, Mapping) and len(told) == 1:
+        ((name, parameters),) = told.items()
+    if not isinstance(name, str):
+        raise UsageError(f"{package}: a part is NAME or {{NAME: {{parameter: value}}}}, got {told!r}")
+    return load(f"tuwen.{package}", name, parameters or {}, allow_code=allow_code)
+
+
+def _validated(kind: Any, value: Any, name: str) -> Any:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in (name, *problem["loc"]))
+        raise UsageError(f"{place} = {problem['input']!r}: {problem['msg']}") from error

@@ -1,0 +1,263 @@
+"""Running a claim: every arm with every seed in processes side by side, each result kept by its fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import tuwen
+from tuwen.engine.local import Workers
+from tuwen.errors import UsageError
+from tuwen.evaluations.measured import Items
+from tuwen.models.columns import Columns
+from tuwen.proof.claim import Arm, Claim
+from tuwen.proof.method import Method, part_of
+from tuwen.proof.verdict import Difference, Verdict, detectable_effect, difference, everything, judge
+
+CODE = ("objectives", "views", "samplers", "adaptations", "evaluations", "proof", "models")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One arm with one seed."""
+
+    claim: Claim
+    arm: str
+    seed: int
+    cache: str
+    allow_code: bool = False
+
+    @property
+    def key(self) -> str:
+        """Digest of all that the result depends on: the arm, its world, budget, seed, tests, code and versions."""
+        claim, arm = self.claim, self.claim.arms[self.arm]
+        told = {
+            "arm": arm.model_dump(mode="json", exclude={"matched"}),
+            "world": claim.world,
+            "budget": claim.budget.model_dump(),
+            "evaluations": claim.evaluations,
+            "seed": self.seed,
+            "code": code_digest(),
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one arm reached with one seed, the losses on the way, and what it cost."""
+
+    arm: str
+    seed: int
+    items: dict[str, Items]
+    figures: dict[str, float]
+    curve: list[dict[str, float]]
+    train_cpu_s: float
+    samples: int
+    test_digest: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A comparison of a claim with what came out. `ablated`: the arm against its ablation, where there is one."""
+
+    arm: str
+    against: str
+    evaluation: str
+    difference: Difference
+    verdict: Verdict
+    detectable: float | None
+    ablated: Difference | None = None
+
+
+@dataclass(frozen=True)
+class Proof:
+    """All of a claim's results, its comparisons, and the verdict over all of them."""
+
+    claim: Claim
+    results: list[Result]
+    comparisons: list[Compared]
+    verdict: Verdict
+    gate: float | None
+
+
+def prove(
+    claim: Claim,
+    cache: str | Path,
+    *,
+    workers: int | None = None,
+    allow_code: bool = False,
+    on_result: Callable[[Result, int, int], None] = lambda result, done, of: None,
+) -> Proof:
+    """Run what the cache does not hold yet, and judge."""
+    claim.check(allow_code=allow_code)
+    tasks = [Task(claim, arm, seed, str(cache), allow_code) for seed in claim.seeds for arm in claim.arms]
+    results = []
+    with Workers(workers or os.cpu_count() or 1) as pool:
+        for result in pool.ordered(run, tasks):
+            results.append(result)
+            on_result(result, len(results), len(tasks))
+    return judged(claim, results, allow_code=allow_code)
+
+
+def run(task: Task) -> Result:
+    """The result of a task, from the cache where it is there."""
+    folder = Path(task.cache) / task.key
+    if (folder / "result.json").exists():
+        return _read(folder, task)
+    claim, arm = task.claim, task.claim.arms[task.arm]
+    train, test = examples(claim, arm, task.seed, task.allow_code)
+    check_overlap(train, test)
+    method = Method.from_mapping(arm.method, allow_code=task.allow_code)
+    samples = round(claim.budget.samples * arm.samples)
+    curve: list[dict[str, float]] = []
+    started = time.process_time()
+    from tuwen.proof.trainer import train as trained
+
+    def note(step: int, steps: int, losses: dict[str, float]) -> None:
+        if step == steps or step % max(1, steps // 25) == 0:
+            curve.append({"step": step, **losses})
+
+    model: Any = trained(
+        method, train, samples=samples, batch_size=claim.budget.batch_size, seed=task.seed, on_step=note
+    )
+    for adaptation in method.adaptations:
+        model = adaptation(model)
+    cpu_s = time.process_time() - started
+    items, figures = {}, {}
+    for name, told in claim.evaluations.items():
+        evaluation = part_of("evaluations", told, task.allow_code)
+        items[name] = evaluation.items(model, train, test)
+        figures[name] = evaluation.statistic(items[name], everything(items[name]))
+    result = Result(task.arm, task.seed, items, figures, curve, cpu_s, samples, digest_of(test))
+    _write(folder, result)
+    return result
+
+
+def examples(claim: Claim, arm: Arm, seed: int, allow_code: bool = False) -> tuple[Columns, Columns]:
+    """Training examples as the arm has them, test examples as the claim has them: one draw for all arms of a seed."""
+    number = round(claim.budget.examples * arm.examples)
+    train = claim.world_of(arm, allow_code=allow_code).train(number, seed)
+    return train, claim.world_of(allow_code=allow_code).test(claim.budget.test, seed)
+
+
+def check_overlap(train: Columns, test: Columns) -> None:
+    """`UsageError` where a test image is among the training images, to the byte."""
+    if "image" not in train or "image" not in test:
+        return
+    known = {hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in train["image"]}
+    found = sum(hashlib.blake2b(image.tobytes(), digest_size=16).digest() in known for image in test["image"])
+    if found:
+        raise UsageError(
+            f"{found} of {len(test['image'])} test images are among the training images; what was trained on them "
+            "proves nothing. Split by image, or take another test"
+        )
+
+
+def judged(claim: Claim, results: list[Result], *, allow_code: bool = False) -> Proof:
+    """The verdict of results."""
+    by_arm = {arm: [result for result in results if result.arm == arm] for arm in claim.arms}
+    shared = len({result.test_digest for result in results}) == 1
+    number = sum(1 + (each.ablation is not None) for each in claim.comparisons)
+    compared = []
+    for each in claim.comparisons:
+        evaluation = part_of("evaluations", claim.evaluations[each.evaluation], allow_code)
+        sign = 1 if each.better == "higher" else -1
+
+        def measured(arm: str, other: str, name: str = each.evaluation, part: Any = evaluation, by: int = sign) -> Any:
+            return difference(
+                [result.items[name] for result in by_arm[arm]],
+                [result.items[name] for result in by_arm[other]],
+                lambda items, rows: by * part.statistic(items, rows),
+                shared=shared,
+                comparisons=number,
+            )
+
+        found = measured(each.arm, each.against)
+        ablated = measured(each.arm, each.ablation) if each.ablation else None
+        verdict = judge(found, each.smallest_effect)
+        if verdict.word == "supported" and ablated is not None and ablated.low <= 0:
+            verdict = Verdict(
+                "inconclusive",
+                f"{verdict.reason}, but not shown to come from the part: against {each.ablation} {ablated.mean:+.3f}, "
+                f"{ablated.low:+.3f} to {ablated.high:+.3f}",
+            )
+        detectable = detectable_effect(each.sd, len(claim.seeds), number) if each.sd else None
+        compared.append(Compared(each.arm, each.against, each.evaluation, found, verdict, detectable, ablated))
+    gate = None
+    if claim.gate is not None:
+        gate = float(np.mean([result.figures[claim.gate.evaluation] for result in by_arm[claim.gate.arm]]))
+    return Proof(claim, results, compared, _overall(claim, compared, gate), gate)
+
+
+def _overall(claim: Claim, compared: list[Compared], gate: float | None) -> Verdict:
+    """Supported where all comparisons are; else the worst of them."""
+    if claim.gate is not None and gate is not None and not gate > claim.gate.above:
+        return Verdict(
+            "inconclusive",
+            f"{claim.gate.arm} reached {gate:.3f} in {claim.gate.evaluation}, not above the {claim.gate.above:g} below "
+            "which nothing was learnt that could be compared",
+        )
+    for word in ("refuted", "no effect", "inconclusive"):
+        of = [each for each in compared if each.verdict.word == word]
+        if of:
+            reasons = "; ".join(f"{each.arm} against {each.against}: {each.verdict.reason}" for each in of)
+            return Verdict(word, reasons)
+    return Verdict(
+        "supported", "; ".join(f"{each.arm} against {each.against}: {each.verdict.reason}" for each in compared)
+    )
+
+
+# Keeping results ------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Of the code that trains and measures, and of the libraries below it."""
+    import torch
+    import transformers
+
+    root = Path(tuwen.__file__).parent
+    found = hashlib.sha256(f"{torch.__version__} {transformers.__version__} {np.__version__}".encode())
+    for path in sorted(path for name in CODE for path in (root / name).rglob("*.py")):
+        found.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()
+
+
+def digest_of(columns: Columns) -> str:
+    """Of the images and texts of examples."""
+    found = hashlib.sha256()
+    for name, values in columns.items():
+        found.update(name.encode())
+        found.update(values.tobytes() if isinstance(values, np.ndarray) else repr(values).encode())
+    return found.hexdigest()[:32]
+
+
+def _write(folder: Path, result: Result) -> None:
+    """`result.json` comes last: where it is, all of the result is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, items in result.items.items():
+        arrays: dict[str, Any] = {f"value_{key}": each for key, each in items.values.items()}
+        np.savez(folder / f"{name}.npz", group=items.group, **arrays)
+    told = {name: value for name, value in asdict(result).items() if name != "items"}
+    new = folder / f"result.{os.getpid()}"
+    new.write_text(json.dumps(told, sort_keys=True))
+    new.replace(folder / "result.json")
+
+
+def _read(folder: Path, task: Task) -> Result:
+    told = json.loads((folder / "result.json").read_text())
+    items = {}
+    for name in task.claim.evaluations:
+        with np.load(folder / f"{name}.npz") as found:
+            values = {key.removeprefix("value_"): found[key] for key in found.files if key != "group"}
+            items[name] = Items(values, found["group"])
+    return Result(items=items, **{**told, "arm": task.arm, "seed": task.seed})

@@ -1,0 +1,109 @@
+"""A trained network as evaluations call it: images and texts to vectors, images to captions, texts to likelihoods."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tuwen.models.features import Features
+from tuwen.models.network import Network
+from tuwen.models.sequences import Piece
+from tuwen.objectives.next_token import losses_of
+
+BATCH = 256
+Floats = NDArray[np.float32]
+
+
+class Trained:
+    """A network with its tokenizer, only to be read."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network.eval()
+
+    def images(self, images: NDArray[np.uint8]) -> Floats:
+        """(N, dim), of length 1, of uint8 images (N, side, side, 3)."""
+        return self.computed("image.embedding", image=images)
+
+    def texts(self, texts: Sequence[str]) -> Floats:
+        """(N, dim), of length 1."""
+        return self.computed("text.embedding", text=list(texts))
+
+    def image_features(self, images: NDArray[np.uint8]) -> Floats:
+        """(N, width): what the image tower gives before any projection, for probes."""
+        return self.computed("image.pooled", image=images)
+
+    def computed(self, name: str, **columns: Any) -> Floats:
+        """A feature of columns, whose first dimension is that of their rows."""
+        number = len(next(iter(columns.values())))
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, number, BATCH):
+                batch = {key: values[start : start + BATCH] for key, values in columns.items()}
+                parts.append(Features(self.network.encode(batch), self.network)[name].float().cpu().numpy())
+        return np.concatenate(parts)
+
+    def log_likelihoods(self, sequences: Sequence[Sequence[Piece]]) -> Floats:
+        """Sum of log P of the learnt tokens of each sequence (N,), in nats."""
+        found = []
+        with torch.inference_mode():
+            for start in range(0, len(sequences), BATCH):
+                batch = {"sequence": list(sequences[start : start + BATCH])}
+                features = Features(self.network.encode(batch), self.network)
+                learnt = features["sequence"].learnt[:, 1:]
+                found.append((-losses_of(features, "sequence") * learnt).sum(1).float().cpu().numpy())
+        return np.concatenate(found)
+
+    def continued(
+        self,
+        prefixes: Sequence[Sequence[Piece]],
+        *,
+        tokens: int,
+        choose: Callable[[torch.Tensor], torch.Tensor] = lambda logits: logits.argmax(-1),
+    ) -> list[list[int]]:
+        """Up to so many `tokens` behind each prefix, one after the other; `choose` takes logits (N, tokens)."""
+        found: list[list[int]] = []
+        for start in range(0, len(prefixes), BATCH):
+            found += self._continued(list(prefixes[start : start + BATCH]), tokens, choose)
+        return found
+
+    def _continued(
+        self, prefixes: list[Sequence[Piece]], tokens: int, choose: Callable[[torch.Tensor], torch.Tensor]
+    ) -> list[list[int]]:
+        network = self.network
+        end = network.vocabulary.end
+        lengths = {len(row) for row in prefixes}
+        assert lengths, "no prefixes"
+        with torch.inference_mode():
+            known = network.sequence_tokens(prefixes, closed=False)
+            last = (known.ids != end).long() * torch.arange(known.ids.shape[1], device=known.ids.device)
+            place = last.argmax(1)
+            ids = torch.nn.functional.pad(known.ids, (0, tokens), value=end)
+            rows = torch.arange(len(ids), device=ids.device)
+            done = torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+            new: list[list[int]] = [[] for _ in prefixes]
+            for _ in range(tokens):
+                width = int(place.max()) + 1
+                known.ids = ids[:, :width]
+                features = Features({"sequence": known}, network)
+                states = features["sequence.states"][rows, place]
+                chosen = choose(network.next_tokens(states).float())
+                done |= chosen == end
+                for row in (~done).nonzero()[:, 0].tolist():
+                    new[row].append(int(chosen[row]))
+                if bool(done.all()):
+                    break
+                place = place + (~done)
+                ids[rows[~done], place[~done]] = chosen[~done]
+        return new
+
+    def captions(self, images: NDArray[np.uint8], *, tokens: int = 32, prompt: str = "") -> list[str]:
+        """A caption of each image, the likeliest token each time."""
+        begun = [Piece(prompt)] if prompt else []
+        rows = self.continued([[Piece(image), *begun] for image in images], tokens=tokens)
+        size = len(self.network.tokenizer)
+        texts = [[token for token in row if token < size] for row in rows]
+        return [self.network.tokenizer.decode(row, skip_special_tokens=True).strip() for row in texts]

@@ -1,0 +1,230 @@
+"""Training: phases of steps, the same bytes for the same seed, resumable at any step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from tuwen.errors import UsageError
+from tuwen.models.columns import Columns
+from tuwen.models.contrastive import deterministic
+from tuwen.models.features import Batch, Features
+from tuwen.models.network import Network
+from tuwen.proof.method import Method, Objective, Phase, View
+from tuwen.proof.trained import Trained
+from tuwen.samplers.shuffled import Shuffled
+
+WARM_UP = 0.1  # share of the steps
+LARGEST_GRADIENT = 1.0
+OnStep = Callable[[int, int, dict[str, float]], None]
+
+
+def train(
+    method: Method,
+    columns: Columns,
+    *,
+    samples: int,
+    batch_size: int,
+    seed: int,
+    tokenizer: Any = None,
+    device: str = "cpu",
+    checkpoint: Path | None = None,
+    every: int = 200,
+    on_step: OnStep = lambda step, steps, losses: None,
+) -> Trained:
+    """A model of `method` that has seen so many `samples`, in batches, by AdamW with warm-up and cosine in each phase.
+
+    Equal arguments and versions give equal weights to the last bit, on one kind of CPU. `checkpoint`: a file that is
+    written `every` so many steps and removed in the end; where it is there, training goes on from it, to the same
+    weights. `on_step` gets the number of each step, from 1, that of all, and the named losses.
+    """
+    with deterministic(seed):
+        tokenizer = tokenizer or method.architecture.tokenizer(columns.texts)
+        network = method.network(tokenizer).to(device)
+        return Trained(_Run(method, network, columns, samples, batch_size, seed, checkpoint, every, on_step).finish())
+
+
+class _Run:
+    """One training. State of its own: network, modules of objectives, and the step."""
+
+    def __init__(
+        self,
+        method: Method,
+        network: Network,
+        columns: Columns,
+        samples: int,
+        batch_size: int,
+        seed: int,
+        checkpoint: Path | None,
+        every: int,
+        on_step: OnStep,
+    ) -> None:
+        self.network, self.columns, self.seed = network, columns, seed
+        self.batch_size = min(batch_size, columns.num_rows)
+        if not self.batch_size:
+            raise UsageError("no examples to train on")
+        self.steps = max(1, samples // self.batch_size)
+        self.phases = list(zip(method.phases, _cut(self.steps, method.phases), strict=True))
+        self.checkpoint, self.every, self.on_step = checkpoint, every, on_step
+        self.step = 0
+
+    def finish(self) -> Network:
+        saved = self._saved()
+        for number, (phase, (first, last)) in enumerate(self.phases):
+            if saved is not None and saved["phase"] > number:
+                continue
+            self._train(number, phase, first, last, saved if saved and saved["phase"] == number else None)
+        if self.checkpoint is not None:
+            self.checkpoint.unlink(missing_ok=True)
+        return self.network.eval()
+
+    def _train(self, number: int, phase: Phase, first: int, last: int, saved: dict[str, Any] | None) -> None:
+        torch.manual_seed(self.seed + number)  # a phase that is resumed draws what it would have drawn
+        own = _modules(phase, self.network)
+        state = nn.ModuleList([self.network, *own.values()])
+        views = [_prepared(view, self.columns, self.seed) for view in phase.views]
+        optimizer = _optimizer(phase, self.network, own)
+        average = _Average(state, phase.averaged) if phase.averaged else None
+        start = first
+        if saved is not None:
+            state.load_state_dict(saved["state"])
+            optimizer.load_state_dict(saved["optimizer"])
+            if average is not None:
+                average.load(saved["average"])
+            start = saved["step"]
+        self.network.train()
+        order = (phase.sampler or Shuffled())(self.columns, self.batch_size, self.seed)
+        for step, rows in enumerate(islice(order, start - first, last - first), start=start):
+            rng = np.random.default_rng([self.seed, number, step])
+            torch.manual_seed(int(rng.integers(1 << 62)))  # so that a resumed run draws the same
+            batch = _viewed(views, self.columns.take(rows), rng)
+            for group in optimizer.param_groups:
+                group["lr"] = phase.learning_rate * _rate(step - first, last - first)
+            losses = self._step(phase, own, batch, optimizer, step - first, last - first)
+            if average is not None:
+                average.update()
+            self.step = step + 1
+            self.on_step(self.step, self.steps, losses)
+            if self.checkpoint is not None and self.step % self.every == 0 and self.step < self.steps:
+                values = average.values if average is not None else None
+                parts = {"state": state.state_dict(), "optimizer": optimizer.state_dict(), "average": values}
+                _write(self.checkpoint, {"phase": number, "step": self.step, **parts})
+        if average is not None:
+            average.apply()
+
+    def _step(
+        self, phase: Phase, own: dict[Objective, nn.Module], batch: Batch, optimizer: Any, step: int, steps: int
+    ) -> dict[str, float]:
+        features = Features(self.network.encode(batch), self.network, step, steps, own)
+        losses: dict[str, torch.Tensor] = {}
+        for objective in phase.objectives:
+            losses.update(objective(features))
+        total = sum(phase.weights.get(name, 1.0) * loss for name, loss in losses.items())
+        if not losses or not isinstance(total, torch.Tensor):
+            raise UsageError("the objectives of a phase give no loss")
+        optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(
+            [each for group in optimizer.param_groups for each in group["params"]], LARGEST_GRADIENT
+        )
+        optimizer.step()
+        for objective in phase.objectives:
+            after = getattr(objective, "after_step", None)
+            if after is not None:
+                after(own.get(objective), self.network)
+        return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _saved(self) -> dict[str, Any] | None:
+        if self.checkpoint is None or not self.checkpoint.exists():
+            return None
+        return torch.load(self.checkpoint, weights_only=True)  # type: ignore[no-any-return]
+
+
+class _Average:
+    """A running mean of weights, which single steps and wrong examples move less.
+
+    The first means are over few steps: the beginning is soon forgotten.
+    """
+
+    def __init__(self, state: nn.Module, kept: float) -> None:
+        self._parameters = list(state.parameters())
+        self._kept = kept
+        self._number = 0
+        self._means = [each.detach().clone() for each in self._parameters]
+
+    def update(self) -> None:
+        kept = min(self._kept, (1 + self._number) / (10 + self._number))
+        self._number += 1
+        with torch.no_grad():
+            torch._foreach_lerp_(self._means, [each.detach() for each in self._parameters], 1 - kept)
+
+    def apply(self) -> None:
+        with torch.no_grad():
+            for parameter, mean in zip(self._parameters, self._means, strict=True):
+                parameter.copy_(mean)
+
+    @property
+    def values(self) -> dict[str, Any]:
+        return {"number": self._number, "means": self._means}
+
+    def load(self, values: dict[str, Any]) -> None:
+        self._number, self._means = values["number"], values["means"]
+
+
+def _cut(steps: int, phases: tuple[Phase, ...]) -> Iterator[tuple[int, int]]:
+    """First and last step of each phase."""
+    whole, done = sum(phase.share for phase in phases), 0.0
+    for phase in phases:
+        first = round(steps * done / whole)
+        done += phase.share
+        yield first, round(steps * done / whole)
+
+
+def _modules(phase: Phase, network: Network) -> dict[Objective, nn.Module]:
+    made = {each: each.module(network) for each in phase.objectives if hasattr(each, "module")}
+    return {objective: module.to(network.device) for objective, module in made.items()}
+
+
+def _prepared(view: View, columns: Columns, seed: int) -> View:
+    return view.prepare(columns, seed) if hasattr(view, "prepare") else view
+
+
+def _viewed(views: list[View], batch: Batch, rng: np.random.Generator) -> Batch:
+    for view in views:
+        batch = view(batch, rng)
+    return batch
+
+
+def _optimizer(phase: Phase, network: Network, own: dict[Objective, nn.Module]) -> Any:
+    """Vectors and numbers are not decayed."""
+    weights = [each for name, each in network.named_parameters() if not phase.trained or name.startswith(phase.trained)]
+    weights += [each for module in own.values() for each in module.parameters() if each.requires_grad]
+    if not weights:
+        raise UsageError(f"trained: {list(phase.trained)} begins the name of no weight")
+    groups = [
+        {"params": [each for each in weights if each.ndim > 1], "weight_decay": phase.weight_decay},
+        {"params": [each for each in weights if each.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=phase.learning_rate, betas=(0.9, 0.98))
+
+
+def _rate(step: int, steps: int) -> float:
+    warm = max(1, round(WARM_UP * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def _write(path: Path, state: dict[str, Any]) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    torch.save(state, new)
+    new.replace(path)

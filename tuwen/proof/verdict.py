@@ -1,0 +1,116 @@
+"""From measurements of paired seeds to an interval, and from the interval to words.
+
+A comparison is the mean, over random seeds, of the difference between two arms that share the seed: their data, first
+weights and order. Its interval is Student's over the seeds. Where the seeds are tested on the same items, these are one
+more sample: the variance of the mean difference over resampled groups of items is added. Several comparisons of a claim
+share its error (Bonferroni): each interval covers 1 - .05 / number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuwen.evaluations.measured import Items
+
+ERROR, POWER = 0.05, 0.8
+RESAMPLES = 400
+Word = Literal["supported", "refuted", "no effect", "inconclusive"]
+Statistic = Callable[[Items, NDArray[np.int64]], float]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean difference of two arms with the ends of its interval; `seeds` holds each seed's."""
+
+    mean: float
+    low: float
+    high: float
+    coverage: float
+    seeds: tuple[float, ...]
+    sd_items: float
+
+    @property
+    def sd_seeds(self) -> float:
+        """Standard deviation of the seeds' differences."""
+        return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else math.nan
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A word, and a sentence that gives its reason."""
+
+    word: Word
+    reason: str
+
+
+def difference(
+    arm: Sequence[Items], other: Sequence[Items], statistic: Statistic, *, shared: bool, comparisons: int = 1
+) -> Difference:
+    """The difference `arm` - `other` over seeds that are given in the same order.
+
+    `shared`: whether all seeds were tested on the same items.
+    """
+    pairs = list(zip(arm, other, strict=True))
+    seeds = tuple(statistic(one, everything(one)) - statistic(two, everything(two)) for one, two in pairs)
+    error, number = ERROR / comparisons, len(seeds)
+    sd_items = _sd_over_items(pairs, statistic) if shared else 0.0
+    mean = float(np.mean(seeds))
+    if number < 2:
+        return Difference(mean, -math.inf, math.inf, 1 - error, seeds, sd_items)
+    variance = float(np.var(seeds, ddof=1)) / number + sd_items**2
+    reach = student(1 - error / 2, number - 1) * math.sqrt(variance)
+    return Difference(mean, mean - reach, mean + reach, 1 - error, seeds, sd_items)
+
+
+def judge(found: Difference, smallest_effect: float) -> Verdict:
+    """What an interval says about "greater by what matters": `smallest_effect` was fixed before the run."""
+    told = f"{found.mean:+.3f}, {found.coverage:.1%} interval {found.low:+.3f} to {found.high:+.3f}"
+    if found.low > 0:
+        small = "" if found.mean >= smallest_effect else f", though less than the {smallest_effect:g} that matters"
+        return Verdict("supported", f"greater: {told}{small}")
+    if found.high < 0:
+        return Verdict("refuted", f"smaller: {told}")
+    if found.high < smallest_effect:
+        return Verdict("no effect", f"not greater by {smallest_effect:g}: {told}")
+    return Verdict("inconclusive", f"the interval holds both 0 and {smallest_effect:g}: {told}; more seeds would tell")
+
+
+def detectable_effect(sd: float, seeds: int, comparisons: int = 1) -> float:
+    """The least true difference that such a run finds four times of five, where seeds' differences vary by `sd`."""
+    if seeds < 2:
+        return math.inf
+    error = ERROR / comparisons
+    return (student(1 - error / 2, seeds - 1) + student(POWER, seeds - 1)) * sd / math.sqrt(seeds)
+
+
+def student(share: float, freedom: int) -> float:
+    """Quantile of Student's distribution."""
+    from scipy.stats import t
+
+    return float(t.ppf(share, freedom))
+
+
+def everything(items: Items) -> NDArray[np.int64]:
+    """All items, each once."""
+    return np.arange(len(items), dtype=np.int64)
+
+
+def _sd_over_items(pairs: Sequence[tuple[Items, Items]], statistic: Statistic) -> float:
+    """Standard deviation of the mean difference over draws of groups, the same draw for all seeds and both arms."""
+    groups = pairs[0][0].groups
+    number = int(groups.max(initial=-1)) + 1
+    order = np.argsort(groups, kind="stable")
+    ends = np.searchsorted(groups[order], np.arange(number + 1))
+    members = [order[ends[group] : ends[group + 1]] for group in range(number)]
+    rng = np.random.default_rng(0)
+    draws = []
+    for _ in range(RESAMPLES):
+        rows = np.concatenate([members[group] for group in rng.integers(number, size=number)])
+        draws.append(np.mean([statistic(one, rows) - statistic(two, rows) for one, two in pairs]))
+    return float(np.std(draws, ddof=1))

@@ -1,0 +1,1 @@
+"""Samplers: which examples make a batch; one file per order."""

@@ -1,0 +1,1 @@
+"""Views: a batch as training sees it; one file per way to look."""
