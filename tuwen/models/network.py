@@ -170,7 +170,7 @@ class Network(nn.Module):
         if self.language is None:
             raise UsageError(f"column {column!r} is a sequence, and the network has no language tower")
         tokens: TokenSequences = features[column]
-        hidden = self.language.get_input_embeddings()(tokens.ids)
+        hidden = self.language.get_input_embeddings()(tokens.ids)  # type: ignore[operator]
         if len(tokens.image_row):
             patches_MPW = self.connector(features[f"{column}.images.patches"])
             places = tokens.image_start[:, None] + 1 + torch.arange(patches_MPW.shape[1], device=hidden.device)
