@@ -31,6 +31,7 @@ VERBS = {
     "mixture": "compare the sources of a corpus: size, kinds, quality, and what they share",
     "train": "fit a scorer to the pairs of a selection, or a head to labels of images",
     "calibrate": "tell what a judge is good for, and what it would cost, before it rates a corpus",
+    "prove": "tell by training small models whether data or a method is better, with an interval",
     "why": "show the whole life of one image, pair or document",
     "export": "write a corpus as plain Parquet",
     "import": "make a corpus from an export",

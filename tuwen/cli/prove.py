@@ -1,0 +1,136 @@
+"""`tuwen prove CLAIM…`"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuwen.cli import plural, positive, print_json, shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("claims", metavar="CLAIM", nargs="+", help="claim, a YAML file (see docs/proof.md)")
+    parser.add_argument("--to", metavar="FOLDER", default="proof", help="verdicts and pages (default: proof)")
+    parser.add_argument(
+        "--cache", metavar="FOLDER", help="results of arms and seeds, used again (default: the cache of the user)"
+    )
+    parser.add_argument("--seeds", metavar="N,N,…", type=_seeds, help="other random seeds than the claim's")
+    parser.add_argument("--scale", metavar="X", type=float, default=1.0, help="so many times the budget (default: 1)")
+    parser.add_argument("--workers", metavar="N", type=positive, help="processes (default: one per core)")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check the claims, print what would run and could be found"
+    )
+    parser.add_argument("--allow-code", action="store_true", help="let claims name parts as package.module:Class")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the claims and print the verdicts; 1 where one is refuted or inconclusive."""
+    from rich.console import Console
+
+    from tuwen.engine.progress import Progress
+    from tuwen.proof.claim import Claim
+
+    claims = [Claim.load(path) for path in arguments.claims]
+    if arguments.seeds is not None:
+        claims = [claim.model_copy(update={"seeds": arguments.seeds}) for claim in claims]
+    claims = [claim.scaled(arguments.scale) for claim in claims]
+    console, found = Console(), []
+    for claim in claims:
+        claim.check(allow_code=arguments.allow_code)
+        if not arguments.json:
+            _print_claim(console, claim)
+        if not arguments.dry_run:
+            found.append(_proved(arguments, claim, Progress(quiet=arguments.json)))
+            if not arguments.json:
+                _print_found(console, found[-1], Path(arguments.to) / claim.name)
+    if arguments.json:
+        print_json(found if not arguments.dry_run else [claim.model_dump(mode="json") for claim in claims])
+    return 0 if all(each["verdict"]["word"] == "supported" for each in found) else 1
+
+
+def _proved(arguments: argparse.Namespace, claim: Any, progress: Any) -> dict[str, Any]:
+    from tuwen.proof.report import report
+    from tuwen.proof.run import prove
+    from tuwen.proof.summary import summary
+
+    cache = arguments.cache or default_cache()
+    total = len(claim.arms) * len(claim.seeds)
+    with progress.phase(claim.name, total, "runs") as phase:
+        proof = prove(
+            claim,
+            cache,
+            workers=arguments.workers,
+            allow_code=arguments.allow_code,
+            on_result=lambda result, done, of: phase.advance(note=f"{result.arm} {result.seed}"),
+        )
+    found = summary(proof)
+    folder = Path(arguments.to) / claim.name
+    write_verdict(folder, found, report(found))
+    return found
+
+
+def write_verdict(folder: Path, found: dict[str, Any], page: bytes) -> None:
+    """`verdict.json` and `index.html`."""
+    import json
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.html").write_bytes(page)
+    told = json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True)
+    (folder / "verdict.json").write_text(told + "\n", encoding="utf-8")
+
+
+def default_cache() -> Path:
+    """Where results are kept if nobody says where."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tuwen" / "proof"
+
+
+def _print_claim(console: Console, claim: Any) -> None:
+    from tuwen.proof.verdict import detectable_effect
+
+    console.print(f"[bold]{shown(claim.name)}[/bold]: {shown(claim.statement)}", highlight=False)
+    number = sum(1 + (each.ablation is not None) for each in claim.comparisons)
+    arms, seeds = plural(len(claim.arms), "arm"), plural(len(claim.seeds), "seed")
+    console.print(f"  {arms}, {seeds}, {claim.budget.samples:,} samples each", highlight=False)
+    for each in claim.comparisons:
+        finds = "what it could find is not known: the claim gives no sd"
+        if each.sd is not None:
+            finds = f"finds {detectable_effect(each.sd, len(claim.seeds), number):.3f} and more"
+        what = f"{each.arm} over {each.against} in {each.evaluation}"
+        console.print(f"  {what}: {each.smallest_effect:g} would matter; {finds}", highlight=False)
+
+
+def _print_found(console: Console, found: dict[str, Any], folder: Path) -> None:
+    from rich.table import Column, Table
+
+    evaluations = list(found["claim"]["evaluations"])
+    table = Table("arm", *[Column(name, justify="right") for name in evaluations], Column("CPU s", justify="right"))
+    for arm in found["arms"]:
+        values = [_spread(arm["figures"][name]) for name in evaluations]
+        table.add_row(arm["name"], *values, f"{arm['cpu_s']:.1f}")
+    console.print(table)
+    for each in found["comparisons"]:
+        what = f"{each['arm']} over {each['against']}, {each['evaluation']}"
+        console.print(f"  {what}: {each['word']}, {shown(each['reason'])}", highlight=False)
+    verdict = found["verdict"]
+    console.print(f"[bold]{verdict['word']}[/bold]: {shown(verdict['reason'])}", highlight=False)
+    console.print(f"page: {shown(folder / 'index.html')}", highlight=False)
+
+
+def _spread(values: list[float]) -> str:
+    from statistics import mean, stdev
+
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def _seeds(word: str) -> tuple[int, ...]:
+    seeds = tuple(int(each) for each in word.split(","))
+    if len(set(seeds)) < len(seeds):
+        raise argparse.ArgumentTypeError(f"seeds repeat in {word}")
+    return seeds

@@ -1,0 +1,81 @@
+"""What a proof comes to: plain values for a file, a table, a page."""
+
+from __future__ import annotations
+
+import math
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+import tuwen
+from tuwen.proof.run import Compared, Proof
+
+FORMAT = 1
+LIBRARIES = ("torch", "transformers", "numpy", "scipy", "scikit-learn")
+
+
+def summary(proof: Proof) -> dict[str, Any]:
+    """The proof as JSON holds it: the claim as it was registered, figures of every arm, comparisons, verdict."""
+    claim = proof.claim
+    return {
+        "format": FORMAT,
+        "claim": claim.model_dump(mode="json"),
+        "verdict": {"word": proof.verdict.word, "reason": proof.verdict.reason},
+        "gate": None if claim.gate is None else {**claim.gate.model_dump(), "reached": proof.gate},
+        "arms": [_arm(proof, name) for name in claim.arms],
+        "comparisons": [_compared(each) for each in proof.comparisons],
+        "versions": {"tuwen": tuwen.__version__, "python": platform.python_version(), **_versions()},
+    }
+
+
+def _arm(proof: Proof, name: str) -> dict[str, Any]:
+    results = [result for result in proof.results if result.arm == name]
+    arm = proof.claim.arms[name]
+    return {
+        "name": name,
+        "matched": arm.matched,
+        "samples": results[0].samples,
+        "cpu_s": round(float(np.mean([result.train_cpu_s for result in results])), 2),
+        "figures": {
+            evaluation: [round(result.figures[evaluation], 6) for result in results]
+            for evaluation in proof.claim.evaluations
+        },
+        "curves": [result.curve for result in results],
+    }
+
+
+def _compared(each: Compared) -> dict[str, Any]:
+    found = each.difference
+    ablated = each.ablated
+    return {
+        "arm": each.arm,
+        "against": each.against,
+        "evaluation": each.evaluation,
+        "mean": round(found.mean, 6),
+        "low": _finite(found.low),
+        "high": _finite(found.high),
+        "coverage": round(found.coverage, 6),
+        "seeds": [round(value, 6) for value in found.seeds],
+        "detectable": None if each.detectable is None else round(each.detectable, 6),
+        "word": each.verdict.word,
+        "reason": each.verdict.reason,
+        "ablation": None
+        if ablated is None
+        else {"mean": round(ablated.mean, 6), "low": _finite(ablated.low), "high": _finite(ablated.high)},
+    }
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 6) if math.isfinite(value) else None
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
