@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -11,7 +12,8 @@ from pydantic import Field
 
 from tuwen.models.columns import Columns
 from tuwen.proof.worlds.scene import faults, words
-from tuwen.proof.worlds.scene.captions import Length, Scene, caption, parts, plain, scene_of
+from tuwen.proof.worlds.scene.captions import Length, caption, parts, plain
+from tuwen.proof.worlds.scene.graph import Scene, scene_of
 from tuwen.proof.worlds.scene.painting import Painted, painted
 from tuwen.proof.worlds.scene.questions import asked
 from tuwen.proof.worlds.scene.truth import Truth, drawn
@@ -84,7 +86,7 @@ class Scenes:
                 found.setdefault(name, []).append(values)
         return Columns(
             **{
-                name: np.concatenate(values) if isinstance(values[0], np.ndarray) else sum(values, [])
+                name: np.concatenate(values) if isinstance(values[0], np.ndarray) else list(chain(*values))
                 for name, values in found.items()
             }
         )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuwen.proof.worlds.scene import words
-from tuwen.proof.worlds.scene.captions import Scene, Wording, converse
+from tuwen.proof.worlds.scene.graph import Scene, Wording, converse
 from tuwen.proof.worlds.scene.questions import absent
 
 NUM_SITES = 4

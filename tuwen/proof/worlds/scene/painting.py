@@ -125,13 +125,13 @@ def _texture(texture: Ints, phase: Ints, width: int, side: int) -> NDArray[np.bo
     dotted = (down < 2) & (along < 2)
     checkered = (down < 2) ^ (along < 2)
     none = np.zeros_like(dotted)
-    return np.choose(texture[:, None, None], [none, striped, dotted, checkered])  # type: ignore[no-any-return]
+    return np.choose(texture[:, None, None], [none, striped, dotted, checkered])
 
 
 def _noise(rng: np.random.Generator, shape: tuple[int, ...], reach: int) -> NDArray[np.int16]:
     """Whole numbers from about -reach to reach, those near 0 more often."""
     drawn = np.frombuffer(rng.bytes(int(np.prod(shape))), np.uint8).reshape(shape)
-    return ((drawn & 15).astype(np.int16) + (drawn >> 4) - 15) * reach // 15  # type: ignore[no-any-return]
+    return ((drawn & 15).astype(np.int16) + (drawn >> 4) - 15) * reach // 15
 
 
 # Shapes ---------------------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def _star(u: Floats, v: Floats) -> NDArray[np.bool_]:
 
 def _heart(u: Floats, v: Floats) -> NDArray[np.bool_]:
     x, y = 1.2 * u, 0.15 - 1.2 * v
-    return (x * x + y * y - 1) ** 3 - x * x * y**3 <= 0  # type: ignore[no-any-return]
+    return (x * x + y * y - 1) ** 3 - x * x * y**3 <= 0
 
 
 INSIDE: dict[str, Callable[[Floats, Floats], Any]] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from tuwen.proof.worlds.scene import words
-from tuwen.proof.worlds.scene.captions import Scene, Wording, converse
+from tuwen.proof.worlds.scene.graph import Scene, Wording, converse
 
 KINDS = ("colour", "shape", "texture", "count", "exists", "relation", "background", "style")
 COUNTS = {"en": ("one", "two", "three"), "zh": ("一个", "两个", "三个")}
