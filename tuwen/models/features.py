@@ -31,16 +31,22 @@ class Features:
         self.network = network
         self.step, self.steps = step, steps
         self.own = own or {}
-        self._known: dict[str, Any] = dict(batch)
+        self._batch = batch
+        self._known: dict[str, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         if name not in self._known:
-            column, _, kind = name.rpartition(".")
-            self._known[name] = self.network.feature(column, kind, self)
+            self._known[name] = self._computed(name)
         return self._known[name]
+
+    def _computed(self, name: str) -> Any:
+        if name in self._batch:
+            return self.network.encoded(self._batch[name])
+        column, _, kind = name.rpartition(".")
+        return self.network.feature(column, kind, self)
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._known[name] = value
 
     def __contains__(self, name: str) -> bool:
-        return name in self._known
+        return name in self._known or name in self._batch

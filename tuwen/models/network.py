@@ -84,9 +84,10 @@ class Network(nn.Module):
 
     def encode(self, batch: Batch) -> dict[str, Any]:
         """The batch with tensors: images (N, 3, side, side) from -1 to 1, texts (N, L), sequences `TokenSequences`."""
-        return {name: self._encoded(values) for name, values in batch.items()}
+        return {name: self.encoded(values) for name, values in batch.items()}
 
-    def _encoded(self, values: Any) -> Any:
+    def encoded(self, values: Any) -> Any:
+        """A column with tensors; what is a tensor already stays."""
         if isinstance(values, list) and values and isinstance(values[0], str):
             return self.text_tokens(values)
         if isinstance(values, list) and values and isinstance(values[0], list | tuple) and _is_sequence(values[0]):

@@ -43,7 +43,7 @@ class Trained:
         with torch.inference_mode():
             for start in range(0, number, BATCH):
                 batch = {key: values[start : start + BATCH] for key, values in columns.items()}
-                parts.append(Features(self.network.encode(batch), self.network)[name].float().cpu().numpy())
+                parts.append(Features(batch, self.network)[name].float().cpu().numpy())
         return np.concatenate(parts)
 
     def log_likelihoods(self, sequences: Sequence[Sequence[Piece]]) -> Floats:
@@ -52,7 +52,7 @@ class Trained:
         with torch.inference_mode():
             for start in range(0, len(sequences), BATCH):
                 batch = {"sequence": list(sequences[start : start + BATCH])}
-                features = Features(self.network.encode(batch), self.network)
+                features = Features(batch, self.network)
                 learnt = features["sequence"].learnt[:, 1:]
                 found.append((-losses_of(features, "sequence") * learnt).sum(1).float().cpu().numpy())
         return np.concatenate(found)

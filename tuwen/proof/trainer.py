@@ -122,7 +122,7 @@ class _Run:
     def _step(
         self, phase: Phase, own: dict[Objective, nn.Module], batch: Batch, optimizer: Any, step: int, steps: int
     ) -> dict[str, float]:
-        features = Features(self.network.encode(batch), self.network, step, steps, own)
+        features = Features(batch, self.network, step, steps, own)
         losses: dict[str, torch.Tensor] = {}
         for objective in phase.objectives:
             losses.update(objective(features))
