@@ -1,0 +1,185 @@
+"""The prover is tested by methods that are broken on purpose: it must reject each of them, and accept an honest one."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tuwen.errors import UsageError
+from tuwen.models.columns import Columns
+from tuwen.models.features import Batch, Features
+from tuwen.proof.claim import Claim
+from tuwen.proof.run import Proof, Task, prove, run
+from tuwen.proof.worlds.scenes import Scenes
+
+HERE = "test_prover"
+
+
+@dataclasses.dataclass(frozen=True)
+class Leak:
+    """A world whose training images are those of the test: a cheat."""
+
+    share: float = 0.5
+
+    def train(self, number: int, seed: int) -> Columns:
+        own, other = Scenes().train(number, seed), Scenes().test(number, seed)
+        return (
+            other
+            if self.share == 1
+            else Columns(
+                **{name: _mixed(own[name], other[name], round(number * self.share)) for name in ("image", "text")}
+            )
+        )
+
+    def test(self, number: int, seed: int) -> Columns:
+        return Scenes().test(number, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Swapped:
+    """A method that gives every image the text of its neighbour in the batch."""
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        return {**batch, "text": batch["text"][1:] + batch["text"][:1]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """A part that claims much and does nothing."""
+
+    strength: float = 1.0
+
+    def __call__(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        return batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Collapse:
+    """A loss that pulls together and pushes nothing apart: all images become one point."""
+
+    def __call__(self, features: Features) -> dict[str, torch.Tensor]:
+        distance = features["image.embedding"] - features["text.embedding"]
+        return {"collapse": distance.square().sum(-1).mean()}
+
+
+def _mixed(one: Any, two: Any, number: int) -> Any:
+    if isinstance(one, list):
+        return one[number:] + two[:number]
+    return np.concatenate([one[number:], two[:number]])
+
+
+SMALL = {
+    "name": "broken",
+    "statement": "A broken method is better.",
+    "world": {"scenes": {"style": ["flat"], "objects": [1]}},
+    "budget": {"examples": 800, "samples": 2560, "batch_size": 64, "test": 120},
+    "seeds": [1, 2, 3],
+    "base": {
+        "architecture": {"image": {"width": 32}, "text": {"width": 32}, "dim": 32, "context": 24},
+        "objectives": ["contrast"],
+    },
+    "arms": {"plain": {}},
+    "evaluations": {"retrieval": "retrieval"},
+    "gate": {"arm": "plain", "evaluation": "retrieval", "above": 0.06},
+}
+
+
+def claim(arms: dict[str, Any], *, ablation: str | None = None, **told: Any) -> Claim:
+    new = next(iter(arms))
+    compared = {"arm": new, "against": "plain", "evaluation": "retrieval", "smallest_effect": 0.01}
+    if ablation is not None:
+        compared["ablation"] = ablation
+    return Claim.from_mapping({**SMALL, "arms": {"plain": {}, **arms}, "comparisons": [compared], **told})
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Shared, so that the plain arm is trained once."""
+    return tmp_path_factory.mktemp("proof")
+
+
+@pytest.fixture(autouse=True)
+def parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """This module under a name that a claim can say."""
+    import sys
+
+    monkeypatch.setitem(sys.modules, HERE, sys.modules[__name__])
+
+
+def proved(told: Claim, cache: Path) -> Proof:
+    return prove(told, cache, workers=1, allow_code=True)
+
+
+def test_an_honest_method_is_accepted(cache: Path) -> None:
+    """Five times the training is better, and says that it is five times the training."""
+    found = proved(claim({"longer": {"samples": 5, "matched": "five times the samples, on purpose"}}), cache)
+    assert found.verdict.word == "supported", found.verdict.reason
+    assert all(seed > 0 for seed in found.comparisons[0].difference.seeds)
+
+
+def test_a_placebo_is_no_better(cache: Path) -> None:
+    found = proved(claim({"placebo": {"views": [f"{HERE}:Nothing"]}}), cache)
+    assert found.comparisons[0].difference.seeds == (0.0, 0.0, 0.0)
+    assert found.verdict.word == "no effect"
+
+
+def test_a_harmful_method_is_refuted(cache: Path) -> None:
+    found = proved(claim({"swapped": {"views": [f"{HERE}:Swapped"]}}), cache)
+    assert found.verdict.word == "refuted", found.verdict.reason
+
+
+def test_training_on_the_test_is_refused(cache: Path) -> None:
+    with pytest.raises(UsageError, match=r"of 120 test images are among the training images"):
+        run(Task(claim({"other": {}}, world={f"{HERE}:Leak": {}}), "plain", 1, str(cache), allow_code=True))
+
+
+def test_more_training_in_secret_is_refused() -> None:
+    with pytest.raises(UsageError, match="why that is fair"):
+        claim({"longer": {"samples": 3}})
+
+
+def test_a_gain_that_does_not_come_from_the_part_is_not_the_parts(cache: Path) -> None:
+    """Longer training does it; the part that is praised for it does nothing."""
+    longer = {"samples": 5, "matched": "five times the samples, on purpose"}
+    arms = {"praised": {**longer, "views": [f"{HERE}:Nothing"]}, "without": longer}
+    found = proved(claim(arms, ablation="without"), cache)
+    assert found.comparisons[0].difference.low > 0
+    assert found.verdict.word == "inconclusive"
+    assert "not shown to come from the part" in found.verdict.reason
+
+
+def test_models_that_learnt_nothing_prove_nothing(cache: Path) -> None:
+    """Both arms collapse; whatever they differ by, the gate says no."""
+    told = claim(
+        {"other": {"objectives": [f"{HERE}:Collapse"]}}, base={**SMALL["base"], "objectives": [f"{HERE}:Collapse"]}
+    )
+    found = proved(told, cache)
+    assert found.verdict.word == "inconclusive"
+    assert "nothing was learnt" in found.verdict.reason
+
+
+def test_one_lucky_seed_is_not_enough(cache: Path) -> None:
+    told = claim({"longer": {"samples": 5, "matched": "five times the samples, on purpose"}}, seeds=[1])
+    assert proved(told, cache).verdict.word == "inconclusive"
+
+
+def test_a_second_run_trains_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = proved(claim({"placebo": {"views": [f"{HERE}:Nothing"]}}), cache)
+    monkeypatch.setattr("tuwen.proof.trainer.train", None)
+    again = proved(claim({"placebo": {"views": [f"{HERE}:Nothing"]}}), cache)
+    assert [result.figures for result in again.results] == [result.figures for result in first.results]
+    assert again.verdict == first.verdict
+
+
+def test_same_seed_same_bytes(cache: Path, tmp_path: Path) -> None:
+    """Anew, elsewhere, the figures and every item are the same."""
+    told = claim({"other": {}})
+    one, two = (run(Task(told, "plain", 1, str(place), allow_code=True)) for place in (cache, tmp_path))
+    assert one.figures == two.figures and one.curve == two.curve
+    for name, values in one.items["retrieval"].values.items():
+        assert values.tobytes() == two.items["retrieval"].values[name].tobytes()
