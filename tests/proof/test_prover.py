@@ -89,12 +89,18 @@ SMALL = {
 }
 
 
-def claim(arms: dict[str, Any], *, ablation: str | None = None, **told: Any) -> Claim:
+NOISY = {"world": {"mismatch": 0.9}}
+
+
+def claim(arms: dict[str, Any], *, ablation: str | None = None, plain: Any = None, **told: Any) -> Claim:
+    """The first of `arms` against `plain`; the gate asks of that one whether anything was learnt."""
     new = next(iter(arms))
+    if plain is not None:
+        told["gate"] = {**SMALL["gate"], "arm": new}
     compared = {"arm": new, "against": "plain", "evaluation": "retrieval", "smallest_effect": 0.01}
     if ablation is not None:
         compared["ablation"] = ablation
-    return Claim.from_mapping({**SMALL, "arms": {"plain": {}, **arms}, "comparisons": [compared], **told})
+    return Claim.from_mapping({**SMALL, "arms": {"plain": plain or {}, **arms}, "comparisons": [compared], **told})
 
 
 @pytest.fixture(scope="module")
@@ -116,8 +122,8 @@ def proved(told: Claim, cache: Path) -> Proof:
 
 
 def test_an_honest_method_is_accepted(cache: Path) -> None:
-    """Five times the training is better, and says that it is five times the training."""
-    found = proved(claim({"longer": {"samples": 5, "matched": "five times the samples, on purpose"}}), cache)
+    """True captions are better than wrong ones."""
+    found = proved(claim({"clean": {}}, plain=NOISY), cache)
     assert found.verdict.word == "supported", found.verdict.reason
     assert all(seed > 0 for seed in found.comparisons[0].difference.seeds)
 
@@ -144,10 +150,9 @@ def test_more_training_in_secret_is_refused() -> None:
 
 
 def test_a_gain_that_does_not_come_from_the_part_is_not_the_parts(cache: Path) -> None:
-    """Longer training does it; the part that is praised for it does nothing."""
-    longer = {"samples": 5, "matched": "five times the samples, on purpose"}
-    arms = {"praised": {**longer, "views": [f"{HERE}:Nothing"]}, "without": longer}
-    found = proved(claim(arms, ablation="without"), cache)
+    """True captions do it; the part that is praised for it does nothing."""
+    arms = {"praised": {"views": [f"{HERE}:Nothing"]}, "without": {}}
+    found = proved(claim(arms, ablation="without", plain=NOISY), cache)
     assert found.comparisons[0].difference.low > 0
     assert found.verdict.word == "inconclusive"
     assert "not shown to come from the part" in found.verdict.reason
@@ -164,8 +169,7 @@ def test_models_that_learnt_nothing_prove_nothing(cache: Path) -> None:
 
 
 def test_one_lucky_seed_is_not_enough(cache: Path) -> None:
-    told = claim({"longer": {"samples": 5, "matched": "five times the samples, on purpose"}}, seeds=[1])
-    assert proved(told, cache).verdict.word == "inconclusive"
+    assert proved(claim({"clean": {}}, plain=NOISY, seeds=[1]), cache).verdict.word == "inconclusive"
 
 
 def test_a_second_run_trains_nothing(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
