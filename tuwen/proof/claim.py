@@ -71,13 +71,14 @@ class Comparison(_Strict):
 
 
 class Arm(_Strict):
-    """One side: a method, on the world with some of its knobs turned.
+    """One side: a method, on the world with some of its knobs turned, and what `curations` leave of its examples.
 
-    `samples`: factor of the budget's samples, 1 unless arms are matched in another way, which `matched` then says.
+    `curations`: parts of `tuwen.proof.curations`, in order. `samples`: factor of the budget's samples, 1 unless arms are matched in another way, which `matched` then says.
     """
 
     method: dict[str, Any]
     world: dict[str, Any] = {}
+    curations: tuple[Any, ...] = ()
     examples: Annotated[float, Field(gt=0)] = 1.0
     samples: Annotated[float, Field(gt=0)] = 1.0
     matched: str = ""
@@ -158,6 +159,8 @@ class Claim(_Strict):
             part_of("evaluations", evaluation, allow_code)
         for arm in self.arms.values():
             self.world_of(arm, allow_code=allow_code)
+            for curation in arm.curations:
+                part_of("proof.curations", curation, allow_code)
             Method.from_mapping(arm.method, allow_code=allow_code)
 
     def world_of(self, arm: Arm | None = None, *, allow_code: bool = False) -> Any:

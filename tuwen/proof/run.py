@@ -146,6 +146,8 @@ def examples(claim: Claim, arm: Arm, seed: int, allow_code: bool = False) -> tup
     """Training examples as the arm has them, test examples as the claim has them: one draw for all arms of a seed."""
     number = round(claim.budget.examples * arm.examples)
     train = claim.world_of(arm, allow_code=allow_code).train(number, seed)
+    for curation in arm.curations:
+        train = part_of("proof.curations", curation, allow_code)(train, seed)
     return train, claim.world_of(allow_code=allow_code).test(claim.budget.test, seed)
 
 
