@@ -47,18 +47,40 @@ class Architecture:
         return train_tokenizer(sorted(set(texts)), Shape(vocabulary=self.vocabulary, context=self.context))
 
 
-class Network(nn.Module):
-    """Towers and their projections. `feature` computes what `Features` is asked for."""
+@dataclass(frozen=True)
+class Preprocessing:
+    """What becomes of an image: squeezed into a square, or (`crop`) its middle; red, green and blue from 0 to 1, minus
+    `mean`, by `std`."""
 
-    def __init__(self, architecture: Architecture, tokenizer: Any) -> None:
+    crop: bool = False
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+
+class Network(nn.Module):
+    """Towers and their projections. `feature` computes what `Features` is asked for.
+
+    `image`, `text`: towers that are there already, instead of new ones.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        tokenizer: Any,
+        *,
+        image: nn.Module | None = None,
+        text: nn.Module | None = None,
+        preprocessing: Preprocessing = Preprocessing(),
+    ) -> None:
         super().__init__()
-        self.architecture, self.tokenizer = architecture, tokenizer
+        self.architecture, self.tokenizer, self.preprocessing = architecture, tokenizer, preprocessing
         self.vocabulary = Vocabulary(tokenizer, architecture.codes)
         start, end = self.vocabulary.start, self.vocabulary.end
-        self.image = architecture.image.build(architecture.side) if architecture.image else None
-        self.text = (
-            architecture.text.build(len(tokenizer), architecture.context, start, end) if architecture.text else None
-        )
+        if image is None and architecture.image:
+            image = architecture.image.build(architecture.side)
+        if text is None and architecture.text:
+            text = architecture.text.build(len(tokenizer), architecture.context, start, end)
+        self.image, self.text = image, text
         self.language = (
             architecture.language.build(len(self.vocabulary), architecture.sequence, start, end)
             if architecture.language
@@ -99,9 +121,15 @@ class Network(nn.Module):
         return values
 
     def pixel_values(self, images: Any) -> torch.Tensor:
-        """uint8 (N, side, side, 3) → float (N, 3, side, side), -1 to 1."""
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+        """uint8 (N, side, side, 3) → float (N, 3, side, side), -1 to 1 or as `preprocessing` says."""
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2).float()
+        if self.preprocessing.mean == self.preprocessing.std == (0.5, 0.5, 0.5):
+            return pixels / 127.5 - 1
+        mean, std = (
+            torch.tensor(each, device=self.device)[:, None, None]
+            for each in (self.preprocessing.mean, self.preprocessing.std)
+        )
+        return (pixels / 255 - mean) / std
 
     def text_tokens(self, texts: Sequence[str]) -> torch.Tensor:
         """(N, L), no wider than the longest."""
