@@ -14,7 +14,7 @@ from torch import nn
 from tuwen.errors import UsageError
 from tuwen.models.scorer import Shape, tokens_of, train_tokenizer
 from tuwen.models.sequences import Piece, TokenSequences, Vocabulary, encode_sequences
-from tuwen.models.towers import ConvTower, ImageTower, LanguageTower, TextTower
+from tuwen.models.towers import STRICT, ConvTower, ImageTower, LanguageTower, TextTower
 
 if TYPE_CHECKING:
     from tuwen.models.features import Batch, Features
@@ -32,6 +32,7 @@ class Architecture:
     learnt from the training texts. `codes`: distinct codes of an image, where sequences have them.
     """
 
+    __pydantic_config__: ClassVar[Any] = STRICT
     image: ImageTower | None = field(default_factory=ImageTower)
     text: TextTower | None = field(default_factory=TextTower)
     language: LanguageTower | None = None
@@ -210,6 +211,10 @@ class Network(nn.Module):
     def _logits(self, column: str, features: Features) -> torch.Tensor:
         return self.next_tokens(features[f"{column}.states"])
 
+    def _losses(self, column: str, features: Features) -> torch.Tensor:
+        logits = features[f"{column}.logits"][:, :-1]
+        return nn.functional.cross_entropy(logits.transpose(1, 2), features[column].ids[:, 1:], reduction="none")
+
     def next_tokens(self, states: torch.Tensor) -> torch.Tensor:
         """Logits over all tokens for states of the language tower."""
         return self.language.lm_head(states)  # type: ignore[no-any-return,union-attr,operator]
@@ -223,6 +228,7 @@ class Network(nn.Module):
         "images": _images,  # the images of sequences (M, 3, side, side)
         "states": _states,  # of a sequence (N, L, width): state l has read tokens 0 … l
         "logits": _logits,  # of a sequence (N, L, tokens): what follows
+        "losses": _losses,  # of a sequence (N, L - 1): -log P of each token after the first, learnt or not
         "scale": _scale,  # of cosines in a contrast, at most 100
     }
 
