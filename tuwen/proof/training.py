@@ -47,8 +47,8 @@ def train_recipe(
     """Train, evaluate and save; returns what `training.json` holds, which the recipe and its examples alone decide.
 
     A run that was cut off goes on from its checkpoint, to the same bytes; one that is finished is only told. Under
-    `torchrun` all processes call this; the first one writes, and the others return nothing. `UsageError` where the folder holds another run, or
-    images of the evaluation are among those of training.
+    `torchrun` all processes call this; the first one writes, and the others return nothing. `UsageError` where the
+    folder holds another run, or images of the evaluation are among those of training.
     """
     to = Path(recipe.to)
     if (to / RESULT).exists():
