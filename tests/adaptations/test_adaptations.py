@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
-from tuwen.adaptations.prefixed import Prefixed
+from tuwen.adaptations.prompt_ensemble import PromptEnsemble
 from tuwen.adaptations.stretch_positions import StretchPositions, stretched
+from tuwen.adaptations.word_mean import WordMean
 from tuwen.errors import UsageError
 from tuwen.models.network import Architecture, Network
 from tuwen.models.towers import ImageTower, TextTower
@@ -22,10 +24,19 @@ def model() -> Trained:
     return Trained(Network(architecture, architecture.tokenizer(WORDS)))
 
 
-def test_prefixed_texts(model: Trained) -> None:
-    found = Prefixed("~")(model)
-    assert (found.texts(["a red circle"]) == model.texts(["~ a red circle"])).all()
+def test_an_ensemble_is_the_normalised_mean_over_prompts(model: Trained) -> None:
+    found = PromptEnsemble(("~ {}", "a {}"))(model)
+    mean = model.texts(["~ red circle"])[0] + model.texts(["a red circle"])[0]
+    assert found.texts(["red circle"])[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+    assert PromptEnsemble(("~ {}",))(model).texts(["b"]) == pytest.approx(model.texts(["~ b"]), abs=1e-6)
     assert found.network is model.network
+
+
+def test_a_text_as_the_mean_of_its_words(model: Trained) -> None:
+    mean = model.texts(["a"])[0] + model.texts(["circle"])[0]
+    found = WordMean()(model)
+    assert found.texts(["A circle a"])[0] == pytest.approx(mean / np.linalg.norm(mean), abs=1e-5)
+    assert found.texts(["red"]) == pytest.approx(model.texts(["red"]), abs=1e-5)
 
 
 def test_stretched_positions_by_hand() -> None:
