@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", metavar="X", type=float, default=1.0, help="so many times the budget (default: 1)")
     parser.add_argument("--workers", metavar="N", type=positive, help="processes (default: one per core)")
     parser.add_argument(
+        "--record", action="store_true", help="keep the verdicts in results/ beside the claims, for docs/claims.md"
+    )
+    parser.add_argument(
         "--dry-run", action="store_true", help="check the claims, print what would run and could be found"
     )
     parser.add_argument("--allow-code", action="store_true", help="let claims name parts as package.module:Class")
@@ -35,19 +38,25 @@ def run(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from tuwen.engine.progress import Progress
+    from tuwen.errors import UsageError
     from tuwen.proof.claim import Claim
+    from tuwen.proof.record import write_record
 
     claims = [Claim.load(path) for path in arguments.claims]
+    if arguments.record and arguments.seeds is not None:
+        raise UsageError("--record keeps what was registered, with the claim's own seeds; leave --seeds out")
     if arguments.seeds is not None:
         claims = [claim.model_copy(update={"seeds": arguments.seeds}) for claim in claims]
     claims = [claim.scaled(arguments.scale) for claim in claims]
     console, found = Console(), []
-    for claim in claims:
+    for path, claim in zip(arguments.claims, claims, strict=True):
         claim.check(allow_code=arguments.allow_code)
         if not arguments.json:
             _print_claim(console, claim)
         if not arguments.dry_run:
             found.append(_proved(arguments, claim, Progress(quiet=arguments.json)))
+            if arguments.record:
+                write_record(path, found[-1])
             if not arguments.json:
                 _print_found(console, found[-1], Path(arguments.to) / claim.name)
     if arguments.json:
