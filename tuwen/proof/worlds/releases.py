@@ -15,7 +15,7 @@ from pydantic import Field
 
 from tuwen.errors import UsageError
 from tuwen.models.columns import Columns
-from tuwen.proof.pairs import Pairs, fingerprint_of, pairs_of
+from tuwen.proof.worlds.release.pairs import Pairs, fingerprint_of, pairs_of
 
 NEAR = 0.98  # cosine of two images' pixels, each centred: the same picture, stored differently
 WORD = re.compile(r"[^\W\d_]+")
@@ -30,8 +30,7 @@ class Releases:
     Training leaves out images of the test and those that look like one, to a cosine of `NEAR` of their centred pixels,
     where `drop_overlap` is set; else equal images are refused before training. `languages`: a column `is_NAME` for
     each. `is_tail`: of the test, the half of the pairs whose words are the rarer ones in all releases together. `same`
-    numbers images. `held`: the fingerprint of all folders when the claim was made; others are refused. Draws are without
-    replacement, by the seed; of a release that holds fewer, all.
+    numbers images. Draws are without replacement, by the seed; of a release that holds fewer, all.
     """
 
     paths: Mapping[str, str]
@@ -40,7 +39,6 @@ class Releases:
     side: Annotated[int, Field(ge=16, le=256)] = 32
     drop_overlap: bool = False
     languages: tuple[str, ...] = ("en", "zh")
-    held: str = ""
 
     def train(self, number: int, seed: int) -> Columns:
         """So many pairs of the release `use`."""
@@ -56,8 +54,6 @@ class Releases:
 
     def training(self, name: str) -> Pairs:
         """All pairs of a release that may train."""
-        if self.held and self.held != self.fingerprint:
-            raise UsageError("the releases are not what they were when the claim was made; compare them anew")
         pairs = pairs_of(self.paths[name], self.side)
         if not self.drop_overlap:
             return pairs

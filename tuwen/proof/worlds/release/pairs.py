@@ -38,8 +38,10 @@ class Pairs:
 
     def take(self, rows: NDArray[np.int64]) -> Pairs:
         """These pairs, with all images."""
-        chosen = [[values[row] for row in rows.tolist()] for values in (self.texts, self.languages, self.hosts)]
-        return Pairs(self.images, self.image[rows], *chosen, self.skipped)
+        texts, languages, hosts = (
+            [values[row] for row in rows.tolist()] for values in (self.texts, self.languages, self.hosts)
+        )
+        return Pairs(self.images, self.image[rows], texts, languages, hosts, self.skipped)
 
 
 @lru_cache(maxsize=8)
@@ -149,7 +151,7 @@ def _told(texts: list[str], languages: list[str]) -> list[str]:
 
 
 def _given(told: str | None) -> dict[str, Any]:
-    return json.loads(told) if told else {}  # type: ignore[no-any-return]
+    return json.loads(told) if told else {}
 
 
 def _count(skipped: dict[str, int], what: str) -> None:
