@@ -60,6 +60,10 @@ class Releases:
         near = _near(self.paths[name], self.test_path, self.side)
         return pairs.take(np.flatnonzero(~near[pairs.image]))
 
+    def num_shown(self, name: str) -> int:
+        """Images of a release that the test shows too."""
+        return int(_near(self.paths[name], self.test_path, self.side).sum())
+
     @cached_property
     def fingerprint(self) -> str:
         """What the folders hold now."""
@@ -70,8 +74,8 @@ class Releases:
         columns: dict[str, Any] = {
             "image": pairs.images[chosen.image],
             "text": chosen.texts,
-            "language": chosen.languages,
-            "host": chosen.hosts,
+            "language": np.array(chosen.languages),  # arrays, since they are no texts that a tokenizer should learn
+            "host": np.array(chosen.hosts),
             "same": chosen.image,
             "is_tail": _rare(chosen.texts, tuple(self.paths.values()), self.side),
         }
