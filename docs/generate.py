@@ -1,4 +1,4 @@
-"""Write what is made from the code: docs/cli.md, docs/stages.md, two tables of docs/fetching.md.
+"""Write what is made from the code: docs/cli.md, docs/stages.md, two tables of docs/fetching.md; and docs/claims.md.
 
 Run by `make docs`; a test compares.
 """
@@ -19,6 +19,7 @@ from tuwen.cli import VERBS, make_parser
 from tuwen.fetching.outcomes import OUTCOMES
 from tuwen.fetching.settings import Fetch, Reencode
 from tuwen.parts import load_class, names_in
+from tuwen.proof.record import Record, records
 from tuwen.stages import kind_of, option
 
 HERE = Path(__file__).parent
@@ -141,7 +142,66 @@ def _block(text: str) -> str:
     return f"```\n{text.rstrip()}\n```\n"
 
 
-PAGES = {"cli.md": cli_page, "stages.md": stages_page, "fetching.md": fetching_page}
+def claims_page() -> str:
+    """What every registered claim came to, from claims/ and claims/results/."""
+    told = records(HERE.parent / "claims")
+    parts = [NOTICE, "# Claims\n", CLAIMS]
+    parts += ["| system | E | D | R | S | works | claim |", "|---|---|---|---|---|---|---|"]
+    real = {each.claim.system: each for each in told if each.claim.mark == "real"}
+    for each in told:
+        if each.claim.mark != "direction":
+            continue
+        on_real = real[each.claim.system].direction if each.claim.system in real else "not run"
+        works = "yes" if each.works else "not shown"
+        link = f"[{each.path.stem}](../claims/{each.path.name})"
+        parts.append(
+            f"| {each.claim.system} | {each.exact} | {each.direction} | {on_real} | {each.scale} | {works} | {link} |"
+        )
+    return "\n".join([*parts, "", *(_claim(each) for each in told)])
+
+
+CLAIMS = """What the systems that tuwen covers came to, each by its small check. **E**: new parts equal the authors'
+code, a case worked by hand, or a description alone, on fixed tensors, to 1e-5. **D**: the verdict of the registered
+claim in a drawn world; *supported* needs all comparisons, and those with an ablation beat it too. **R**: the same on
+real pairs. **S**: the signs at four times the budget. A system works where E holds and D is supported against an
+ablation, or not supported by a run that could have found what matters. How verdicts are reached: [proof.md](proof.md).
+"""
+
+
+def _claim(each: Record) -> str:
+    """One claim: its statement, its comparisons, and how to run it."""
+    claim = each.claim
+    title = claim.system or claim.name
+    if claim.mark == "real":
+        title += ", real pairs"
+    lines = [f"## {title}: {each.direction}\n", f"{claim.statement}\n"]
+    if claim.source:
+        lines.append(f"Source: <{claim.source}>\n")
+    if claim.notes:
+        lines.append(f"{claim.notes.strip()}\n")
+    if each.found is not None:
+        lines += ["| arm | against | measure | difference | interval | would matter | could find | |", "|" + "---|" * 8]
+        lines += [_compared(told, one) for told, one in zip(each.found["comparisons"], claim.comparisons, strict=True)]
+        seconds = sum(arm["cpu_s"] for arm in each.found["arms"]) * len(claim.seeds)
+        lines.append(f"\n{len(claim.arms)} arms, {len(claim.seeds)} seeds, {seconds:,.0f} CPU seconds of training.")
+    lines.append(f"`tuwen prove claims/{each.path.name}`\n")
+    return "\n".join(lines)
+
+
+def _compared(told: Any, one: Any) -> str:
+    def number(value: float | None) -> str:
+        return "–" if value is None else f"{value:+.3f}"
+
+    least = "–" if told["detectable"] is None else f"{told['detectable']:.3f}"
+    row = f"| {told['arm']} | {told['against']} | {told['evaluation']} | {number(told['mean'])} "
+    row += f"| {number(told['low'])} to {number(told['high'])} | {one.smallest_effect:g} | {least} | {told['word']} |"
+    if (ablated := told["ablation"]) is not None:
+        row += f"\n| {told['arm']} | {one.ablation}, its ablation | {told['evaluation']} | {number(ablated['mean'])} "
+        row += f"| {number(ablated['low'])} to {number(ablated['high'])} | | | |"
+    return row
+
+
+PAGES = {"cli.md": cli_page, "stages.md": stages_page, "fetching.md": fetching_page, "claims.md": claims_page}
 
 if __name__ == "__main__":
     for page, make in PAGES.items():

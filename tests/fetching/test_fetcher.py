@@ -387,7 +387,9 @@ def test_a_crawl_delay_holds_for_everything(server: HostileServer, tmp_path: Pat
     run = Run(server, tmp_path, targets, site_files=("tdmrep", "ai_txt"))
     assert run.summary.outcomes == {"ok": 3}
     times = [line.time for line in server.log]
-    assert len(times) == 6 and min(later - earlier for earlier, later in itertools.pairwise(times)) > 0.48
+    # A request that arrives late on a busy machine makes the next one look early; five waits together do not shrink.
+    assert len(times) == 6 and min(later - earlier for earlier, later in itertools.pairwise(times)) > 0.35
+    assert times[-1] - times[0] > 2.4
 
 
 def test_site_files_are_asked_for_once_and_kept_for_the_next_run(server: HostileServer, tmp_path: Path) -> None:

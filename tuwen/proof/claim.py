@@ -73,7 +73,8 @@ class Comparison(_Strict):
 class Arm(_Strict):
     """One side: a method, on the world with some of its knobs turned, and what `curations` leave of its examples.
 
-    `curations`: parts of `tuwen.proof.curations`, in order. `samples`: factor of the budget's samples, 1 unless arms are matched in another way, which `matched` then says.
+    `curations`: parts of `tuwen.proof.curations`, in order. `samples`: factor of the budget, 1 unless arms are
+    matched in another way, which `matched` then says.
     """
 
     method: dict[str, Any]
@@ -91,7 +92,12 @@ class Arm(_Strict):
 
 
 class Claim(_Strict):
-    """A registered claim. `world` is `{name: knobs}`; `evaluations` are parts by a name of the claim's own."""
+    """A registered claim. `world` is `{name: knobs}`; `evaluations` are parts by a name of the claim's own.
+
+    `system`: the published system whose claim this is. `mark`: what the verdict says of it; a `real` one was taken on
+    data that the method was not tuned on. `exact`: new parts, and what the tests compare them with: the authors'
+    `code`, a case worked by `hand`, or a `description` alone.
+    """
 
     name: Name
     statement: str
@@ -102,7 +108,7 @@ class Claim(_Strict):
     evaluations: dict[Name, Any]
     comparisons: Annotated[tuple[Comparison, ...], Field(min_length=1)]
     system: str = ""
-    mark: Literal["direction", "real"] = "direction"
+    mark: Literal["direction", "real", "none"] = "direction"
     source: str = ""
     gate: Gate | None = None
     exact: dict[str, Literal["code", "hand", "description"]] = {}

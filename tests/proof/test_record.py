@@ -1,0 +1,81 @@
+"""Recorded verdicts and what systems earn by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tuwen.errors import UsageError
+from tuwen.proof.claim import Claim
+from tuwen.proof.record import Record, records, write_record
+
+TOLD: dict[str, Any] = {
+    "name": "one",
+    "system": "One",
+    "statement": "Less is more.",
+    "world": {"scenes": {}},
+    "budget": {"examples": 10, "samples": 20},
+    "seeds": [1, 2, 3, 4, 5],
+    "arms": {"less": {"objectives": ["contrast"]}, "more": {"objectives": ["contrast"]}},
+    "evaluations": {"retrieval": "retrieval"},
+    "comparisons": [{"arm": "less", "against": "more", "evaluation": "retrieval", "smallest_effect": 0.1, "sd": 0.01}],
+    "exact": {"objectives.contrast": "hand"},
+}
+
+
+def recorded(folder: Path, told: dict[str, Any], word: str, mean: float = 0.2, scale: float = 1.0) -> Record:
+    path = folder / "one.yaml"
+    path.write_text(yaml.safe_dump(told))
+    claim = Claim.load(path).scaled(scale)
+    ablation = {"mean": mean, "low": 0.1, "high": 0.3} if told["comparisons"][0].get("ablation") else None
+    comparison = {"arm": "less", "against": "more", "mean": mean, "ablation": ablation}
+    found = {"claim": claim.model_dump(mode="json"), "verdict": {"word": word, "reason": ""}}
+    write_record(path, {**found, "comparisons": [comparison], "arms": [{"name": "less", "curves": [[1]]}]})
+    (record,) = records(folder)
+    return record
+
+
+def test_a_claim_that_was_never_run_says_so(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(TOLD))
+    (record,) = records(tmp_path)
+    assert (record.direction, record.scale, record.exact, record.works) == ("not run", "not run", "hand", False)
+
+
+def test_support_needs_an_ablation_and_a_refutation_needs_power(tmp_path: Path) -> None:
+    assert not recorded(tmp_path, TOLD, "supported").works
+    ablated = [{**TOLD["comparisons"][0], "ablation": "more"}]
+    assert recorded(tmp_path, {**TOLD, "comparisons": ablated}, "supported").works
+    assert recorded(tmp_path, TOLD, "no effect").works
+    weak = [{**TOLD["comparisons"][0], "sd": 0.1}]
+    assert not recorded(tmp_path, {**TOLD, "comparisons": weak}, "refuted").works
+    assert not recorded(tmp_path, TOLD, "inconclusive").works
+    assert not recorded(tmp_path, {**TOLD, "comparisons": ablated, "exact": {}}, "supported").works
+
+
+def test_a_record_keeps_no_curves_and_is_stale_once_the_claim_changes(tmp_path: Path) -> None:
+    record = recorded(tmp_path, TOLD, "supported")
+    assert "curves" not in json.loads((tmp_path / "results" / "one.json").read_text())["arms"][0]
+    assert not record.stale
+    record.path.write_text(yaml.safe_dump({**TOLD, "statement": "In other words."}))
+    assert records(tmp_path)[0].direction == "supported"
+    record.path.write_text(yaml.safe_dump({**TOLD, "seeds": [1, 2, 3]}))
+    assert records(tmp_path)[0].direction == "stale"
+
+
+def test_scale_compares_signs_with_four_times_the_budget(tmp_path: Path) -> None:
+    recorded(tmp_path, TOLD, "supported", scale=4)
+    assert (tmp_path / "results" / "one@4.json").exists()
+    assert recorded(tmp_path, TOLD, "supported").scale == "same sign"
+    recorded(tmp_path, TOLD, "refuted", mean=-0.2, scale=4)
+    assert recorded(tmp_path, TOLD, "supported").scale == "1 of 1 signs change"
+
+
+def test_a_damaged_record_is_named(tmp_path: Path) -> None:
+    recorded(tmp_path, TOLD, "supported")
+    (tmp_path / "results" / "one.json").write_text("{")
+    with pytest.raises(UsageError, match=r"one\.json is no record"):
+        records(tmp_path)

@@ -1,0 +1,112 @@
+"""Recorded verdicts: what registered claims came to, kept beside them, and what each system has earned by that."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tuwen.errors import UsageError
+from tuwen.proof.claim import Claim
+
+FOLDER = "results"  # beside the claims
+SCALE = 4
+
+
+def write_record(claim_path: str | Path, found: Mapping[str, Any]) -> Path:
+    """Keep the summary of a claim that was run as it is registered, in `results` beside its file."""
+    told = {**found, "arms": [{name: arm[name] for name in arm if name != "curves"} for arm in found["arms"]]}
+    path = Path(claim_path).parent / FOLDER / f"{found['claim']['name']}.json"
+    path.parent.mkdir(exist_ok=True)
+    text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True)
+class Record:
+    """A registered claim and what it came to; `found` is nothing where it was never run, or has changed since."""
+
+    claim: Claim
+    path: Path
+    found: Mapping[str, Any] | None
+    scaled: Mapping[str, Any] | None
+    stale: bool
+
+    @property
+    def exact(self) -> str:
+        """What the parts were compared with, the weakest first; `–` where no part is new."""
+        told = self.claim.exact.values()
+        order = ("description", "hand", "code")
+        return next((word for word in order if word in told), "–")
+
+    @property
+    def direction(self) -> str:
+        """The verdict's word, or why there is none."""
+        if self.stale:
+            return "stale"
+        return "not run" if self.found is None else str(self.found["verdict"]["word"])
+
+    @property
+    def scale(self) -> str:
+        """Whether every comparison has the same sign at four times the budget."""
+        if self.found is None or self.scaled is None:
+            return "not run"
+        signs = [
+            (one["mean"] > 0) == (two["mean"] > 0)
+            for one, two in zip(self.found["comparisons"], self.scaled["comparisons"], strict=True)
+        ]
+        return "same sign" if all(signs) else f"{signs.count(False)} of {len(signs)} signs change"
+
+    @property
+    def works(self) -> bool:
+        """Exact, and supported or refuted by a run that could have found what matters."""
+        if self.exact == "–" or self.found is None:
+            return False
+        if self.direction == "supported":
+            return all(each["ablation"] is not None for each in self.found["comparisons"][:1])
+        return self.direction in ("refuted", "no effect") and self.powered
+
+    @property
+    def powered(self) -> bool:
+        """Whether each comparison could find the effect that matters, by the standard deviation of its pilot."""
+        number = sum(1 + (each.ablation is not None) for each in self.claim.comparisons)
+        from tuwen.proof.verdict import detectable_effect
+
+        return all(
+            each.sd is not None and detectable_effect(each.sd, len(self.claim.seeds), number) <= each.smallest_effect
+            for each in self.claim.comparisons
+        )
+
+
+def records(folder: str | Path) -> list[Record]:
+    """Of all claims of a folder, by system."""
+    found = [_record(path) for path in sorted(Path(folder).glob("*.yaml"))]
+    return sorted(found, key=lambda each: (each.claim.system.lower(), each.claim.name))
+
+
+def _record(path: Path) -> Record:
+    claim = Claim.load(path)
+    found, stale = _read(path, claim, claim.name)
+    scaled, _ = _read(path, claim.scaled(SCALE), claim.scaled(SCALE).name)
+    return Record(claim, path, found, scaled, stale)
+
+
+def _read(path: Path, claim: Claim, name: str) -> tuple[Mapping[str, Any] | None, bool]:
+    """What was recorded, and whether that was another claim."""
+    place = path.parent / FOLDER / f"{name}.json"
+    if not place.exists():
+        return None, False
+    try:
+        told = json.loads(place.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{place} is no record: {error}") from error
+    same = _registered(told["claim"]) == _registered(claim.model_dump(mode="json"))
+    return (told, False) if same else (None, True)
+
+
+def _registered(claim: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of a claim decides its result: all but its words."""
+    return {name: claim[name] for name in claim if name not in ("statement", "source", "notes", "exact", "real")}
