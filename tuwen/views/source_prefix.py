@@ -15,7 +15,9 @@ class SourcePrefix:
     """Each text begins with the prefix of its source: `prefixes[s]` for source number s, the last for all others.
 
     A character that stands in no text is one token of its own, which is trained with the others: a learnt vector for
-    each source. Images get none. Saito et al. 2022 (prefix conditioning), https://arxiv.org/abs/2206.01125, section 3.1.
+    each source. Images get none.
+
+    Saito et al. 2022 (prefix conditioning), https://arxiv.org/abs/2206.01125, section 3.1.
     """
 
     prefixes: tuple[str, ...] = ("^", "~")
