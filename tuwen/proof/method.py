@@ -120,9 +120,7 @@ def _phase(given: Any, allow_code: bool) -> Phase:
     plain = {name: _PLAIN[name] for name in told if name in _PLAIN}
     for name in told:
         if name not in plain:
-            raise UsageError(
-                f"unknown {name!r} in a method; {nearest(name, [*_PLAIN, *parts, 'sampler'])}"
-            )
+            raise UsageError(f"unknown {name!r} in a method; {nearest(name, [*_PLAIN, *parts, 'sampler'])}")
     values = {name: _validated(kind, told[name], name) for name, kind in plain.items()}
     return Phase(**parts, **values)  # type: ignore[arg-type]
 
