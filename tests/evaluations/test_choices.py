@@ -10,6 +10,7 @@ import pytest
 
 from tuwen.errors import UsageError
 from tuwen.evaluations.caption_choice import CaptionChoice
+from tuwen.evaluations.composed_retrieval import ComposedRetrieval
 from tuwen.evaluations.effective_robustness import EffectiveRobustness
 from tuwen.evaluations.pointing import Pointing
 from tuwen.evaluations.zero_shot import ZeroShot
@@ -74,3 +75,16 @@ def test_only_the_shift_that_is_asked_for_counts() -> None:
     told = {"image": np.array([POINTS["a"]] * 3), "name": ["a"] * 3, "style": ["flat", "sketch", "outline"]}
     part = EffectiveRobustness(ZeroShot("name", classes=("a", "b")), ("flat",), ("sketch",))
     assert len(part.items(Known(), Columns(), Columns(**told))) == 2
+
+
+def test_composed_queries_by_hand() -> None:
+    """Blue circle to red circle: (1, 0) + red - blue = (0, 1), which the red square (.6, .8) is second to."""
+    POINTS.update(blue=[1.0, 0.0], red=[0.0, 1.0])
+    told = {
+        "image": np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.8], [0.8, 0.5]]),
+        "colour": ["blue", "red", "red", "blue"],
+        "shape": ["circle", "circle", "square", "star"],
+    }
+    assert measured(ComposedRetrieval(), **told) == pytest.approx((1 + 1) / 2)
+    told["image"][1] = [0.5, 0.6]  # now nearer to neither than the square is
+    assert measured(ComposedRetrieval(), **told) == pytest.approx((1 / 2 + 1) / 2)
