@@ -19,9 +19,9 @@ class Grouping:
     """Contrast of texts with the patches that they are about, over all texts of all images of a batch.
 
     The cosines of a text and the patches of its image are stretched from 0 to 1, those under `least` are 0; in relation
-    to their sum they weigh the patches, whose mean, normalised, is what belongs to the text. `least` below 0: 1 / number
-    of patches. The scale of these cosines is learnt, apart from that of whole images. Patches are projected as images
-    are.
+    to their sum they weigh the patches, whose mean, normalised, is what belongs to the text. `least` below 0: 1 over
+    the number of patches. The scale of these cosines is learnt, apart from that of whole images. Patches are projected
+    as images are.
 
     Zheng et al. 2024 (DreamLIP), https://arxiv.org/abs/2403.17007, section 3.3; as in the authors' code.
     """
