@@ -172,6 +172,9 @@ class Network(nn.Module):
         hidden = features[f"{column}.tokens"]
         return hidden if isinstance(self.image, ConvTower) else hidden[:, 1:]  # type: ignore[no-any-return]
 
+    def _patch_embedding(self, column: str, features: Features) -> torch.Tensor:
+        return nn.functional.normalize(self.image_projection(features[f"{column}.patches"]), dim=-1)
+
     def _images(self, column: str, features: Features) -> torch.Tensor:
         return self.pixel_values(features[column].images)
 
@@ -201,6 +204,7 @@ class Network(nn.Module):
         "pooled": _pooled,  # one vector an image or text (N, width), before the projection
         "tokens": _tokens,  # last states of a tower (N, T, width)
         "patches": _patches,  # those of an image's patches (N, P, width)
+        "patch_embedding": _patch_embedding,  # the same in the space of images and texts (N, P, dim), of length 1
         "images": _images,  # the images of sequences (M, 3, side, side)
         "states": _states,  # of a sequence (N, L, width): state l has read tokens 0 … l
         "logits": _logits,  # of a sequence (N, L, tokens): what follows
