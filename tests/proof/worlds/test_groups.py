@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from tuwen.errors import UsageError
-from tuwen.proof.worlds.groups import BLOCK, chosen, groups_of, in_test, others, thumbnail
+from tuwen.proof.worlds.groups import BLOCK, chosen, groups_of, in_test, others, pictures, squared
 
 
-def pictures(*rows: list[int]) -> np.ndarray:
+def of_two_pixels(*rows: list[int]) -> np.ndarray:
     """Each of two pixels, by their six channels."""
     return np.array(rows, np.uint8).reshape(len(rows), 1, 2, 3)
 
@@ -20,10 +22,10 @@ def test_groups_by_hand() -> None:
     brighter = [255, 55, 55, 55, 55, 55]  # the same, but for the light
     other = [0, 0, 0, 0, 0, 200]
     grey, white = [9] * 6, [255] * 6
-    assert groups_of(pictures(one, other, brighter)).tolist() == [0, 1, 0]
-    assert groups_of(pictures(one, other, grey, white, grey)).tolist() == [0, 1, 2, 3, 2]
+    assert groups_of(of_two_pixels(one, other, brighter)).tolist() == [0, 1, 0]
+    assert groups_of(of_two_pixels(one, other, grey, white, grey)).tolist() == [0, 1, 2, 3, 2]
     # Through its key, `other` brings what looks like it.
-    assert groups_of(pictures(one, other, grey, other), ["a", "b", "a", "a"]).tolist() == [0, 0, 0, 0]
+    assert groups_of(of_two_pixels(one, other, grey, other), ["a", "b", "a", "a"]).tolist() == [0, 0, 0, 0]
 
 
 def test_the_cosine_is_the_one_of_centred_pixels() -> None:
@@ -76,7 +78,18 @@ def test_more_than_there_is() -> None:
 
 
 def test_thumbnails_are_whole() -> None:
-    found = thumbnail(Image.new("RGB", (40, 20), "red"), 8)
+    found = squared(Image.new("RGB", (40, 20), "red"), 8)
     assert found.dtype == np.uint8
     assert (found[:2] == 255).all() and (found[6:] == 255).all()
     assert (found[2:6] == [255, 0, 0]).all()
+
+
+def test_files_become_pictures() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (300, 300), "red").save(file, "PNG")
+    found = pictures(file.getvalue(), 32, 16)
+    assert found is not None
+    assert [each.shape for each in found] == [(32, 32, 3), (16, 16, 3)]
+    assert (found[0] == [255, 0, 0]).all()
+    assert pictures(b"no image", 32) is None
+    assert pictures(None, 32) is None

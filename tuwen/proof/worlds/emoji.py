@@ -92,7 +92,10 @@ class _Collection:
             if all(language in each.names for language in world.languages)
             and (world.skin_tones or "skin tone" not in each.names.get("en", ""))
         ]
-        thumbnails = [_pictures(each.picture, groups.SIDE, world.side) for each in self.glyphs]
+        found = [groups.pictures(each.picture, groups.SIDE, world.side) for each in self.glyphs]
+        thumbnails = [each for each in found if each is not None]
+        if len(thumbnails) < len(found) or not found:
+            raise UsageError(f"{world.path} has no pictures, or damaged ones; build the folder again")
         self.image = np.stack([each for _, each in thumbnails])
         heads = [head_noun(each.names["en"]) if "en" in each.names else each.code for each in self.glyphs]
         self.group = groups.groups_of(np.stack([each for each, _ in thumbnails]), heads)
@@ -106,9 +109,9 @@ class _Collection:
             "image": self.image[rows],
             "text": [self._text(row, each) for row, each in zip(told, chosen, strict=True)],
             "true_text": [self._text(row, each) for row, each in zip(rows, chosen, strict=True)],
-            "language": chosen,
+            "language": np.array(chosen, str),  # arrays, since they are no texts that a tokenizer should learn
             "name": [self.glyphs[row].names[languages[0]] for row in rows],
-            "code": [self.glyphs[row].code for row in rows],
+            "code": np.array([self.glyphs[row].code for row in rows], str),
             "is_true": ~wrong,
             "is_mismatched": wrong,
             "same": rows,
@@ -138,15 +141,6 @@ def _demo() -> Path:
     import tuwen.demo
 
     return Path(tuwen.demo.__file__).parent / "docs-crawl.warc.gz"
-
-
-def _pictures(data: bytes, *sides: int) -> list[Any]:
-    from tuwen.stages.image.pixels import decode
-
-    image = decode(data).image
-    if image is None:
-        raise UsageError("a picture of an emoji cannot be decoded; build the folder again")
-    return [groups.thumbnail(image, side) for side in sides]
 
 
 def head_noun(name: str) -> str:

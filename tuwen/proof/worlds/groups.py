@@ -7,13 +7,16 @@ component of pictures that share a key (a file, a head noun) or whose pixels hav
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tuwen.errors import UsageError
 from tuwen.stages.dedup.clusters import link
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 COSINE = 0.93
 SIDE = 32  # pixels of the thumbnails that are compared
@@ -72,8 +75,16 @@ def chosen(available: int, number: int, what: str, rng: np.random.Generator | No
     return (np.arange(available) if rng is None else rng.permutation(available))[:number]
 
 
-def thumbnail(image: Any, side: int) -> NDArray[np.uint8]:
-    """A Pillow image (RGB) as (side, side, 3), whole, in the middle of a white square."""
+def pictures(data: bytes | None, *sides: int) -> list[NDArray[np.uint8]] | None:
+    """An image file as (side, side, 3) for each of the sides, at most 128; None where it cannot be decoded."""
+    from tuwen.stages.image.pixels import decode
+
+    image = decode(data, 128).thumbnail
+    return None if image is None else [squared(image, side) for side in sides]
+
+
+def squared(image: Image.Image, side: int) -> NDArray[np.uint8]:
+    """An RGB image as (side, side, 3), whole, in the middle of a white square."""
     from PIL import Image
 
     longest = max(image.size)
