@@ -10,7 +10,9 @@ from PIL import ImageFont
 
 from tuwen.errors import UsageError
 from tuwen.models.columns import Columns
+from tuwen.proof.claim import Claim
 from tuwen.proof.kept import drawn
+from tuwen.proof.run import Task
 from tuwen.proof.worlds.emoji import Emoji, head_noun
 from tuwen.proof.worlds.emoji_builder import Glyph, main, of_font, read_glyphs, write_glyphs
 from tuwen.proof.worlds.groups import COSINE
@@ -116,6 +118,26 @@ def test_another_folder_is_drawn_anew(tmp_path: Path) -> None:
     second = drawn(world, "train", 50, 1, tmp_path)
     assert all(each.startswith("new ") for each in second["text"])
     assert not any(each.startswith("new ") for each in first["text"])
+
+
+def test_results_on_another_folder_are_other_results(tmp_path: Path) -> None:
+    glyphs = read_demo(tmp_path)
+    told = Claim.from_mapping(
+        {
+            "name": "emoji",
+            "statement": "Any.",
+            "world": {"emoji": {"path": str(tmp_path / "emoji")}},
+            "budget": {"examples": 10, "samples": 10, "batch_size": 5},
+            "seeds": [1],
+            "arms": {"one": {"objectives": ["contrast"]}, "two": {"objectives": ["contrast"]}},
+            "evaluations": {"retrieval": "retrieval"},
+            "comparisons": [{"arm": "one", "against": "two", "evaluation": "retrieval", "smallest_effect": 0.1}],
+        }
+    )
+    before = Task(told, "one", 1, str(tmp_path)).key
+    assert before == Task(told, "one", 1, str(tmp_path)).key
+    write_glyphs(glyphs[1:], tmp_path / "emoji")
+    assert before != Task(told, "one", 1, str(tmp_path)).key
 
 
 def read_demo(folder: Path) -> list[Glyph]:
