@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 COSINE = 0.93
 SIDE = 32  # pixels of the thumbnails that are compared
-BLOCK = 1024  # rows that are compared with all others at once
+BLOCK = 256  # rows that are compared with all others at once
 
 Rows = NDArray[np.int64]
 
