@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -128,6 +129,22 @@ def test_all_pairs(corpus: str) -> None:
 def test_the_fingerprint_is_of_what_is_read(corpus: str, world: Manuals) -> None:
     assert world.fingerprint == dataclasses.replace(world, split=1).fingerprint
     assert world.fingerprint != Manuals(corpus).fingerprint
+
+
+def test_a_corpus_that_has_grown_is_another_world(split_crawl: Callable[[int], list[Path]], tmp_path: Path) -> None:
+    one, two = map(str, split_crawl(2))
+    world = Manuals(str(tmp_path / "corpus"), selection="alt")
+
+    def built(*paths: str) -> str:
+        recipe = {**RECIPE, "sources": [{"warc": {"paths": list(paths)}}]}
+        tuwen.build(tuwen.Recipe.from_mapping(recipe), world.path)
+        return world.fingerprint
+
+    first = built(one)
+    number = most(world)
+    assert built(one) == first
+    assert built(one, two) != first
+    assert most(world) > number
 
 
 def test_what_cannot_be_told(corpus: str, tmp_path: Path) -> None:
