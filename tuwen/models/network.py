@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,8 @@ class Architecture:
 
     `side`: pixels of the square images. `dim`: of the space that images and texts share. `context`: tokens of a text at
     most, with start and end; `sequence`: of a sequence. `vocabulary`: tokens at most, of a byte-level BPE that is
-    learnt from the training texts. `codes`: distinct codes of an image, where sequences have them.
+    learnt from the training texts. `codes`: distinct codes of an image, where sequences have them. `read`: what a
+    sequence holds of an image, all its patches or one vector (a third of the tokens of a caption).
     """
 
     image: ImageTower | None = field(default_factory=ImageTower)
@@ -41,6 +42,14 @@ class Architecture:
     sequence: int = 96
     vocabulary: int = 2_048
     codes: int = 0
+    read: Literal["patches", "pooled"] = "patches"
+
+    @property
+    def num_read(self) -> int:
+        """Places that an image takes in a sequence, without its mark."""
+        if self.image is None:
+            return 0
+        return self.image.num_patches(self.side) if self.read == "patches" else 1
 
     def tokenizer(self, texts: Sequence[str]) -> Any:
         """A tokenizer of transformers, learnt from these texts: never from any that are kept for testing."""
@@ -111,11 +120,10 @@ class Network(nn.Module):
 
     def sequence_tokens(self, sequences: Sequence[Sequence[Piece]], closed: bool = True) -> TokenSequences:
         """Sequences as the language tower reads them."""
-        tower = self.architecture.image
         return encode_sequences(
             sequences,
             self.vocabulary,
-            num_patches=tower.num_patches(self.architecture.side) if tower else 0,
+            num_patches=self.architecture.num_read,
             context=self.architecture.sequence,
             side=self.architecture.side,
             closed=closed,
@@ -176,7 +184,8 @@ class Network(nn.Module):
         tokens: TokenSequences = features[column]
         hidden = self.language.get_input_embeddings()(tokens.ids)  # type: ignore[operator]
         if len(tokens.image_row):
-            patches_MPW = self.connector(features[f"{column}.images.patches"])
+            read = features[f"{column}.images.{self.architecture.read}"]
+            patches_MPW = self.connector(read if read.ndim == 3 else read[:, None])
             places = tokens.image_start[:, None] + 1 + torch.arange(patches_MPW.shape[1], device=hidden.device)
             rows = tokens.image_row[:, None].expand_as(places)
             hidden = hidden.index_put((rows, places), patches_MPW.to(hidden.dtype))

@@ -32,7 +32,11 @@ class NextToken:
 
 
 def losses_of(features: Features, sequence: str) -> torch.Tensor:
-    """-log P of each token after the first (N, L - 1), whether it is learnt or not."""
+    """-log P of each learnt token after the first (N, L - 1), 0 for the others."""
     tokens: TokenSequences = features[sequence]
-    logits = features[f"{sequence}.logits"][:, :-1]
-    return cross_entropy(logits.transpose(1, 2), tokens.ids[:, 1:], reduction="none")
+    learnt = tokens.learnt[:, 1:]
+    # Only what is learnt meets the vocabulary: over all tokens this would cost more than the towers.
+    logits = features.network.next_tokens(features[f"{sequence}.states"][:, :-1][learnt])
+    found = logits.new_zeros(learnt.shape)
+    found[learnt] = cross_entropy(logits, tokens.ids[:, 1:][learnt], reduction="none")
+    return found
