@@ -48,7 +48,7 @@ def test_its_scale_is_its_own() -> None:
 
 
 def test_equal_texts_are_no_negatives() -> None:
-    """Texts a of rows 0 and 1 are equal, and so is text b of row 2: each is compared with the other three and itself."""
+    """Texts a of rows 0 and 1 and text b of row 2 are equal: each is compared with the other three and itself."""
     objective = Grouping(("a", "b"))
     tokens = {
         "a": torch.tensor([[1, 5, 2], [1, 5, 2], [1, 6, 2]]),
