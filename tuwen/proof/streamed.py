@@ -98,7 +98,12 @@ class StreamedImages:
     def __iter__(self) -> Iterator[Pixels]:
         return (self[row] for row in range(len(self)))
 
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All of them, in memory."""
+        return self._read(np.arange(len(self), dtype=np.int64)).astype(dtype or self.dtype, copy=False)
+
     def __getitem__(self, rows: Any) -> Any:
+        """`[:]` is the column itself: who wants all images takes them in batches, or asks numpy for an array."""
         if isinstance(rows, int | np.integer):
             return self._read(rows_of([rows], len(self)))[0]
         if isinstance(rows, slice) and rows == slice(None):

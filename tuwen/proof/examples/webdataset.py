@@ -38,35 +38,29 @@ class Webdataset:
     def load(self, folder: Path, side: int, *, crop: bool = False, workers: int = 1) -> Streamed:
         """The examples, in the order of shards and samples."""
         shards = find_files(self.paths, (".tar",), "webdataset")
-        return load_shards(shards, folder, side, self.text, self.columns, crop=crop, workers=workers)
+        for shard in shards:
+            if is_url(shard) or not shard.endswith(".tar"):
+                raise UsageError(f"{shard!r}: shards are read at random, so they have to be .tar files on this machine")
+        places = [Path(shard).resolve() for shard in shards]
+
+        def fill(writer: IndexWriter) -> None:
+            with Workers(workers) as pool:
+                tasks = [(str(path), self.text, self.columns) for path in places]
+                for path, (rows, skipped) in zip(places, pool.ordered(read_shard, tasks), strict=True):
+                    writer.files.append(str(path))
+                    writer.add([{**row, "file": len(writer.files) - 1} for row in rows], skipped)
+
+        key = ["webdataset", shard_key(places), self.text, self.columns]
+        return Streamed(indexed(folder, key, list(self.columns), fill), side, crop=crop, workers=workers)
 
 
-def load_shards(
-    shards: list[str],
-    folder: Path,
-    side: int,
-    text: str | None,
-    columns: Mapping[str, str],
-    *,
-    crop: bool,
-    workers: int,
-) -> Streamed:
-    """The samples of these shards, which must lie on this machine, that have an image and a text."""
-    for shard in shards:
-        if is_url(shard) or not shard.endswith(".tar"):
-            raise UsageError(f"{shard!r}: shards are read at random, so they have to be .tar files on this machine")
-    places = [Path(shard).resolve() for shard in shards]
-    key = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in places]
-
-    def fill(writer: IndexWriter) -> None:
-        with Workers(workers) as pool:
-            tasks = [(str(path), text, dict(columns)) for path in places]
-            for path, (rows, skipped) in zip(places, pool.ordered(read_shard, tasks), strict=True):
-                writer.files.append(str(path))
-                writer.add([{**row, "file": len(writer.files) - 1} for row in rows], skipped)
-
-    index = indexed(folder, ["webdataset", key, text, dict(columns)], list(columns), fill)
-    return Streamed(index, side, crop=crop, workers=workers)
+def shard_key(shards: list[Path]) -> list[Any]:
+    """By which shards are known as they were."""
+    try:
+        found = [(path.resolve(), path.stat()) for path in shards]
+    except OSError as error:
+        raise UsageError(f"{error.filename} cannot be read: {error.strerror}") from error
+    return [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in found]
 
 
 def read_shard(task: tuple[str, str | None, dict[str, str]]) -> tuple[Rows, Counter[str]]:
@@ -74,7 +68,7 @@ def read_shard(task: tuple[str, str | None, dict[str, str]]) -> tuple[Rows, Coun
     path, text, columns = task
     rows: Rows = []
     skipped: Counter[str] = Counter()
-    for name, sample in _samples(path, skipped):
+    for name, sample in shard_samples(path, skipped):
         if "image" not in sample:
             skipped["samples without an image"] += 1
             continue
@@ -88,7 +82,7 @@ def read_shard(task: tuple[str, str | None, dict[str, str]]) -> tuple[Rows, Coun
     return rows, skipped
 
 
-def _samples(path: str, skipped: Counter[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+def shard_samples(path: str, skipped: Counter[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Key and members of each sample: the place of its image, the bytes of all others."""
     report = Report()
     current, sample = "", dict[str, Any]()
