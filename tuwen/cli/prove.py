@@ -1,4 +1,4 @@
-"""`tuwen prove CLAIM…`"""
+"""`tuwen prove CLAIM…` and `tuwen prove --releases A B… --test T`"""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
-    parser.add_argument("claims", metavar="CLAIM", nargs="+", help="claim, a YAML file (see docs/proof.md)")
+    parser.add_argument("claims", metavar="CLAIM", nargs="*", help="claim, a YAML file (see docs/proof.md)")
     parser.add_argument("--to", metavar="FOLDER", default="proof", help="verdicts and pages (default: proof)")
     parser.add_argument(
         "--cache", metavar="FOLDER", help="results of arms and seeds, used again (default: the cache of the user)"
@@ -31,6 +31,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--allow-code", action="store_true", help="let claims name parts as package.module:Class")
     parser.add_argument("--json", action="store_true", help="print as JSON")
+    releases = parser.add_argument_group("comparing releases instead")
+    releases.add_argument("--releases", metavar="DIR", nargs="+", help="which of these trains the best model?")
+    releases.add_argument("--test", metavar="DIR", help="the release that tests them")
+    releases.add_argument(
+        "--drop-overlap", action="store_true", help="leave images that the test shows out of training; else refused"
+    )
+    releases.add_argument(
+        "--scales", metavar="X,X,…", type=_scales, default=(1, 4, 16), help="factors of the budget (default: 1,4,16)"
+    )
+    releases.add_argument(
+        "--samples", metavar="N", type=positive, default=16_000, help="pairs that a model sees at scale 1"
+    )
+    releases.add_argument(
+        "--examples", metavar="N", type=positive, help="distinct pairs of each (default: what the smallest has)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,6 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     from tuwen.proof.claim import Claim
     from tuwen.proof.record import write_record
 
+    if (arguments.releases is None) == (not arguments.claims):
+        raise UsageError(
+            "give claims, or releases to compare: tuwen prove claims/smoke.yaml, or --releases A B --test T"
+        )
+    if arguments.releases is not None:
+        return _compare(arguments, Console())
     claims = [Claim.load(path) for path in arguments.claims]
     if arguments.record and arguments.seeds is not None:
         raise UsageError("--record keeps what was registered, with the claim's own seeds; leave --seeds out")
@@ -83,6 +104,39 @@ def _proved(arguments: argparse.Namespace, claim: Any, progress: Any) -> dict[st
     folder = Path(arguments.to) / claim.name
     write_verdict(folder, found, report(found))
     return found
+
+
+def _compare(arguments: argparse.Namespace, console: Console) -> int:
+    """Compare releases; 1 where nothing could be told."""
+    from tuwen.engine.progress import Progress
+    from tuwen.errors import UsageError
+    from tuwen.proof.contest import Contest, compare
+    from tuwen.proof.contest_report import contest_report, told_of
+
+    if arguments.test is None:
+        raise UsageError("--test names the release that tests: pairs of pages or sites that none of the others holds")
+    told: dict[str, Any] = {"seeds": arguments.seeds} if arguments.seeds else {}
+    for name in ("scales", "samples", "examples", "drop_overlap"):
+        told[name] = getattr(arguments, name)
+    contest = Contest(arguments.releases, arguments.test, **told)
+    total = (len(contest.paths) + 1) * len(contest.seeds) * len(contest.scales)
+    with Progress(quiet=arguments.json).phase("releases", total, "runs") as phase:
+        _, answer = compare(
+            contest,
+            arguments.cache or default_cache(),
+            workers=arguments.workers,
+            on_result=lambda result, done, of: phase.advance(note=f"{result.arm} {result.seed}"),
+        )
+    found = told_of(contest, answer)
+    folder = Path(arguments.to) / "releases"
+    write_verdict(folder, found, contest_report(contest, answer))
+    if arguments.json:
+        print_json(found)
+    else:
+        for name, each in found["evaluations"].items():
+            console.print(f"[bold]{name}[/bold]: {shown(each['answer'])}", highlight=False)
+        console.print(f"page: {shown(folder / 'index.html')}", highlight=False)
+    return 0 if any(answer.learnt.values()) else 1
 
 
 def write_verdict(folder: Path, found: dict[str, Any], page: bytes) -> None:
@@ -136,6 +190,10 @@ def _spread(values: list[float]) -> str:
     from statistics import mean, stdev
 
     return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
+
+
+def _scales(word: str) -> tuple[float, ...]:
+    return tuple(float(each) for each in word.split(","))
 
 
 def _seeds(word: str) -> tuple[int, ...]:

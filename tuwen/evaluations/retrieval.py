@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tuwen.errors import UsageError
 from tuwen.evaluations.measured import Items
 from tuwen.models.columns import Columns
 
@@ -17,7 +18,9 @@ class Retrieval:
     """Mean reciprocal rank, or recall at `k`, of the right text for an image and the right image for a text.
 
     `direction`: one of the two, or their mean. Equal texts, and images of an equal `same` column, are all right. Ties
-    count half against the model. `text`: the column of texts. `num_items`: the first so many examples.
+    count half against the model. `text`: the column of texts. `where`: a column of booleans, only these examples.
+    `num_items`: the first so many of them. `group`: a column; its equal values are drawn together when items are
+    resampled.
     """
 
     text: str = "text"
@@ -26,16 +29,25 @@ class Retrieval:
     direction: Literal["both", "image_to_text", "text_to_image"] = "both"
     k: int | None = None
     num_items: int | None = None
+    where: str | None = None
+    group: str | None = None
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
-        texts, images = list(test[self.text])[: self.num_items], test[self.image][: self.num_items]
+        rows = np.flatnonzero(np.asarray(test[self.where])) if self.where else np.arange(test.num_rows)
+        rows = rows[: self.num_items]
+        if not len(rows):
+            raise UsageError(f"no test example is {self.where}")
+        texts, images = [test[self.text][row] for row in rows], test[self.image][rows]
         _, number = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)
         right = number[:, None] == number
         if self.same is not None:
-            shared = np.asarray(test[self.same])[: self.num_items]
+            shared = np.asarray(test[self.same])[rows]
             right |= shared[:, None] == shared
         cosines = model.images(images) @ model.texts(texts).T
-        return Items({"image_to_text": ranks(cosines, right), "text_to_image": ranks(cosines.T, right.T)})
+        found = {"image_to_text": ranks(cosines, right), "text_to_image": ranks(cosines.T, right.T)}
+        if self.group is None:
+            return Items(found)
+        return Items(found, np.unique(np.asarray(test[self.group])[rows], return_inverse=True)[1].astype(np.int64))
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         names = ("image_to_text", "text_to_image") if self.direction == "both" else (self.direction,)

@@ -20,22 +20,26 @@ class ZeroShot:
 
     `label`: a column of strings, the name of each image's class. A class' vector is the mean, normalised again, of its
     prompts' normalised vectors: `prompts` have a place `{}` for the name. `average`: over images (`micro`) or classes
-    (`macro`). `where`: a column of booleans; only these images, against all classes. `classes`: all names, where the
-    test does not hold each. Radford et al. 2021, https://arxiv.org/abs/2103.00020, section 3.1.
+    (`macro`). `where`: a column of booleans; only these images, against all classes. `unless`: another, of images
+    that are left out. `classes`: all names, where the test does not hold each.
+
+    Radford et al. 2021, https://arxiv.org/abs/2103.00020, section 3.1.
     """
 
     label: str
     prompts: tuple[str, ...] = ("{}",)
     average: Literal["micro", "macro"] = "macro"
     where: str | None = None
+    unless: str | None = None
     classes: tuple[str, ...] = ()
     image: str = "image"
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
         labels = np.array(list(test[self.label]), dtype=object)
-        rows = np.flatnonzero(np.asarray(test[self.where])) if self.where else np.arange(len(labels))
+        chosen = np.asarray(test[self.where], bool) if self.where else np.ones(len(labels), bool)
+        rows = np.flatnonzero(chosen & ~np.asarray(test[self.unless], bool) if self.unless else chosen)
         if not len(rows):
-            raise UsageError(f"no test image is {self.where}")
+            raise UsageError(f"no test image is left with where = {self.where}, unless = {self.unless}")
         classes = list(self.classes) or sorted(set(labels.tolist()))
         place = {name: number for number, name in enumerate(classes)}
         vectors = class_vectors(model, classes, self.prompts)

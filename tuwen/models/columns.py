@@ -30,6 +30,9 @@ class Columns(Mapping[str, Any]):
             raise UsageError(f"no column {name!r}; there are: {', '.join(self._columns)}")
         return self._columns[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._columns)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,7 +29,8 @@ class Architecture:
 
     `side`: pixels of the square images. `dim`: of the space that images and texts share. `context`: tokens of a text at
     most, with start and end; `sequence`: of a sequence. `vocabulary`: tokens at most, of a byte-level BPE that is
-    learnt from the training texts. `codes`: distinct codes of an image, where sequences have them.
+    learnt from the training texts. `codes`: distinct codes of an image, where sequences have them. `read`: what a
+    sequence holds of an image, all its patches or one vector (a third of the tokens of a caption).
     """
 
     __pydantic_config__: ClassVar[Any] = STRICT
@@ -42,6 +43,14 @@ class Architecture:
     sequence: int = 96
     vocabulary: int = 2_048
     codes: int = 0
+    read: Literal["patches", "pooled"] = "patches"
+
+    @property
+    def num_read(self) -> int:
+        """Places that an image takes in a sequence, without its mark."""
+        if self.image is None:
+            return 0
+        return self.image.num_patches(self.side) if self.read == "patches" else 1
 
     def tokenizer(self, texts: Sequence[str]) -> Any:
         """A tokenizer of transformers, learnt from these texts: never from any that are kept for testing."""
@@ -140,11 +149,10 @@ class Network(nn.Module):
 
     def sequence_tokens(self, sequences: Sequence[Sequence[Piece]], closed: bool = True) -> TokenSequences:
         """Sequences as the language tower reads them."""
-        tower = self.architecture.image
         return encode_sequences(
             sequences,
             self.vocabulary,
-            num_patches=tower.num_patches(self.architecture.side) if tower else 0,
+            num_patches=self.architecture.num_read,
             context=self.architecture.sequence,
             side=self.architecture.side,
             closed=closed,
@@ -193,6 +201,9 @@ class Network(nn.Module):
         hidden = features[f"{column}.tokens"]
         return hidden if isinstance(self.image, ConvTower) else hidden[:, 1:]  # type: ignore[no-any-return]
 
+    def _patch_embedding(self, column: str, features: Features) -> torch.Tensor:
+        return nn.functional.normalize(self.image_projection(features[f"{column}.patches"]), dim=-1)
+
     def _images(self, column: str, features: Features) -> torch.Tensor:
         return self.pixel_values(features[column].images)
 
@@ -202,7 +213,8 @@ class Network(nn.Module):
         tokens: TokenSequences = features[column]
         hidden = self.language.get_input_embeddings()(tokens.ids)  # type: ignore[operator]
         if len(tokens.image_row):
-            patches_MPW = self.connector(features[f"{column}.images.patches"])
+            read = features[f"{column}.images.{self.architecture.read}"]
+            patches_MPW = self.connector(read if read.ndim == 3 else read[:, None])
             places = tokens.image_start[:, None] + 1 + torch.arange(patches_MPW.shape[1], device=hidden.device)
             rows = tokens.image_row[:, None].expand_as(places)
             hidden = hidden.index_put((rows, places), patches_MPW.to(hidden.dtype))
@@ -212,8 +224,13 @@ class Network(nn.Module):
         return self.next_tokens(features[f"{column}.states"])
 
     def _losses(self, column: str, features: Features) -> torch.Tensor:
-        logits = features[f"{column}.logits"][:, :-1]
-        return nn.functional.cross_entropy(logits.transpose(1, 2), features[column].ids[:, 1:], reduction="none")
+        tokens: TokenSequences = features[column]
+        learnt = tokens.learnt[:, 1:]
+        # Only what is learnt meets the vocabulary: over all tokens this would cost more than the towers.
+        logits = self.next_tokens(features[f"{column}.states"][:, :-1][learnt])
+        found = logits.new_zeros(learnt.shape)
+        found[learnt] = nn.functional.cross_entropy(logits, tokens.ids[:, 1:][learnt], reduction="none")
+        return found
 
     def next_tokens(self, states: torch.Tensor) -> torch.Tensor:
         """Logits over all tokens for states of the language tower."""
@@ -225,10 +242,11 @@ class Network(nn.Module):
         "pooled": _pooled,  # one vector an image or text (N, width), before the projection
         "tokens": _tokens,  # last states of a tower (N, T, width)
         "patches": _patches,  # those of an image's patches (N, P, width)
+        "patch_embedding": _patch_embedding,  # the same in the space of images and texts (N, P, dim), of length 1
         "images": _images,  # the images of sequences (M, 3, side, side)
         "states": _states,  # of a sequence (N, L, width): state l has read tokens 0 … l
         "logits": _logits,  # of a sequence (N, L, tokens): what follows
-        "losses": _losses,  # of a sequence (N, L - 1): -log P of each token after the first, learnt or not
+        "losses": _losses,  # of a sequence (N, L - 1): -log P of each learnt token after the first, else 0
         "scale": _scale,  # of cosines in a contrast, at most 100
     }
 

@@ -93,6 +93,7 @@ class LanguageTower:
             eos_token_id=end,
             pad_token_id=end,
             tie_word_embeddings=True,
+            initializer_range=self.width**-0.5,  # the usual .02 is meant for wide models; narrow ones hardly start
             **shape,
         )
         return LlamaForCausalLM(config)

@@ -31,5 +31,5 @@ class NextToken:
 
 
 def losses_of(features: Features, sequence: str) -> torch.Tensor:
-    """-log P of each token after the first (N, L - 1), whether it is learnt or not."""
+    """-log P of each learnt token after the first (N, L - 1), 0 for the others."""
     return features[f"{sequence}.losses"]  # type: ignore[no-any-return]

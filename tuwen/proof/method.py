@@ -64,7 +64,7 @@ class Phase:
     """A part of training: `share` of the samples, with its own objectives, views and sampler.
 
     `weights`: factors of named losses, 1 where nothing is said. `trained`: beginnings of the names of weights that are
-    trained; none means all. `columns`: training examples of this phase alone, by their name in the claim.
+    trained; none means all. `adaptations`: what is done with the network before the phase begins.
     """
 
     objectives: tuple[Objective, ...]
@@ -73,6 +73,7 @@ class Phase:
     weights: Mapping[str, float] = field(default_factory=dict)
     share: float = 1.0
     trained: tuple[str, ...] = ()
+    adaptations: tuple[Adaptation, ...] = ()
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     averaged: float = 0.0
@@ -111,6 +112,7 @@ def _phase(given: Any, allow_code: bool) -> Phase:
     parts = {
         "objectives": _parts("objectives", told.pop("objectives"), allow_code),
         "views": _parts("views", told.pop("views", ()), allow_code),
+        "adaptations": _parts("adaptations", told.pop("adaptations", ()), allow_code),
     }
     sampler = told.pop("sampler", None)
     if sampler is not None:
@@ -118,9 +120,7 @@ def _phase(given: Any, allow_code: bool) -> Phase:
     plain = {name: _PLAIN[name] for name in told if name in _PLAIN}
     for name in told:
         if name not in plain:
-            raise UsageError(
-                f"unknown {name!r} in a method; {nearest(name, [*_PLAIN, 'objectives', 'views', 'sampler'])}"
-            )
+            raise UsageError(f"unknown {name!r} in a method; {nearest(name, [*_PLAIN, *parts, 'sampler'])}")
     values = {name: _validated(kind, told[name], name) for name, kind in plain.items()}
     return Phase(**parts, **values)  # type: ignore[arg-type]
 

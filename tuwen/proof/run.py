@@ -20,6 +20,7 @@ from tuwen.errors import UsageError
 from tuwen.evaluations.measured import Items
 from tuwen.models.columns import Columns
 from tuwen.proof.claim import Arm, Claim
+from tuwen.proof.kept import drawn, fingerprint
 from tuwen.proof.method import Method, part_of
 from tuwen.proof.verdict import Difference, Verdict, detectable_effect, difference, everything, judge
 
@@ -45,6 +46,7 @@ class Task:
             "world": claim.world,
             "budget": claim.budget.model_dump(),
             "evaluations": claim.evaluations,
+            "data": [fingerprint(claim.world_of(each, allow_code=self.allow_code)) for each in (arm, None)],
             "seed": self.seed,
             "code": code_digest(),
         }
@@ -114,7 +116,7 @@ def run(task: Task) -> Result:
     if (folder / "result.json").exists():
         return _read(folder, task)
     claim, arm = task.claim, task.claim.arms[task.arm]
-    train, test = examples(claim, arm, task.seed, task.allow_code)
+    train, test = examples(claim, arm, task.seed, task.cache, allow_code=task.allow_code)
     check_overlap(train, test)
     method = Method.from_mapping(arm.method, allow_code=task.allow_code)
     samples = round(claim.budget.samples * arm.samples)
@@ -142,13 +144,15 @@ def run(task: Task) -> Result:
     return result
 
 
-def examples(claim: Claim, arm: Arm, seed: int, allow_code: bool = False) -> tuple[Columns, Columns]:
+def examples(
+    claim: Claim, arm: Arm, seed: int, cache: str | Path, *, allow_code: bool = False
+) -> tuple[Columns, Columns]:
     """Training examples as the arm has them, test examples as the claim has them: one draw for all arms of a seed."""
     number = round(claim.budget.examples * arm.examples)
-    train = claim.world_of(arm, allow_code=allow_code).train(number, seed)
+    train = drawn(claim.world_of(arm, allow_code=allow_code), "train", number, seed, cache)
     for curation in arm.curations:
         train = part_of("proof.curations", curation, allow_code)(train, seed)
-    return train, claim.world_of(allow_code=allow_code).test(claim.budget.test, seed)
+    return train, drawn(claim.world_of(allow_code=allow_code), "test", claim.budget.test, seed, cache)
 
 
 def check_overlap(train: Columns, test: Columns) -> None:
@@ -239,8 +243,17 @@ def digest_of(columns: Columns) -> str:
     found = hashlib.sha256()
     for name, values in columns.items():
         found.update(name.encode())
-        found.update(values.tobytes() if isinstance(values, np.ndarray) else repr(values).encode())
+        found.update(
+            values.tobytes() if isinstance(values, np.ndarray) else json.dumps(values, default=_plain).encode()
+        )
     return found.hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    """Arrays in lists by their digest, numbers of numpy and pieces of sequences as JSON has them."""
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(value.tobytes()).hexdigest()
+    return value.item() if isinstance(value, np.generic) else vars(value)
 
 
 def _write(folder: Path, result: Result) -> None:

@@ -92,6 +92,8 @@ class _Run:
     def finish(self) -> Network:
         saved = self._saved()
         for number, (phase, (first, last)) in enumerate(self.phases):
+            for adaptation in phase.adaptations:  # also of a phase that is over: weights have other shapes after it
+                self.network = adaptation(Trained(self.network)).network
             if saved is not None and saved["phase"] > number:
                 continue
             self._train(number, phase, first, last, saved if saved and saved["phase"] == number else None)

@@ -99,10 +99,11 @@ def imagined(scene: Scene, rng: np.random.Generator, *, hallucination: float, om
 
 
 def stamped(images: NDArray[np.uint8], rows: NDArray[np.int64], sites: NDArray[np.int64]) -> None:
-    """Watermarks of sites, in place: bright signs over the lower part of the images of these rows."""
+    """Watermarks of sites, in place: bright signs over the lower part of the images of these rows. Images narrower than
+    a sign show its beginning."""
     side = images.shape[1]
     signs = np.random.default_rng(7).integers(0, 2, (NUM_SITES, 5, 20)).astype(bool)
-    grown = signs.repeat(max(1, side // 32), 1).repeat(max(1, side // 32), 2)[sites]
+    grown = signs.repeat(max(1, side // 32), 1).repeat(max(1, side // 32), 2)[sites, :, :side]
     high, wide = grown.shape[1:]
     first = (side * 3 // 4 - high // 2, (side - wide) // 2)
     area = images[rows, first[0] : first[0] + high, first[1] : first[1] + wide].astype(np.int16)

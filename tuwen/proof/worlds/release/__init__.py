@@ -1,0 +1,1 @@
+"""What the world of releases is made of."""
