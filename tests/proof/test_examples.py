@@ -48,8 +48,12 @@ def test_images_and_texts_are_those_of_the_shards(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("workers", "cache"), [(1, 0), (2, 0), (2, 1 << 30)])
-def test_broken_images_give_their_place_to_the_next(workers: int, cache: int, tmp_path: Path) -> None:
-    """The same batches as from memory, with any number of workers, and when images are read for the second time."""
+def test_broken_images_give_their_place_to_the_next(
+    workers: int, cache: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same batches as from memory, with any number of workers, when images are read for the second time, and where
+    there is room for three of them."""
+    monkeypatch.setattr("tuwen.proof.streamed.WAITING_BYTES", 3 * 32 * 32 * 3)
     scenes = pair_shards.write_shards(tmp_path / "shards", NUMBER, broken=(3, 4, NUMBER - 1))
     loaded = Webdataset((str(tmp_path / "shards"),)).load(tmp_path / "work", 32)
     columns = Streamed(loaded.index, 32, workers=workers, cache_bytes=cache)

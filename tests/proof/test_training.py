@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -79,6 +80,9 @@ def test_the_report_says_what_was_learnt_and_what_was_broken(whole: Path) -> Non
     assert len(losses) == 24 and np.mean(losses[-6:]) < np.mean(losses[:6]) - 0.2
     assert found["figures"]["retrieval"] > 0.07
     assert found["layouts"] == ["transformers", "open_clip"]
+    page = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    section = page.partition("## tuwen train RECIPE")[2].partition("\n## ")[0]
+    assert set(found) == set(re.findall(r"^\| `(\w+)`", section, re.M))
     assert not (whole / "work").exists() and not (whole / "checkpoint.pt").exists()
 
 
@@ -222,6 +226,12 @@ def test_evaluating_on_training_images_is_refused(shards: Path, tmp_path: Path) 
 def test_mistakes_in_a_recipe_are_told(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=message):
         TrainingRecipe.from_mapping(mapping(tmp_path, tmp_path, **changes))
+
+
+def test_the_example_is_a_recipe() -> None:
+    page = Path(__file__).parents[2] / "examples" / "train-clip.yaml"
+    told = yaml.safe_load(page.read_text().replace("\n# ", "\n"))  # with what is commented out
+    assert TrainingRecipe.from_mapping(told).evaluation is not None
 
 
 def test_the_command_line_checks_and_changes_a_recipe(

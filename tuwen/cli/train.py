@@ -8,9 +8,11 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any
 
 from tuwen.cli import plural, positive, print_json, shown
+from tuwen.errors import missing_extra
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -87,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _train_model(arguments: argparse.Namespace) -> int:
+    if find_spec("torch") is None:
+        raise missing_extra("proof", "torch")
     from tuwen.engine.progress import Progress
     from tuwen.proof.recipe import TrainingRecipe
     from tuwen.proof.training import train_recipe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from tuwen.proof.index import Index, IndexColumn, rows_of
 from tuwen.stages.image.pixels import decode
 
 CACHE_BYTES = 16 << 30
-"""Decoded images are kept in a file, which is read again in later epochs, where all of them together are no larger."""
+"""Decoded images are kept in a file, which is read again in later epochs, where all of them together are no larger, nor
+take more than half of the disk's free space."""
 WAITING_BYTES = 256 << 20
 """Where there is no such file: decoded images that wait in memory to be read."""
 TOKENIZER_TEXTS = 200_000
@@ -88,7 +90,8 @@ class StreamedImages:
         self._row_bytes = side * side * 3
         self._waiting: dict[int, Pixels] = {}
         self._cache: Any = None
-        if len(index) * self._row_bytes <= cache_bytes:
+        num_bytes = len(index) * self._row_bytes
+        if num_bytes <= min(cache_bytes, shutil.disk_usage(cache.parent).free // 2):
             self._cache = cache.open("w+b", buffering=0)  # of an earlier run it may hold half-written images
             cache.unlink()  # it goes with this process, however that ends
 
@@ -124,7 +127,10 @@ class StreamedImages:
         for row, values in zip(rows, pixels, strict=True):
             if row not in self.broken:
                 self._keep(row, values)
-        while len(self._waiting) > max(len(rows), WAITING_BYTES // self._row_bytes):
+
+    def forget(self) -> None:
+        """Those that wait longest, beyond `WAITING_BYTES`: they are decoded again when they are read again."""
+        while len(self._waiting) * self._row_bytes > WAITING_BYTES:
             del self._waiting[next(iter(self._waiting))]
 
     def _keep(self, row: int, values: Pixels) -> None:
@@ -152,6 +158,7 @@ class StreamedImages:
                 os.preadv(self._cache.fileno(), [found[place].data], row * self._row_bytes)
             elif row not in self.broken:
                 found[place] = self._waiting[row]
+        self.forget()
         return found
 
 
@@ -215,6 +222,7 @@ class Streamed(Columns):
         with Workers(self.workers) as pool:
             for found in pool.ordered(decoded, map(self.images.decoding, everything)):
                 self.images.keep(*found)
+                self.images.forget()
         if not self.images.broken:
             return self
         rows = np.setdiff1d(np.arange(self.num_rows, dtype=np.int64), sorted(self.images.broken))

@@ -21,7 +21,9 @@ import numpy as np
 from tuwen.corpus.corpus import write_json
 from tuwen.engine.progress import Progress
 from tuwen.errors import UsageError
-from tuwen.models.saved import load_network, save_network
+from tuwen.models.checkpoint import folder_of, model_files
+from tuwen.models.contrastive import deterministic
+from tuwen.models.saved import CONFIG, OPEN_CLIP_CONFIG, load_network, save_network
 from tuwen.proof.method import Method, part_of
 from tuwen.proof.parallel import Parallel, joined
 from tuwen.proof.recipe import TrainingRecipe
@@ -45,12 +47,13 @@ def train_recipe(
     """Train, evaluate and save; returns what `training.json` holds, which the recipe and its examples alone decide.
 
     A run that was cut off goes on from its checkpoint, to the same bytes; one that is finished is only told. Under
-    `torchrun` all processes call this, and the first one writes. `UsageError` where the folder holds another run, or
-    images of the evaluation are among those of training.
+    `torchrun` all processes call this; the first one writes, and the others return nothing. `UsageError` where the
+    folder holds another run, or images of the evaluation are among those of training.
     """
     to = Path(recipe.to)
     if (to / RESULT).exists():
-        return _finished(to, recipe)
+        found = _finished(to, recipe)
+        return {} if int(os.environ.get("RANK", "0")) else found
     _ = _made(to)
     device = chosen_device(recipe.device)
     with joined(device) as parallel:
@@ -89,7 +92,7 @@ class _Training:
     ) -> None:
         self.recipe, self.to, self.device, self.parallel = recipe, to, device, parallel
         self.allow_code, self.progress = allow_code, progress
-        self.workers = recipe.workers or os.cpu_count() or 1
+        self.workers = recipe.workers or max(1, (os.cpu_count() or 1) // parallel.processes)
 
     def run(self) -> dict[str, Any]:
         network, method = self._start()
@@ -102,9 +105,10 @@ class _Training:
         model = self._train(network, method, train)
         if self.parallel.rank:
             return {}
-        for adaptation in method.adaptations:
-            model = adaptation(model)
-        figures = {} if test is None else self._evaluated(model, train, test)
+        with deterministic(self.recipe.seed):
+            for adaptation in method.adaptations:
+                model = adaptation(model)
+            figures = {} if test is None else self._evaluated(model, train, test)
         layouts = save_network(model.network, self.to)
         result = {
             "format": FORMAT,
@@ -130,7 +134,7 @@ class _Training:
         method = self.recipe.made(allow_code=self.allow_code)
         if self.recipe.start.checkpoint is None:
             return None, method
-        network = load_network(Path(self.recipe.start.checkpoint))
+        network = load_network(folder_of(model_files(self.recipe.start.checkpoint, (CONFIG, OPEN_CLIP_CONFIG))))
         return network, replace(method, architecture=network.architecture)
 
     def _examples(self, told: Any, name: str, network: Network | None, method: Method) -> Streamed:
