@@ -48,6 +48,9 @@ def train(
     with deterministic(seed):
         tokenizer = tokenizer or method.architecture.tokenizer(columns.texts)
         network = method.network(tokenizer).to(device)
+        if (codes := method.architecture.codes) is not None and network.codebook is not None:
+            rows = np.random.default_rng(seed).permutation(columns.num_rows)[: codes.num_images]
+            network.codebook.fit(columns.take(rows)["image"], seed)
         return Trained(_Run(method, network, columns, samples, batch_size, seed, checkpoint, every, on_step).finish())
 
 
