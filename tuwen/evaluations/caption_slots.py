@@ -46,7 +46,9 @@ class CaptionSlots:
         known = self.vocabulary([*train[self.scene], *test[self.scene]])
         if self.name is not None:
             known |= {str(name).lower(): "name" for name in [*train[self.name], *test[self.name]]}
-        counts = np.array([self._counted(text, test, row, known) for text, row in zip(captions, rows, strict=True)])
+        counts = np.array(
+            [self._counted(text, test, row, known) for text, row in zip(captions, rows.tolist(), strict=True)]
+        )
         names = ("right", "said", "true", "absent_objects", "objects")
         return Items(dict(zip(names, counts.reshape(-1, len(names)).T, strict=True)))
 

@@ -243,8 +243,17 @@ def digest_of(columns: Columns) -> str:
     found = hashlib.sha256()
     for name, values in columns.items():
         found.update(name.encode())
-        found.update(values.tobytes() if isinstance(values, np.ndarray) else repr(values).encode())
+        found.update(
+            values.tobytes() if isinstance(values, np.ndarray) else json.dumps(values, default=_plain).encode()
+        )
     return found.hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    """Arrays in lists by their digest, numbers of numpy and pieces of sequences as JSON has them."""
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(value.tobytes()).hexdigest()
+    return value.item() if isinstance(value, np.generic) else vars(value)
 
 
 def _write(folder: Path, result: Result) -> None:
