@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import tuwen
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.units import append_rows
 from tuwen.errors import UsageError
 from tuwen.models.columns import Columns
 from tuwen.proof.run import check_overlap
@@ -124,6 +128,18 @@ def test_all_pairs(corpus: str) -> None:
     assert {"alt", "caption"} < set(found["text_source"])
     assert {"en", "zh", "ja"} < set(found["language"])
     assert "is_en" not in found
+
+
+def test_what_was_taken_down_is_left_out(corpus: str, tmp_path: Path) -> None:
+    shutil.copytree(corpus, tmp_path / "corpus")
+    world = Manuals(str(tmp_path / "corpus"))
+    before, fingerprint = world.train(2_000, 1), world.fingerprint
+    gone = before["image_id"][0]
+    stone = {"kind": "image", "value": gone, "reason": "asked to", "at": None}
+    batch = pa.RecordBatch.from_pylist([stone], schema=TABLES["tombstones"].schema)
+    append_rows(tuwen.open(world.path), "tombstones", [batch])
+    assert world.fingerprint != fingerprint
+    assert gone not in world.train(2_000, 1)["image_id"]
 
 
 def test_the_fingerprint_is_of_what_is_read(corpus: str, world: Manuals) -> None:

@@ -17,6 +17,7 @@ READ = {
     "documents": ("document_id", "url"),
     "images": ("image_id",),
 }
+EVERY_PAIR = "every-pair"  # name of the ledger where no selection is asked for
 AT_ONCE = 64  # images whose bytes are in memory
 
 
@@ -26,14 +27,14 @@ def fingerprint(path: str, selection: str | None) -> str:
 
     corpus = Corpus.open(path)
     told = [f"{table}.{name} {corpus.content(table, name)}" for table, names in _read(corpus).items() for name in names]
-    told += [_ledger(corpus, selection).fingerprint] if selection else []
+    told.append(_ledger(corpus, selection).fingerprint)
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
 
 def rows(path: str, selection: str | None, languages: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Pairs with a text and an image, by id: `pair_id`, `image_id`, `text`, `text_source`, `language` (empty: not
     known) and `host`, that of the page, else of the image. `selection`: only those that it keeps; `languages`:
-    only texts in them, if there are any."""
+    only texts in them, if there are any. What was taken down is left out."""
     from tuwen.corpus.corpus import Corpus
     from tuwen.corpus.tables import host_sql
 
@@ -47,15 +48,14 @@ def rows(path: str, selection: str | None, languages: Sequence[str] = ()) -> lis
     query = (
         f"select pair_id, image_id, trim(text) as text, text_source, {language} as language, "
         f"coalesce({', '.join(hosts)}, '') as host from pairs as pair join images using (image_id) "
-        "left join documents as document using (document_id) where trim(text) <> '' "
+        "left join documents as document using (document_id) "
+        "where trim(text) <> '' and pair_id in (select id from kept) order by pair_id"
     )
     with corpus.connect() as connection:
         for table, names in read.items():
             connection.register(table, corpus.stored(table, names))
-        if selection:
-            connection.register("kept", _ledger(corpus, selection).kept())
-            query += "and pair_id in (select id from kept) "
-        found = connection.sql(query + "order by pair_id").to_arrow_table().to_pylist()
+        connection.register("kept", _ledger(corpus, selection).kept())
+        found = connection.sql(query).to_arrow_table().to_pylist()
     return [each for each in found if not languages or each["language"] in languages]
 
 
@@ -68,10 +68,13 @@ def images(path: str, ids: Sequence[str]) -> Iterator[tuple[str, bytes | None]]:
         yield from zip(ids[start : start + AT_ONCE], corpus.images(ids[start : start + AT_ONCE]), strict=True)
 
 
-def _ledger(corpus: Corpus, selection: str) -> Ledger:
+def _ledger(corpus: Corpus, selection: str | None) -> Ledger:
+    """What the selection keeps; without one, all that has not been taken down."""
     from tuwen.selections.ledger import Ledger
-    from tuwen.selections.selection import selection_named, selections_of
+    from tuwen.selections.selection import Selection, selection_named, selections_of
 
+    if selection is None:
+        return Ledger.open_or_judge(corpus, Selection(EVERY_PAIR, "pair"))
     selections = selections_of(corpus)
     chosen = selection_named(selections, selection)
     if chosen.unit != "pair":

@@ -36,13 +36,19 @@ def groups_of(thumbnails: NDArray[np.uint8], keys: Sequence[Hashable] = (), cosi
         first: dict[Hashable, int] = {}
         rows = np.array([first.setdefault(key, row) for row, key in enumerate(equal)], np.int64)
         labels = link(labels, labels[: len(rows)], rows)
-    pixels = thumbnails.reshape(len(thumbnails), int(np.prod(thumbnails.shape[1:]))).astype(np.float32)
-    pixels -= pixels.mean(1, keepdims=True)
-    pixels /= np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-6)
+    pixels = centred(thumbnails)
     for start in range(0, len(pixels), BLOCK):
         left, right = np.nonzero(pixels[start : start + BLOCK] @ pixels[start:].T > cosine)
         labels = link(labels, left + start, right + start)
     return labels
+
+
+def centred(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Pixels (N, side · side · 3) less the mean of their image, of length 1; zeros for a uniform image."""
+    pixels = images.reshape(len(images), int(np.prod(images.shape[1:]))).astype(np.float32)
+    pixels -= pixels.mean(1, keepdims=True)
+    pixels /= np.maximum(np.linalg.norm(pixels, axis=1, keepdims=True), 1e-6)
+    return pixels
 
 
 def in_test(groups: Rows, share: float, seed: int) -> NDArray[np.bool_]:
