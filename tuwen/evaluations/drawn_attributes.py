@@ -23,7 +23,7 @@ class DrawnAttributes:
 
     The classifier is trained on `num_examples` training images, by `steps` steps; `attributes` are columns of strings.
     The items hold also what it finds in the true images, as `true_ATTRIBUTE`: no drawing can be expected to do better.
-    `decoding`: codes one `after_another`, or `masked` ones in parallel, for models that have learnt so.
+    `at_once`: codes in parallel, for models that have learnt `masked_codes`, and not one after the other.
     `num_items`: the first so many examples. `where`: a column of booleans; only these.
     """
 
@@ -34,15 +34,15 @@ class DrawnAttributes:
     where: str | None = None
     num_examples: int = 4_000
     steps: int = 600
-    decoding: str = "after_another"
+    at_once: bool = False
     seed: int = 0
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
         rows = np.flatnonzero(np.asarray(test[self.where])) if self.where else np.arange(test.num_rows)
         rows = rows[: self.num_items]
         texts = [test[self.text][row] for row in rows.tolist()]
-        more = {} if self.decoding == "after_another" else {"decoding": self.decoding}
-        drawings = model.drawings(texts, seed=self.seed, **more)
+        draw = model.drawings_at_once if self.at_once else model.drawings
+        drawings = draw(texts, seed=self.seed)
         classifier = self._classifier(train)
         drawn, true = classifier.told(drawings), classifier.told(test[self.image][rows])
         found = {}

@@ -23,7 +23,7 @@ class ImageTokenizer:
     needs no training of its own, and what codes lose is the same for every arm of a claim.
     """
 
-    number: int = 128
+    number: int = 256
     patch: int = 4
     num_images: int = 500
 
