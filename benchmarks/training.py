@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from tuwen.engine.memory import return_freed_memory
 from tuwen.models.columns import Columns
 from tuwen.models.contrastive import deterministic
 from tuwen.models.features import Features
@@ -135,7 +136,8 @@ def bytes_an_example(folder: Path, files: list[bytes], few: int, many: int) -> f
     for number in (few, few, many):  # the first one warms up
         place = folder / f"{number}-{len(taken)}"
         place.mkdir()
-        write_shard(place / "0.tar", files, number)
+        for shard in range(number // 1_000):
+            write_shard(place / f"{shard:05}.tar", files, 1_000)
         before = anonymous_bytes()
         columns = Webdataset((str(place),)).load(place / "work", 16)
         for rows in np.array_split(np.arange(number), number // 100):
@@ -150,8 +152,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=1_000)
-    parser.add_argument("--examples", type=int, default=20_000, help="of (c)")
+    parser.add_argument("--examples", type=int, default=20_000, help="of (c), in shards of a thousand")
     options = parser.parse_args()
+    return_freed_memory()  # as the command line does
     lines = []
 
     def goal(name: str, figure: float, most: float, *, least: bool = False) -> None:

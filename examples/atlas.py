@@ -57,7 +57,7 @@ def main() -> None:
     )
     total = (len(WAYS) + 1) * len(contest.seeds) * len(contest.scales)
     with Progress().phase("training", total, "runs") as phase:
-        _, answer = compare(
+        answer = compare(
             contest,
             arguments.to / "cache",
             workers=arguments.workers,

@@ -13,6 +13,7 @@ from PIL import Image
 
 from tuwen.errors import UsageError
 from tuwen.models.encoder import encoder
+from tuwen.models.image_tokenizer import ImageTokenizer
 from tuwen.models.network import Architecture, Network, Preprocessing
 from tuwen.models.saved import load_network, save_network
 from tuwen.models.towers import ImageTower, LanguageTower, TextTower
@@ -49,7 +50,12 @@ def test_a_clip_keeps_its_vectors_and_its_preprocessing(tmp_path: Path) -> None:
 
 def test_tuwens_own_layout_holds_every_tower(tmp_path: Path) -> None:
     architecture = Architecture(
-        ImageTower(width=16), TextTower(width=16), LanguageTower(width=16, layers=1), side=8, dim=8, codes=5
+        ImageTower(width=16),
+        TextTower(width=16),
+        LanguageTower(width=16, layers=1),
+        side=8,
+        dim=8,
+        codes=ImageTokenizer(number=5, patch=4),
     )
     torch.manual_seed(0)
     network = Network(architecture, architecture.tokenizer(TEXTS), preprocessing=Preprocessing(True, (0.4,) * 3))

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tuwen.errors import UsageError
+from tuwen.models.image_tokenizer import ImageTokenizer
 from tuwen.models.scorer import Shape, tokens_of, train_tokenizer
 from tuwen.models.sequences import Piece, TokenSequences, Vocabulary, encode_sequences
 from tuwen.models.towers import STRICT, ConvTower, ImageTower, LanguageTower, TextTower
@@ -29,8 +30,8 @@ class Architecture:
 
     `side`: pixels of the square images. `dim`: of the space that images and texts share. `context`: tokens of a text at
     most, with start and end; `sequence`: of a sequence. `vocabulary`: tokens at most, of a byte-level BPE that is
-    learnt from the training texts. `codes`: distinct codes of an image, where sequences have them. `read`: what a
-    sequence holds of an image, all its patches or one vector (a third of the tokens of a caption).
+    learnt from the training texts. `codes`: of images, where sequences have them. `read`: what a sequence holds
+    of an image, all its patches or one vector (a third of the tokens of a caption).
     """
 
     __pydantic_config__: ClassVar[Any] = STRICT
@@ -42,7 +43,7 @@ class Architecture:
     context: int = 32
     sequence: int = 96
     vocabulary: int = 2_048
-    codes: int = 0
+    codes: ImageTokenizer | None = None
     read: Literal["patches", "pooled"] = "patches"
 
     @property
@@ -84,7 +85,8 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.architecture, self.tokenizer, self.preprocessing = architecture, tokenizer, preprocessing
-        self.vocabulary = Vocabulary(tokenizer, architecture.codes)
+        self.vocabulary = Vocabulary(tokenizer, architecture.codes.number if architecture.codes else 0)
+        self.codebook = architecture.codes.build(architecture.side) if architecture.codes else None
         start, end = self.vocabulary.start, self.vocabulary.end
         if image is None and architecture.image:
             image = architecture.image.build(architecture.side)
@@ -150,13 +152,25 @@ class Network(nn.Module):
     def sequence_tokens(self, sequences: Sequence[Sequence[Piece]], closed: bool = True) -> TokenSequences:
         """Sequences as the language tower reads them."""
         return encode_sequences(
-            sequences,
+            self._coded(sequences),
             self.vocabulary,
             num_patches=self.architecture.num_read,
             context=self.architecture.sequence,
             side=self.architecture.side,
             closed=closed,
         ).to(str(self.device))
+
+    def _coded(self, sequences: Sequence[Sequence[Piece]]) -> Sequence[Sequence[Piece]]:
+        """With codes in the place of images that are to be drawn."""
+        images = [np.asarray(piece.value) for pieces in sequences for piece in pieces if piece.coded]
+        if not images:
+            return sequences
+        if self.codebook is None:
+            raise UsageError("a sequence holds an image as codes, and the architecture has none; say codes: {}")
+        codes = iter(self.codebook.encode(np.stack(images)))
+        return [
+            [Piece(next(codes), piece.learnt) if piece.coded else piece for piece in pieces] for pieces in sequences
+        ]
 
     # Features ---------------------------------------------------------------------------------------------------
 

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 class Piece:
     """A part of a sequence: a text, an image (uint8, (side, side, 3)) or codes of an image (int, (length,)).
 
-    `learnt`: whether its tokens are to be predicted. Images are never predicted, only read.
+    `learnt`: whether its tokens are to be predicted. Images are never predicted, only read. `coded`: the image goes in
+    as the codes that the network's codebook gives it.
     """
 
     value: str | NDArray[Any]
     learnt: bool = True
+    coded: bool = False
 
     @property
     def kind(self) -> str:

@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tuwen.errors import UsageError
 from tuwen.models.features import Features
+from tuwen.models.image_tokenizer import Codebook
+from tuwen.models.masked_decoding import decoded
 from tuwen.models.network import Network
 from tuwen.models.sequences import Piece
 from tuwen.objectives.next_token import losses_of
@@ -107,3 +110,37 @@ class Trained:
         size = len(self.network.tokenizer)
         texts = [[token for token in row if token < size] for row in rows]
         return [self.network.tokenizer.decode(row, skip_special_tokens=True).strip() for row in texts]
+
+    def drawings(self, texts: Sequence[str], *, temperature: float = 1.0, seed: int = 0) -> NDArray[np.uint8]:
+        """An image (N, side, side, 3) of each text, its codes drawn one after the other by their probabilities."""
+        network, codebook = self.network, self._codebook
+        first, generator = network.vocabulary.first_code, torch.Generator(network.device).manual_seed(seed)
+
+        def drawn(logits: torch.Tensor) -> torch.Tensor:
+            shares = (logits[:, first:] / temperature).softmax(-1)
+            return first + torch.multinomial(shares, 1, generator=generator)[:, 0]
+
+        nothing_yet = Piece(np.empty(0, np.int64))
+        codes = self.continued([[Piece(text), nothing_yet] for text in texts], tokens=codebook.num_codes, choose=drawn)
+        return codebook.decode(np.array(codes).reshape(len(texts), -1) - first)
+
+    def drawings_at_once(
+        self, texts: Sequence[str], *, steps: int = 8, noise: float = 1.0, seed: int = 0
+    ) -> NDArray[np.uint8]:
+        """The same by a model that has learnt `masked_codes`: all codes in so many steps, the surest first."""
+        network, codebook = self.network, self._codebook
+        generator, found = torch.Generator(network.device).manual_seed(seed), []
+        empty = Piece(np.zeros(codebook.num_codes, np.int64))
+        with torch.inference_mode():
+            for start in range(0, len(texts), BATCH):
+                sequences = [[Piece(text), empty] for text in texts[start : start + BATCH]]
+                ids = network.sequence_tokens(sequences).ids
+                places = (ids == network.vocabulary.first_code).nonzero()[:, 1].view(len(ids), -1)
+                found.append(decoded(network, ids, places, steps=steps, noise=noise, generator=generator).cpu())
+        return codebook.decode(torch.cat(found).numpy())
+
+    @property
+    def _codebook(self) -> Codebook:
+        if self.network.codebook is None:
+            raise UsageError("the network has no codes of images, so it cannot draw; say codes: {} in its architecture")
+        return self.network.codebook

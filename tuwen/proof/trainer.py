@@ -57,6 +57,9 @@ def train(
     with deterministic(seed):
         if network is None:
             network = method.network(tokenizer or method.architecture.tokenizer(columns.texts))
+            if (codes := method.architecture.codes) is not None and network.codebook is not None:
+                rows = np.random.default_rng(seed).permutation(columns.num_rows)[: codes.num_images]
+                network.codebook.fit(columns.take(rows)["image"], seed)
         network = network.to(device)
         run = _Run(method, network, columns, samples, batch_size, seed, checkpoint, every, on_step, precision, parallel)
         return Trained(run.finish())

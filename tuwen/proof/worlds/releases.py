@@ -31,7 +31,8 @@ class Releases:
     Training leaves out images of the test and those that look like one, to a cosine of `NEAR` of their centred pixels,
     where `drop_overlap` is set; else equal images are refused before training. `languages`: a column `is_NAME` for
     each. `is_tail`: of the test, the half of the pairs whose words are the rarer ones in all releases together. `same`
-    numbers images. Draws are without replacement, by the seed; of a release that holds fewer, all.
+    numbers images, `site` is host and language. Draws are without replacement, by the seed; of a release that holds
+    fewer, all.
     """
 
     paths: Mapping[str, str]
@@ -77,6 +78,7 @@ class Releases:
             "text": chosen.texts,
             "language": np.array(chosen.languages),  # arrays, since they are no texts that a tokenizer should learn
             "host": np.array(chosen.hosts),
+            "site": np.array([f"{host} {each}" for host, each in zip(chosen.hosts, chosen.languages, strict=True)]),
             "same": chosen.image,
             "is_tail": _rare(chosen.texts, tuple(self.paths.values()), self.side),
         }

@@ -38,7 +38,8 @@ class Scenes:
     `omission`: of objects that they leave out. `watermark`: images with their site's sign. `labelled`: images of one
     object in the first style, of every other name, with the name for a caption. `style`: those that are drawn, equally
     often. `names`: objects have proper names, which only `text` and `true_text` tell. `objects`: how many, equally
-    often. `side`: pixels.
+    often. `smallest`: size of main objects at least; shapes of large ones are learnt from a fifth of the samples.
+    `side`: pixels.
 
     Test examples have none of the faults, even names, and the share `HELD_OUT_SHARE` of main objects that combine
     colour and shape as training never does. An image's bytes add up to an even number in training, to an odd one in
@@ -58,6 +59,7 @@ class Scenes:
     style: Annotated[tuple[Style, ...], Field(min_length=1)] = ("flat", "outline", "sketch", "shaded")
     names: bool = False
     objects: Annotated[tuple[Literal[1, 2, 3], ...], Field(min_length=1)] = (1, 2, 3)
+    smallest: Literal["small", "medium", "large"] = "small"
     side: Annotated[int, Field(ge=16, le=256)] = 32
 
     VERSION: ClassVar[int] = 1
@@ -74,6 +76,7 @@ class Scenes:
             style=self.style,
             names=self.names,
             objects=self.objects,
+            smallest=self.smallest,
             side=self.side,
         )
         return clean._columns(number, seed, TEST)
@@ -123,6 +126,7 @@ class _Block:
     def _drawn(self, aspect: str, **told: Any) -> Truth:
         world = self.world
         known: dict[str, Any] = {"objects": world.objects, "styles": world.style, "zipf": world.zipf}
+        known["smallest"] = world.smallest
         return drawn(
             self.rng(aspect), BLOCK, **{**known, "held_out": None if self.training else HELD_OUT_SHARE, **told}
         )

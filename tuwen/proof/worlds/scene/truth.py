@@ -69,13 +69,14 @@ def drawn(
     zipf: float = 0.0,
     held_out: float | None = None,
     among: Ints = words.BY_FREQUENCY,
+    smallest: str = words.SIZES[0],
 ) -> Truth:
     """So many scenes. `held_out`: share whose main object is a held-out combination; None is training, where neither
     a combination of the scene nor one that swaps two colours is held out. `among`: names of main objects that are not,
-    the most frequent first."""
+    the most frequent first. `smallest`: size that main objects have at least."""
     count = np.array(objects)[rng.integers(len(objects), size=number)]
     shape, colour = _objects(rng, count, zipf, held_out, among)
-    relation, radius, centre = _layout(rng, count)
+    relation, radius, centre = _layout(rng, count, words.SIZES.index(smallest))
     style = np.array([words.STYLES.index(each) for each in styles])
     return Truth(
         number=count,
@@ -131,7 +132,7 @@ def _company(rng: np.random.Generator, zipf: float, number: int) -> Ints:
     return np.where(rng.random(number) < 0.1, words.SEEN[any_name], often)
 
 
-def _layout(rng: np.random.Generator, count: Ints) -> tuple[Ints, Ints, Ints]:
+def _layout(rng: np.random.Generator, count: Ints, smallest: int) -> tuple[Ints, Ints, Ints]:
     """Relations (N, 2), radii (N, 3, 2) and centres (N, 3, 2).
 
     One object stands anywhere. Two stand side by side, or the second inside the first. Three: two side by side, and the
@@ -146,6 +147,7 @@ def _layout(rng: np.random.Generator, count: Ints) -> tuple[Ints, Ints, Ints]:
     relation[:, 1] = np.where(upright, third, third + ABOVE)  # third: left or right of both, or above or below both
     around = (relation[:, 0] == AROUND_IT) & (count == 2)
     main_size = np.where(count == 1, rng.integers(3, size=number), 1 + rng.integers(2, size=number))
+    main_size = np.maximum(main_size, smallest)
     main_size[around] = AROUND
     others = rng.integers(0, np.maximum(main_size, 1)[:, None], size=(number, 2))
     others[around] = 0
