@@ -8,6 +8,7 @@ import pytest
 import torch
 from fixed import fixed, plain_contrast, vectors
 
+from tuwen.models.features import Features
 from tuwen.objectives.alip import Alip
 from tuwen.objectives.contrast import Contrast
 
@@ -59,6 +60,16 @@ def test_open_gates_are_the_plain_sum() -> None:
     assert features["gate.text"].tolist() == [1.0] * 5 == features["gate.synthetic"].tolist()
 
 
-def test_gates_carry_no_gradient() -> None:
-    texts = TEXT.clone().requires_grad_()
-    assert not gated(Alip(), texts)["gate.text"].requires_grad
+def test_gates_carry_no_gradient_and_what_they_read_keeps_its_own() -> None:
+    class Lazy:
+        """A network whose embeddings are computed when they are read first."""
+
+        def encoded(self, values: torch.Tensor) -> torch.Tensor:
+            return values * 1
+
+    objective = Alip()
+    batch = {name: TEXT.clone().requires_grad_() for name in ("image", "text", "synthetic")}
+    features = Features(batch, Lazy(), own={objective: objective.module(torch.nn.Module())})  # type: ignore[arg-type]
+    objective(features)
+    assert not features["gate.text"].requires_grad
+    assert features["text"].requires_grad and features["image"].requires_grad

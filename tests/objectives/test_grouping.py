@@ -45,3 +45,22 @@ def test_its_scale_is_its_own() -> None:
     objective(features)["grouping"].backward()
     (scale,) = features.own[objective]
     assert float(scale.detach().exp()) == pytest.approx(1 / 0.07) and math.isfinite(float(scale.grad))
+
+
+def test_equal_texts_are_no_negatives() -> None:
+    """Texts a of rows 0 and 1 and text b of row 2 are equal: each is compared with the other three and itself."""
+    objective = Grouping(("a", "b"))
+    tokens = {
+        "a": torch.tensor([[1, 5, 2], [1, 5, 2], [1, 6, 2]]),
+        "b": torch.tensor([[1, 7, 2, 2], [1, 8, 9, 2], [1, 5, 2, 2]]),
+    }
+    features = fixed(objective, image__patch_embedding=PATCHES, **tokens, a__embedding=ONE, b__embedding=TWO)
+    groups = grouped(torch.stack([ONE, TWO], 1), PATCHES, -1.0).flatten(0, 1)
+    texts, same = torch.stack([ONE, TWO], 1).flatten(0, 1), {0, 2, 5}
+    wanted = 0.0
+    for row in range(6):
+        others = [each for each in range(6) if each == row or not {row, each} <= same]
+        across = torch.stack([groups[row] @ texts[other] / 0.07 for other in others]).logsumexp(0)
+        down = torch.stack([groups[other] @ texts[row] / 0.07 for other in others]).logsumexp(0)
+        wanted += float((across + down) / 2 - groups[row] @ texts[row] / 0.07) / 6
+    assert float(objective(features)["grouping"].detach()) == pytest.approx(wanted, abs=1e-4)

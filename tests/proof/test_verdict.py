@@ -61,6 +61,19 @@ def test_shared_items_count_as_one_more_sample() -> None:
     assert shared.sd_items == pytest.approx(0.05, rel=0.15)
 
 
+def test_coverage_where_seeds_share_their_items() -> None:
+    """Seeds and items both vary; the truth is 0. Of 200 intervals some 190 hold it, and none is wide for nothing."""
+    rng, held, wide = np.random.default_rng(5), 0, []
+    for _ in range(200):
+        of_items, of_seeds = rng.normal(0, 0.2, 60), rng.normal(0, 0.02, 3)
+        arm = [scored(of_items + seed) for seed in of_seeds]
+        found = difference(arm, [scored(np.zeros(60))] * 3, mean, shared=True)
+        held += found.low <= 0 <= found.high
+        wide.append(found.high - found.low)
+    assert 180 <= held <= 199
+    assert np.median(wide) < 2 * 3.5 * math.hypot(0.2 / math.sqrt(60), 0.02 / math.sqrt(3))
+
+
 def test_items_of_a_group_are_drawn_together() -> None:
     gain = np.repeat([1.0, 0.0], 50)
     lonely = difference([scored(gain)] * 3, [scored(np.zeros(100))] * 3, mean, shared=True)

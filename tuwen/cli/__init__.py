@@ -29,7 +29,7 @@ VERBS = {
     "concepts": "show how often concepts are mentioned, or which pairs mention one",
     "search": "find pairs and images by words, meaning, image or id",
     "mixture": "compare the sources of a corpus: size, kinds, quality, and what they share",
-    "train": "fit a scorer to the pairs of a selection, or a head to labels of images",
+    "train": "train a model by a recipe, a scorer on the pairs of a selection, or a head on labels of images",
     "calibrate": "tell what a judge is good for, and what it would cost, before it rates a corpus",
     "prove": "tell by training small models whether data or a method is better, with an interval",
     "why": "show the whole life of one image, pair or document",
@@ -78,6 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = sys.argv[1:] if arguments is None else arguments
     named = next((word for word in words if word in VERBS), None)
+    if named is not None:
+        words = getattr(verb_module(named), "spelt_out", list)(words)
     parsed = make_parser([named] if named else []).parse_args(words)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # looking for some reads every installed package
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # its threads spin while they wait; we work by processes

@@ -121,7 +121,7 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     contest = Contest(arguments.releases, arguments.test, **told)
     total = (len(contest.paths) + 1) * len(contest.seeds) * len(contest.scales)
     with Progress(quiet=arguments.json).phase("releases", total, "runs") as phase:
-        _, answer = compare(
+        answer = compare(
             contest,
             arguments.cache or default_cache(),
             workers=arguments.workers,

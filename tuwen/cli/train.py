@@ -1,14 +1,18 @@
-"""`tuwen train scorer DIR --selection NAME --to FOLDER`, `tuwen train head DIR --label COLUMN --to FILE`"""
+"""`tuwen train RECIPE`, `tuwen train scorer DIR --selection NAME --to FOLDER`, `tuwen train head DIR --label COLUMN
+--to FILE`"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 from typing import Any
 
 from tuwen.cli import plural, positive, print_json, shown
+from tuwen.errors import missing_extra
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -16,8 +20,30 @@ BARS = "▁▂▃▄▅▆▇█"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of each model that can be trained."""
     models = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
+    _add_model(models)
     _add_scorer(models)
     _add_head(models)
+
+
+def spelt_out(words: list[str]) -> list[str]:
+    """`train RECIPE` is short for `train model RECIPE`."""
+    place = words.index("train") + 1
+    is_short = place < len(words) and words[place].endswith((".yaml", ".yml"))
+    return [*words[:place], "model", *words[place:]] if is_short else words
+
+
+def _add_model(models: Any) -> None:
+    summary = "train a vision-language model by a recipe, from scratch or further"
+    about = f"{summary[0].upper()}{summary[1:]}. A run that was cut off goes on. 'model' may be left out."
+    model = models.add_parser("model", help=summary, description=about)
+    model.add_argument("recipe", metavar="RECIPE", help="YAML file (see docs/training.md)")
+    model.add_argument("--to", metavar="FOLDER", help="where the model goes, instead of the recipe's `to`")
+    model.add_argument(
+        "--set", metavar="PATH=VALUE", action="append", default=[], help="change a value of the recipe; repeatable"
+    )
+    model.add_argument("--dry-run", action="store_true", help="check the recipe, and train nothing")
+    model.add_argument("--allow-code", action="store_true", help="let the recipe name parts as package.module:Class")
+    model.add_argument("--json", action="store_true", help="print as JSON")
 
 
 def _add_scorer(models: Any) -> None:
@@ -58,8 +84,46 @@ def _add_head(models: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Train, and say what was learnt; 1 where nothing was."""
-    return _train_head(arguments) if arguments.model == "head" else _train_scorer(arguments)
+    """Train, and say what was learnt; 1 where a scorer learnt nothing."""
+    return {"model": _train_model, "scorer": _train_scorer, "head": _train_head}[arguments.model](arguments)
+
+
+def _train_model(arguments: argparse.Namespace) -> int:
+    if find_spec("torch") is None:
+        raise missing_extra("proof", "torch")
+    from tuwen.engine.progress import Progress
+    from tuwen.proof.recipe import TrainingRecipe
+    from tuwen.proof.training import train_recipe
+
+    changes = [*arguments.set, *([f"to={json.dumps(arguments.to)}"] if arguments.to else [])]
+    recipe = TrainingRecipe.load(arguments.recipe, changes, allow_code=arguments.allow_code)
+    if arguments.dry_run:
+        print_json(recipe.model_dump(mode="json"))
+        return 0
+    found = train_recipe(recipe, allow_code=arguments.allow_code, progress=Progress(quiet=arguments.json))
+    if found:  # one process of several tells
+        print_json(found) if arguments.json else print_model(found, recipe.to)
+    return 0
+
+
+def print_model(found: Mapping[str, Any], to: str) -> None:
+    """What it was trained on, its last losses, figures, and where it lies."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    examples = found["examples"]
+    left_out = [f"{number:,} {what}" for what, number in examples["skipped"].items()]
+    if examples["num_broken"]:
+        left_out.append(f"{plural(examples['num_broken'], 'image')} that did not decode (broken.jsonl)")
+    console.print(
+        f"{plural(examples['num_examples'], 'example')}" + "".join(f"; {each}" for each in map(shown, left_out))
+    )
+    losses = {name: value for name, value in found["losses"].items() if name != "step"}
+    told = ", ".join(f"{shown(name)} {value:.3f}" for name, value in losses.items())
+    console.print(f"{plural(found['losses']['step'], 'step')}; losses of the last one: {told}")
+    for name, value in found["figures"].items():
+        console.print(f"{shown(name)}: {value:.3f}")
+    console.print(f"{shown(to)}: {', '.join(found['layouts'])}")
 
 
 def _train_head(arguments: argparse.Namespace) -> int:

@@ -21,13 +21,15 @@ class BitsSaved:
     log2 P(codes | own text) - log2 P(codes | other text), divided by the number of codes, and its mean. `within`: a
     column; the other text is one of an example that is equal in it, such as of the same site, so that knowing the site
     saves nothing; examples that are alone there do not count. The items hold `bits`, what a code costs with its own
-    text, too. Needs no truth about the images, so it works on any pairs.
+    text, too. Needs no truth about the images, so it works on any pairs. `group`: a column; its equal values are drawn
+    together when items are resampled.
     """
 
     text: str = "text"
     image: str = "image"
     within: str | None = None
     num_items: int | None = None
+    group: str | None = None
     seed: int = 0
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
@@ -42,7 +44,10 @@ class BitsSaved:
             return np.asarray(model.log_likelihoods(told), np.float64)
 
         own, others = nats(lambda row: texts[row]), nats(lambda row: other[row])
-        return Items({"saved": (own - others) / number / math.log(2), "bits": -own / number / math.log(2)})
+        found = {"saved": (own - others) / number / math.log(2), "bits": -own / number / math.log(2)}
+        if self.group is None:
+            return Items(found)
+        return Items(found, np.unique(np.asarray(test[self.group])[rows], return_inverse=True)[1].astype(np.int64))
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         return float(items["saved"][indices].mean())

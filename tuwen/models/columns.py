@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from tuwen.models.features import Batch
 
 
 class Columns(Mapping[str, Any]):
-    """Named columns of equal length: arrays, which may lie in a file, or lists.
+    """Named columns of equal length: lists, arrays, or what gives an array or list for `values[rows]`.
 
     Images are uint8 (N, side, side, 3), texts are lists of strings, several texts of an example a list of lists.
     """
@@ -42,9 +42,13 @@ class Columns(Mapping[str, Any]):
     def take(self, rows: NDArray[np.int64] | Sequence[int]) -> Batch:
         """These rows, in this order."""
         return {
-            name: values[rows] if isinstance(values, np.ndarray) else [values[row] for row in rows]
+            name: [values[row] for row in rows] if isinstance(values, list) else values[rows]
             for name, values in self._columns.items()
         }
+
+    def batches(self, order: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
+        """`take` of each of these rows, one after the other."""
+        return map(self.take, order)
 
     def subset(self, rows: NDArray[np.int64] | Sequence[int]) -> Columns:
         """The same columns of these rows."""

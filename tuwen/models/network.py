@@ -15,7 +15,7 @@ from tuwen.errors import UsageError
 from tuwen.models.image_tokenizer import ImageTokenizer
 from tuwen.models.scorer import Shape, tokens_of, train_tokenizer
 from tuwen.models.sequences import Piece, TokenSequences, Vocabulary, encode_sequences
-from tuwen.models.towers import ConvTower, ImageTower, LanguageTower, TextTower
+from tuwen.models.towers import STRICT, ConvTower, ImageTower, LanguageTower, TextTower
 
 if TYPE_CHECKING:
     from tuwen.models.features import Batch, Features
@@ -35,6 +35,7 @@ class Architecture:
     next image: so small models learn to look from a tenth of the samples.
     """
 
+    __pydantic_config__: ClassVar[Any] = STRICT
     image: ImageTower | None = field(default_factory=ImageTower)
     text: TextTower | None = field(default_factory=TextTower)
     language: LanguageTower | None = None
@@ -58,19 +59,41 @@ class Architecture:
         return train_tokenizer(sorted(set(texts)), Shape(vocabulary=self.vocabulary, context=self.context))
 
 
-class Network(nn.Module):
-    """Towers and their projections. `feature` computes what `Features` is asked for."""
+@dataclass(frozen=True)
+class Preprocessing:
+    """What becomes of an image: squeezed into a square, or (`crop`) its middle; red, green and blue from 0 to 1, minus
+    `mean`, by `std`."""
 
-    def __init__(self, architecture: Architecture, tokenizer: Any) -> None:
+    crop: bool = False
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+
+class Network(nn.Module):
+    """Towers and their projections. `feature` computes what `Features` is asked for.
+
+    `image`, `text`: towers that are there already, instead of new ones.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        tokenizer: Any,
+        *,
+        image: nn.Module | None = None,
+        text: nn.Module | None = None,
+        preprocessing: Preprocessing = Preprocessing(),
+    ) -> None:
         super().__init__()
-        self.architecture, self.tokenizer = architecture, tokenizer
+        self.architecture, self.tokenizer, self.preprocessing = architecture, tokenizer, preprocessing
         self.vocabulary = Vocabulary(tokenizer, architecture.codes.number if architecture.codes else 0)
         self.codebook = architecture.codes.build(architecture.side) if architecture.codes else None
         start, end = self.vocabulary.start, self.vocabulary.end
-        self.image = architecture.image.build(architecture.side) if architecture.image else None
-        self.text = (
-            architecture.text.build(len(tokenizer), architecture.context, start, end) if architecture.text else None
-        )
+        if image is None and architecture.image:
+            image = architecture.image.build(architecture.side)
+        if text is None and architecture.text:
+            text = architecture.text.build(len(tokenizer), architecture.context, start, end)
+        self.image, self.text = image, text
         self.language = (
             architecture.language.build(len(self.vocabulary), architecture.sequence, start, end)
             if architecture.language
@@ -111,9 +134,15 @@ class Network(nn.Module):
         return values
 
     def pixel_values(self, images: Any) -> torch.Tensor:
-        """uint8 (N, side, side, 3) → float (N, 3, side, side), -1 to 1."""
-        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device)
-        return pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+        """uint8 (N, side, side, 3) → float (N, 3, side, side), -1 to 1 or as `preprocessing` says."""
+        pixels = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2).float()
+        if self.preprocessing.mean == self.preprocessing.std == (0.5, 0.5, 0.5):
+            return pixels / 127.5 - 1
+        mean, std = (
+            torch.tensor(each, device=self.device)[:, None, None]
+            for each in (self.preprocessing.mean, self.preprocessing.std)
+        )
+        return (pixels / 255 - mean) / std
 
     def text_tokens(self, texts: Sequence[str]) -> torch.Tensor:
         """(N, L), no wider than the longest."""
@@ -210,6 +239,15 @@ class Network(nn.Module):
     def _logits(self, column: str, features: Features) -> torch.Tensor:
         return self.next_tokens(features[f"{column}.states"])
 
+    def _losses(self, column: str, features: Features) -> torch.Tensor:
+        tokens: TokenSequences = features[column]
+        learnt = tokens.learnt[:, 1:]
+        # Only what is learnt meets the vocabulary: over all tokens this would cost more than the towers.
+        logits = self.next_tokens(features[f"{column}.states"][:, :-1][learnt])
+        found = logits.new_zeros(learnt.shape)
+        found[learnt] = nn.functional.cross_entropy(logits, tokens.ids[:, 1:][learnt], reduction="none")
+        return found
+
     def next_tokens(self, states: torch.Tensor) -> torch.Tensor:
         """Logits over all tokens for states of the language tower."""
         return self.language.lm_head(states)  # type: ignore[no-any-return,union-attr,operator]
@@ -224,6 +262,7 @@ class Network(nn.Module):
         "images": _images,  # the images of sequences (M, 3, side, side)
         "states": _states,  # of a sequence (N, L, width): state l has read tokens 0 … l
         "logits": _logits,  # of a sequence (N, L, tokens): what follows
+        "losses": _losses,  # of a sequence (N, L - 1): -log P of each learnt token after the first, else 0
         "scale": _scale,  # of cosines in a contrast, at most 100
     }
 

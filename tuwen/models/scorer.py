@@ -130,19 +130,23 @@ def _tower(width: int, layers: int) -> dict[str, Any]:
     }
 
 
-def image_processor() -> Any:
-    """Reduces an image to the square, bicubic, and its values to -1 to 1; needs Pillow alone."""
+def image_processor(
+    side: int = SIDE, *, crop: bool = False, mean: Sequence[float] = (0.5,) * 3, std: Sequence[float] = (0.5,) * 3
+) -> Any:
+    """Reduces an image to the square, bicubic, and its values to -1 to 1; needs Pillow alone. `crop`: the middle of the
+    image instead of all of it."""
     from transformers import CLIPImageProcessorPil
 
     return CLIPImageProcessorPil(
         do_resize=True,
-        size={"height": SIDE, "width": SIDE},
+        size={"shortest_edge": side} if crop else {"height": side, "width": side},
         resample=3,
-        do_center_crop=False,
+        do_center_crop=crop,
+        crop_size={"height": side, "width": side},
         do_rescale=True,
         do_normalize=True,
-        image_mean=[0.5] * 3,
-        image_std=[0.5] * 3,
+        image_mean=list(mean),
+        image_std=list(std),
         do_convert_rgb=True,
     )
 

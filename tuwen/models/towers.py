@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
 
 from tuwen.errors import UsageError
+
+STRICT = {"extra": "forbid"}  # a misspelt size is an error
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class ImageTower:
     things are, or by the `max` over them, which learns what they are from far fewer examples.
     """
 
+    __pydantic_config__: ClassVar[Any] = STRICT
     kind: Literal["conv", "vit"] = "conv"
     width: int = 128
     layers: int = 3
@@ -52,6 +55,7 @@ class ImageTower:
 class TextTower:
     """Texts to vectors of `width` numbers, by so many `layers` of attention that looks back."""
 
+    __pydantic_config__: ClassVar[Any] = STRICT
     width: int = 128
     layers: int = 1
 
@@ -74,6 +78,7 @@ class TextTower:
 class LanguageTower:
     """A causal language model over texts, patches of images and codes of images."""
 
+    __pydantic_config__: ClassVar[Any] = STRICT
     width: int = 128
     layers: int = 3
 

@@ -33,9 +33,10 @@ class Alip:
         """Running means of the three cosines."""
         return RunningMeans(3)
 
-    @torch.no_grad()
     def __call__(self, features: Features) -> dict[str, torch.Tensor]:
-        image, text, synthetic = (embedding_of(features, name) for name in (self.image, self.text, self.synthetic))
+        names = (self.image, self.text, self.synthetic)
+        # Computed with gradients, since the contrasts read the same features; only the gates have none.
+        image, text, synthetic = (embedding_of(features, name).detach() for name in names)
         cosines_3N = torch.stack([(text * synthetic).sum(-1), (image * text).sum(-1), (image * synthetic).sum(-1)])
         means_3 = features.own[self].updated(cosines_3N.mean(1), self.kept)
         both_N, *pairs = (cosines_3N - means_3[:, None]).exp().square()

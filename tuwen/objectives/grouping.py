@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.functional import normalize
+from torch.nn.functional import normalize, pad
 
 from tuwen.models.features import Features
 from tuwen.models.network import FIRST_SCALE, LARGEST_SCALE
-from tuwen.objectives.contrast import embedding_of, symmetric_losses
+from tuwen.objectives.contrast import embedding_of, equal_rows, symmetric_losses
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Grouping:
     The cosines of a text and the patches of its image are stretched from 0 to 1, those under `least` are 0; in relation
     to their sum they weigh the patches, whose mean, normalised, is what belongs to the text. `least` below 0: 1 over
     the number of patches. The scale of these cosines is learnt, apart from that of whole images. Patches are projected
-    as images are.
+    as images are. Differs from the paper: equal texts are no negatives of each other (`masked`).
 
     Zheng et al. 2024 (DreamLIP), https://arxiv.org/abs/2403.17007, section 3.3; as in the authors' code.
     """
@@ -29,6 +29,7 @@ class Grouping:
     texts: tuple[str, ...] = ("part_0", "part_1", "part_2")
     image: str = "image"
     least: float = -1.0
+    masked: bool = True
 
     def module(self, network: nn.Module) -> nn.Module:
         """The logarithm of the scale."""
@@ -40,7 +41,19 @@ class Grouping:
         groups_NTD = grouped(texts_NTD, patches_NPD, self.least)
         scale = features.own[self][0].exp().clamp(max=LARGEST_SCALE)
         logits = scale * groups_NTD.flatten(0, 1) @ texts_NTD.flatten(0, 1).T
+        if self.masked:
+            same = equal_rows(_beside([features[text] for text in self.texts]))
+            own = torch.eye(len(same), dtype=torch.bool, device=same.device)
+            logits = logits.masked_fill(same & ~own, -math.inf)
         return {"grouping": symmetric_losses(logits).mean()}
+
+
+def _beside(tokens: list[torch.Tensor]) -> torch.Tensor:
+    """(N · T, L) of T times (N, L'), padded with the token that ends each."""
+    width = max(each.shape[1] for each in tokens)
+    return torch.stack([pad(each, (0, width - each.shape[1]), value=float(each[0, -1])) for each in tokens], 1).flatten(
+        0, 1
+    )
 
 
 def grouped(texts_NTD: torch.Tensor, patches_NPD: torch.Tensor, least: float) -> torch.Tensor:

@@ -13,16 +13,27 @@ import numpy as np
 
 from tuwen.errors import UsageError
 from tuwen.proof.claim import Claim
-from tuwen.proof.run import Proof, Result, prove
+from tuwen.proof.method import part_of
+from tuwen.proof.run import Result, results_of
+from tuwen.proof.verdict import difference
 from tuwen.proof.worlds.releases import Releases
 
 UNTRAINED = "untrained"
 LEAST_ITEMS = 50  # test pairs below which nothing is measured
 SMALLEST_EFFECT = 0.02
+# Two models in one network, as WuDaoMM tested its data: towers that understand, and one that draws codes after texts.
 METHOD: Mapping[str, Any] = {
-    "architecture": {"image": {"width": 64}, "text": {"width": 64}, "dim": 64, "context": 32},
-    "objectives": [{"contrast": {"group": "same"}}],
-    "views": [{"shifted": {"pixels": 2}}],
+    "architecture": {
+        "image": {"width": 64},
+        "text": {"width": 64},
+        "language": {"width": 64, "layers": 2},
+        "dim": 64,
+        "context": 32,
+        "sequence": 48,
+        "codes": {"number": 128, "patch": 8},
+    },
+    "objectives": [{"contrast": {"group": "same"}}, {"next_token": {"sequence": "drawing"}}],
+    "views": [{"shifted": {"pixels": 2}}, "drawn"],
 }
 
 
@@ -86,11 +97,10 @@ class Contest:
         first = next(iter(self.paths))
         few = {"samples": 1e-9, "matched": "a network that has seen one batch: what nothing learnt comes to"}
         arms[UNTRAINED] = {**self.method, "world": {"use": first}, **few}
-        pairs = [*combinations(self.paths, 2), *((name, UNTRAINED) for name in self.paths)]
         comparisons = [
             {"arm": one, "against": two, "evaluation": evaluation, "smallest_effect": SMALLEST_EFFECT}
             for evaluation in evaluations
-            for one, two in pairs
+            for one, two in combinations(self.paths, 2)
         ]
         return [
             Claim.from_mapping(
@@ -120,6 +130,8 @@ class Contest:
         for name, column in {"english": "is_en", "chinese": "is_zh", "tail": "is_tail"}.items():
             if test[column].sum() >= LEAST_ITEMS:
                 found[name] = {"retrieval": {**shared, "where": column}}
+        if self.method.get("architecture", {}).get("codes"):
+            found["drawing"] = {"bits_saved": {"within": "site", "group": "same"}}
         return found
 
 
@@ -180,54 +192,57 @@ def compare(
     workers: int | None = None,
     allow_code: bool = False,
     on_result: Callable[[Result, int, int], None] = lambda result, done, of: None,
-) -> tuple[list[Proof], Answer]:
+) -> Answer:
     """Train and test all releases at all scales."""
-    proofs = [
-        prove(claim, cache, workers=workers, allow_code=allow_code, on_result=on_result) for claim in contest.claims()
+    claims = contest.claims()
+    results = [
+        results_of(claim, cache, workers=workers, allow_code=allow_code, on_result=on_result) for claim in claims
     ]
-    return proofs, answer_of(proofs, sorted(contest.scales), list(contest.paths))
+    return answer_of(claims[0].evaluations, results, sorted(contest.scales), list(contest.paths))
 
 
-def answer_of(proofs: Sequence[Proof], scales: Sequence[float], names: Sequence[str]) -> Answer:
-    """The answer over proofs of ascending scales."""
-    evaluations = list(proofs[0].claim.evaluations)
+def answer_of(
+    evaluations: Mapping[str, Any], results: Sequence[Sequence[Result]], scales: Sequence[float], names: Sequence[str]
+) -> Answer:
+    """The answer over the results of ascending scales.
+
+    Intervals hold for all pairs of releases of an evaluation and scale together (Bonferroni); evaluations are questions
+    of their own.
+    """
     figures: dict[str, dict[str, list[list[float]]]] = {
         evaluation: {
-            name: [[each.figures[evaluation] for each in proof.results if each.arm == name] for proof in proofs]
+            name: [[each.figures[evaluation] for each in of_scale if each.arm == name] for of_scale in results]
             for name in (*names, UNTRAINED)
         }
         for evaluation in evaluations
     }
     pairs, learnt, agreement, correlation = [], {}, {}, {}
-    for evaluation in evaluations:
-        told = {
-            (each.arm, each.against): each.difference
-            for each in proofs[-1].comparisons
-            if each.evaluation == evaluation
-        }
-        learnt[evaluation] = any(told[name, UNTRAINED].low > 0 for name in names)
-        own = [_pair(proofs, evaluation, one, two) for one, two in combinations(names, 2)]
+    for evaluation, told in evaluations.items():
+        statistic = part_of("evaluations", told, True).statistic
+
+        def differences(one: str, two: str, number: int, name: str = evaluation, of: Any = statistic) -> Any:
+            return [
+                difference(
+                    [each.items[name] for each in of_scale if each.arm == one],
+                    [each.items[name] for each in of_scale if each.arm == two],
+                    of,
+                    shared=True,
+                    comparisons=number,
+                )
+                for of_scale in results
+            ]
+
+        both = list(combinations(names, 2))
+        own = []
+        for one, two in both:
+            found = differences(one, two, len(both))
+            values = zip(*((each.mean, each.low, each.high) for each in found), strict=True)
+            own.append(Pair(one, two, evaluation, *values))
+        learnt[evaluation] = any(differences(name, UNTRAINED, len(names))[-1].low > 0 for name in names)
         agreement[evaluation] = float(np.mean([len({mean > 0 for mean in each.means}) == 1 for each in own]))
         correlation[evaluation] = _spearman(figures[evaluation], names) if len(scales) > 1 else None
         pairs += own
     return Answer(tuple(scales), tuple(names), figures, pairs, learnt, agreement, correlation)
-
-
-def _pair(proofs: Sequence[Proof], evaluation: str, one: str, two: str) -> Pair:
-    found = [
-        each.difference
-        for proof in proofs
-        for each in proof.comparisons
-        if (each.arm, each.against, each.evaluation) == (one, two, evaluation)
-    ]
-    return Pair(
-        one,
-        two,
-        evaluation,
-        tuple(each.mean for each in found),
-        tuple(each.low for each in found),
-        tuple(each.high for each in found),
-    )
 
 
 def _spearman(told: Mapping[str, list[list[float]]], names: Sequence[str]) -> float | None:

@@ -100,6 +100,19 @@ def prove(
     on_result: Callable[[Result, int, int], None] = lambda result, done, of: None,
 ) -> Proof:
     """Run what the cache does not hold yet, and judge."""
+    results = results_of(claim, cache, workers=workers, allow_code=allow_code, on_result=on_result)
+    return judged(claim, results, allow_code=allow_code)
+
+
+def results_of(
+    claim: Claim,
+    cache: str | Path,
+    *,
+    workers: int | None = None,
+    allow_code: bool = False,
+    on_result: Callable[[Result, int, int], None] = lambda result, done, of: None,
+) -> list[Result]:
+    """What every arm reached with every seed, from the cache where it is there."""
     claim.check(allow_code=allow_code)
     tasks = [Task(claim, arm, seed, str(cache), allow_code) for seed in claim.seeds for arm in claim.arms]
     results = []
@@ -107,7 +120,7 @@ def prove(
         for result in pool.ordered(run, tasks):
             results.append(result)
             on_result(result, len(results), len(tasks))
-    return judged(claim, results, allow_code=allow_code)
+    return results
 
 
 def run(task: Task) -> Result:
@@ -243,8 +256,17 @@ def digest_of(columns: Columns) -> str:
     found = hashlib.sha256()
     for name, values in columns.items():
         found.update(name.encode())
-        found.update(values.tobytes() if isinstance(values, np.ndarray) else repr(values).encode())
+        found.update(
+            values.tobytes() if isinstance(values, np.ndarray) else json.dumps(values, default=_plain).encode()
+        )
     return found.hexdigest()[:32]
+
+
+def _plain(value: Any) -> Any:
+    """Arrays in lists by their digest, numbers of numpy and pieces of sequences as JSON has them."""
+    if isinstance(value, np.ndarray):
+        return hashlib.sha256(value.tobytes()).hexdigest()
+    return value.item() if isinstance(value, np.generic) else vars(value)
 
 
 def _write(folder: Path, result: Result) -> None:

@@ -26,7 +26,7 @@ def summary(proof: Proof) -> dict[str, Any]:
         "gate": None if claim.gate is None else {**claim.gate.model_dump(), "reached": proof.gate},
         "arms": [_arm(proof, name) for name in claim.arms],
         "comparisons": [_compared(each) for each in proof.comparisons],
-        "versions": {"tuwen": tuwen.__version__, "python": platform.python_version(), **_versions()},
+        "versions": {"tuwen": tuwen.__version__, "python": platform.python_version(), **versions()},
     }
 
 
@@ -71,7 +71,8 @@ def _finite(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of the libraries that a result depends on."""
     found = {}
     for name in LIBRARIES:
         try:

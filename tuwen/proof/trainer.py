@@ -6,23 +6,26 @@ import math
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
+from tuwen.models.checkpoint import first_line
 from tuwen.models.columns import Columns
 from tuwen.models.contrastive import deterministic
-from tuwen.models.features import Batch, Features
+from tuwen.models.features import Batch
 from tuwen.models.network import Network
 from tuwen.proof.method import Method, Objective, Phase, View
+from tuwen.proof.parallel import ALONE, Parallel
 from tuwen.proof.trained import Trained
 from tuwen.samplers.shuffled import Shuffled
 
 WARM_UP = 0.1  # share of the steps
 LARGEST_GRADIENT = 1.0
+Precision = Literal["float32", "bf16"]
 OnStep = Callable[[int, int, dict[str, float]], None]
 
 
@@ -38,20 +41,28 @@ def train(
     checkpoint: Path | None = None,
     every: int = 200,
     on_step: OnStep = lambda step, steps, losses: None,
+    network: Network | None = None,
+    precision: Precision = "float32",
+    parallel: Parallel = ALONE,
 ) -> Trained:
     """A model of `method` that has seen so many `samples`, in batches, by AdamW with warm-up and cosine in each phase.
 
     Equal arguments and versions give equal weights to the last bit, on one kind of CPU. `checkpoint`: a file that is
-    written `every` so many steps and removed in the end; where it is there, training goes on from it, to the same
-    weights. `on_step` gets the number of each step, from 1, that of all, and the named losses.
+    written `every` so many steps; where it is there, training goes on from it, to the same weights. Who is done with it
+    removes it. `on_step` gets the number of each step, from 1, that of all, and the named losses.
+
+    `network`: one to train further, instead of a new one. `precision`: bf16 for what autocast computes in it; weights
+    stay float32. `parallel`: this process among several that train together.
     """
     with deterministic(seed):
-        tokenizer = tokenizer or method.architecture.tokenizer(columns.texts)
-        network = method.network(tokenizer).to(device)
-        if (codes := method.architecture.codes) is not None and network.codebook is not None:
-            rows = np.random.default_rng(seed).permutation(columns.num_rows)[: codes.num_images]
-            network.codebook.fit(columns.take(rows)["image"], seed)
-        return Trained(_Run(method, network, columns, samples, batch_size, seed, checkpoint, every, on_step).finish())
+        if network is None:
+            network = method.network(tokenizer or method.architecture.tokenizer(columns.texts))
+            if (codes := method.architecture.codes) is not None and network.codebook is not None:
+                rows = np.random.default_rng(seed).permutation(columns.num_rows)[: codes.num_images]
+                network.codebook.fit(columns.take(rows)["image"], seed)
+        network = network.to(device)
+        run = _Run(method, network, columns, samples, batch_size, seed, checkpoint, every, on_step, precision, parallel)
+        return Trained(run.finish())
 
 
 class _Run:
@@ -68,8 +79,11 @@ class _Run:
         checkpoint: Path | None,
         every: int,
         on_step: OnStep,
+        precision: Precision,
+        parallel: Parallel,
     ) -> None:
         self.network, self.columns, self.seed = network, columns, seed
+        self.precision, self.parallel = precision, parallel
         self.batch_size = min(batch_size, columns.num_rows)
         if not self.batch_size:
             raise UsageError("no examples to train on")
@@ -86,8 +100,6 @@ class _Run:
             if saved is not None and saved["phase"] > number:
                 continue
             self._train(number, phase, first, last, saved if saved and saved["phase"] == number else None)
-        if self.checkpoint is not None:
-            self.checkpoint.unlink(missing_ok=True)
         return self.network.eval()
 
     def _train(self, number: int, phase: Phase, first: int, last: int, saved: dict[str, Any] | None) -> None:
@@ -106,10 +118,12 @@ class _Run:
             start = saved["step"]
         self.network.train()
         order = (phase.sampler or Shuffled())(self.columns, self.batch_size, self.seed)
-        for step, rows in enumerate(islice(order, start - first, last - first), start=start):
-            rng = np.random.default_rng([self.seed, number, step])
+        rows = map(self.parallel.part, islice(order, start - first, last - first))
+        for step, batch in enumerate(self.columns.batches(rows), start=start):
+            seeds = [self.seed, number, step]
+            rng = np.random.default_rng(seeds)
             torch.manual_seed(int(rng.integers(1 << 62)))  # so that a resumed run draws the same
-            batch = _viewed(views, self.columns.take(rows), rng)
+            batch = _viewed(views, batch, self.parallel.rng(rng, seeds))
             for group in optimizer.param_groups:
                 group["lr"] = phase.learning_rate * _rate(step - first, last - first)
             losses = self._step(phase, own, batch, optimizer, step - first, last - first)
@@ -117,7 +131,8 @@ class _Run:
                 average.update()
             self.step = step + 1
             self.on_step(self.step, self.steps, losses)
-            if self.checkpoint is not None and self.step % self.every == 0 and self.step < self.steps:
+            is_due = self.step % self.every == 0 and self.step < self.steps and self.parallel.rank == 0
+            if self.checkpoint is not None and is_due:
                 values = average.values if average is not None else None
                 parts = {"state": state.state_dict(), "optimizer": optimizer.state_dict(), "average": values}
                 _write(self.checkpoint, {"phase": number, "step": self.step, **parts})
@@ -127,18 +142,19 @@ class _Run:
     def _step(
         self, phase: Phase, own: dict[Objective, nn.Module], batch: Batch, optimizer: Any, step: int, steps: int
     ) -> dict[str, float]:
-        features = Features(batch, self.network, step, steps, own)
+        features = self.parallel.features(batch, self.network, step, steps, own)
         losses: dict[str, torch.Tensor] = {}
-        for objective in phase.objectives:
-            losses.update(objective(features))
+        with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            for objective in phase.objectives:
+                losses.update(objective(features))
         total = sum(phase.weights.get(name, 1.0) * loss for name, loss in losses.items())
         if not losses or not isinstance(total, torch.Tensor):
             raise UsageError("the objectives of a phase give no loss")
         optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(
-            [each for group in optimizer.param_groups for each in group["params"]], LARGEST_GRADIENT
-        )
+        weights = [each for group in optimizer.param_groups for each in group["params"]]
+        self.parallel.average(weights)
+        nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
         optimizer.step()
         for objective in phase.objectives:
             after = getattr(objective, "after_step", None)
@@ -149,7 +165,7 @@ class _Run:
     def _saved(self) -> dict[str, Any] | None:
         if self.checkpoint is None or not self.checkpoint.exists():
             return None
-        return torch.load(self.checkpoint, weights_only=True)  # type: ignore[no-any-return]
+        return torch.load(self.checkpoint, map_location=self.network.device, weights_only=True)  # type: ignore[no-any-return]
 
 
 class _Average:
@@ -231,5 +247,12 @@ def _write(path: Path, state: dict[str, Any]) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(".new")
-    torch.save(state, new)
-    new.replace(path)
+    try:
+        torch.save(state, new)
+        new.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's own writer says the second
+        new.unlink(missing_ok=True)
+        raise TuwenError(
+            f"the checkpoint {path} cannot be written, as if the disk was full ({first_line(error)}); the one before "
+            "is kept: free some space, and the same command goes on from it"
+        ) from error

@@ -59,12 +59,15 @@ def difference(
     pairs = list(zip(arm, other, strict=True))
     seeds = tuple(statistic(one, everything(one)) - statistic(two, everything(two)) for one, two in pairs)
     error, number = ERROR / comparisons, len(seeds)
-    sd_items = _sd_over_items(pairs, statistic) if shared else 0.0
+    sd_items, groups = _sd_over_items(pairs, statistic) if shared else (0.0, 2)
     mean = float(np.mean(seeds))
     if number < 2:
         return Difference(mean, -math.inf, math.inf, 1 - error, seeds, sd_items)
-    variance = float(np.var(seeds, ddof=1)) / number + sd_items**2
-    reach = student(1 - error / 2, number - 1) * math.sqrt(variance)
+    parts = [(float(np.var(seeds, ddof=1)) / number, number - 1), (sd_items**2, max(1, groups - 1))]
+    variance = sum(part for part, _ in parts)
+    # Of a sum of variances that were estimated with different care (Satterthwaite 1946).
+    freedom = variance**2 / sum(part**2 / each for part, each in parts) if variance else number - 1
+    reach = student(1 - error / 2, freedom) * math.sqrt(variance)
     return Difference(mean, mean - reach, mean + reach, 1 - error, seeds, sd_items)
 
 
@@ -89,7 +92,7 @@ def detectable_effect(sd: float, seeds: int, comparisons: int = 1) -> float:
     return (student(1 - error / 2, seeds - 1) + student(POWER, seeds - 1)) * sd / math.sqrt(seeds)
 
 
-def student(share: float, freedom: int) -> float:
+def student(share: float, freedom: float) -> float:
     """Quantile of Student's distribution."""
     from scipy.stats import t
 
@@ -101,8 +104,9 @@ def everything(items: Items) -> NDArray[np.int64]:
     return np.arange(len(items), dtype=np.int64)
 
 
-def _sd_over_items(pairs: Sequence[tuple[Items, Items]], statistic: Statistic) -> float:
-    """Standard deviation of the mean difference over draws of groups, the same draw for all seeds and both arms."""
+def _sd_over_items(pairs: Sequence[tuple[Items, Items]], statistic: Statistic) -> tuple[float, int]:
+    """Standard deviation of the mean difference over draws of groups, the same draw for all seeds and both arms; and
+    how many groups there are."""
     groups = pairs[0][0].groups
     number = int(groups.max(initial=-1)) + 1
     order = np.argsort(groups, kind="stable")
@@ -113,4 +117,4 @@ def _sd_over_items(pairs: Sequence[tuple[Items, Items]], statistic: Statistic) -
     for _ in range(RESAMPLES):
         rows = np.concatenate([members[group] for group in rng.integers(number, size=number)])
         draws.append(np.mean([statistic(one, rows) - statistic(two, rows) for one, two in pairs]))
-    return float(np.std(draws, ddof=1))
+    return float(np.std(draws, ddof=1)), number

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from tuwen.errors import UsageError
 from tuwen.models.columns import Columns
+from tuwen.proof.worlds.groups import centred
 from tuwen.proof.worlds.release.pairs import Pairs, fingerprint_of, pairs_of
 
 NEAR = 0.98  # cosine of two images' pixels, each centred: the same picture, stored differently
@@ -30,7 +31,8 @@ class Releases:
     Training leaves out images of the test and those that look like one, to a cosine of `NEAR` of their centred pixels,
     where `drop_overlap` is set; else equal images are refused before training. `languages`: a column `is_NAME` for
     each. `is_tail`: of the test, the half of the pairs whose words are the rarer ones in all releases together. `same`
-    numbers images. Draws are without replacement, by the seed; of a release that holds fewer, all.
+    numbers images, `site` is host and language. Draws are without replacement, by the seed; of a release that holds
+    fewer, all.
     """
 
     paths: Mapping[str, str]
@@ -76,6 +78,7 @@ class Releases:
             "text": chosen.texts,
             "language": np.array(chosen.languages),  # arrays, since they are no texts that a tokenizer should learn
             "host": np.array(chosen.hosts),
+            "site": np.array([f"{host} {each}" for host, each in zip(chosen.hosts, chosen.languages, strict=True)]),
             "same": chosen.image,
             "is_tail": _rare(chosen.texts, tuple(self.paths.values()), self.side),
         }
@@ -116,17 +119,11 @@ def _rare(texts: Sequence[str], paths: Group, side: int) -> NDArray[np.bool_]:
 @lru_cache(maxsize=8)
 def _near(path: str, test_path: str, side: int) -> NDArray[np.bool_]:
     """Of the images of a release (M,): whether the test has one that looks like it."""
-    images, others = (_centred(pairs_of(each, side).images) for each in (path, test_path))
+    images, others = (centred(pairs_of(each, side).images) for each in (path, test_path))
     found = np.zeros(len(images), dtype=bool)
     for start in range(0, len(images), BLOCK):
         found[start : start + BLOCK] = (images[start : start + BLOCK] @ others.T).max(1) > NEAR
     return found
-
-
-def _centred(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    flat = images.reshape(len(images), -1).astype(np.float32)
-    flat -= flat.mean(1, keepdims=True)
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)  # type: ignore[no-any-return]
 
 
 def _draw(number: int, wanted: int, seed: int) -> NDArray[np.int64]:

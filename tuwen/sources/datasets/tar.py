@@ -31,7 +31,8 @@ _OCTAL = re.compile(rb"[0-7]+")
 
 @dataclass(frozen=True)
 class Member:
-    """One entry. `data` is None where it is no plain file (`kind` is link, folder, sparse, special) or not wanted.
+    """One entry. `data` is None where it is no plain file (`kind` is link, folder, sparse, special) or not wanted;
+    it begins at byte `offset` of the archive, once that is unpacked.
 
     Of the kind `damaged` is what stands for entries that are lost, up to the next header that can be read or the end.
     """
@@ -40,6 +41,7 @@ class Member:
     kind: str
     num_bytes: int
     data: bytes | None
+    offset: int = 0
 
 
 _LOST = Member("", "damaged", 0, None)
@@ -100,9 +102,9 @@ def _members(stream: BinaryIO, report: Report, wanted: Callable[[str, int], bool
                 size = int(pax["size"][:20])
             name = pax.get("path") or long_name or _name(header)
             what = _kind(kind, name, pax)
-            read = what == "file" and wanted(name, size)
+            read, offset = what == "file" and wanted(name, size), stream.tell()
             data = _take(stream, size, size) if read else _take(stream, 0 if what in _BODILESS else size, 0)
-            yield Member(name, what, size, data if read else None)
+            yield Member(name, what, size, data if read else None, offset)
             long_name, pax = None, {}
 
 

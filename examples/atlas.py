@@ -1,0 +1,132 @@
+"""From a crawl to the answer which way of choosing its pairs trains the better model: run by `make atlas`.
+
+Builds a corpus, trains a scorer on its strong pairs and scores the rest, cuts four releases of equal size and one that
+tests, and trains small models on each, several times over. What the test shows, trains nobody: pages that the rule
+`--left-out` is true for are left out, and so is every image that looks like one of theirs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tuwen.corpus.corpus import Corpus
+from tuwen.engine.build import build
+from tuwen.engine.progress import Progress
+from tuwen.engine.recipe import Recipe
+from tuwen.engine.train_scorer import train_scorer
+from tuwen.proof.contest import Contest, compare
+from tuwen.proof.contest_report import contest_report, told_of
+from tuwen.releases.page import el
+from tuwen.releases.release import release
+from tuwen.selections.ledger import judge
+from tuwen.selections.selection import Selection
+
+HERE = Path(__file__).parent
+WAYS = ("random", "alt", "strong", "everything")
+# The crawl that ships with tuwen has no site that is large enough to test: some of its gallery pages do.
+LEFT_OUT = "regexp_matches(document.url, 'emoji[.]test/[A-Za-z_]+/2[.]html')"
+
+
+def main() -> None:
+    """The whole way, with a line for each step."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--crawl", metavar="WARC", nargs="+", help="WARC files (default: the demo's)")
+    parser.add_argument("--left-out", metavar="RULE", default=LEFT_OUT, help="pairs that test, a DuckDB expression")
+    parser.add_argument("--to", metavar="DIR", type=Path, default=Path("atlas"))
+    parser.add_argument("--samples", metavar="N", type=int, default=16_000, help="pairs that a model sees at scale 1")
+    parser.add_argument("--scales", metavar="X", type=float, nargs="+", default=[1, 4])
+    parser.add_argument("--seeds", metavar="N", type=int, nargs="+", default=[11, 12, 13, 14, 15])
+    parser.add_argument("--workers", metavar="N", type=int, default=os.cpu_count() or 1)
+    arguments = parser.parse_args()
+    started, cpu = time.monotonic(), cpu_seconds()
+    notes, num_pairs = released(arguments)
+    contest = Contest(
+        [str(arguments.to / "releases" / way) for way in WAYS],
+        str(arguments.to / "releases" / "test"),
+        scales=arguments.scales,
+        seeds=arguments.seeds,
+        samples=arguments.samples,
+        drop_overlap=True,
+    )
+    total = (len(WAYS) + 1) * len(contest.seeds) * len(contest.scales)
+    with Progress().phase("training", total, "runs") as phase:
+        answer = compare(
+            contest,
+            arguments.to / "cache",
+            workers=arguments.workers,
+            on_result=lambda result, done, of: phase.advance(note=f"{result.arm} {result.seed}"),
+        )
+    notes.append(f"{cpu_seconds() - cpu:,.0f} CPU seconds, {time.monotonic() - started:,.0f} s in all.")
+    lead = [
+        f"Four ways to choose pairs of one crawl ({', '.join(WAYS)}), {num_pairs:,} pairs each, tested on pages that "
+        f"were left out: {arguments.left_out}.",
+        *notes,
+    ]
+    told = {**told_of(contest, answer), "num_pairs": num_pairs, "left_out": arguments.left_out, "notes": notes}
+    (arguments.to / "index.html").write_bytes(contest_report(contest, answer, [el("p", each) for each in lead]))
+    text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True)
+    (arguments.to / "atlas.json").write_text(text + "\n", encoding="utf-8")
+    for name in answer.figures:
+        print(f"{name}: {answer.sentence(name)}")
+    print(*notes, f"page: {arguments.to / 'index.html'}", sep="\n")
+
+
+def released(arguments: argparse.Namespace) -> tuple[list[str], int]:
+    """Corpus, scorer and releases below `--to`; notes on what happened, and the pairs of each release."""
+    told = yaml.safe_load((HERE / "atlas.yaml").read_text(encoding="utf-8"))
+    if arguments.crawl:
+        told["sources"] = [{"warc": {"paths": arguments.crawl}}]
+    left_out = f"coalesce({arguments.left_out}, false)"
+    told["selections"]["test"] = {**told["selections"]["strong"]}
+    for name in WAYS:
+        told["selections"][name] = split(told["selections"][name], f"not {left_out}", "not left out")
+    told["selections"]["test"] = split(told["selections"]["test"], left_out, "left out for the test")
+    everything = told["selections"].pop("everything")
+
+    place = arguments.to / "corpus"
+    build(Recipe.from_mapping(told), place, workers=arguments.workers)
+    scorer = arguments.to / "scorer"
+    if not scorer.exists():
+        train_scorer(place, "strong", scorer, workers=arguments.workers, progress=Progress())
+    verdict = json.loads((scorer / "scorer.json").read_text(encoding="utf-8"))["verdict"]
+    notes = [f"Scorer: {verdict['reason']}."]
+    if verdict["learned"]:
+        told["stages"] += [{"image.scorer": {"model": str(scorer)}}, {"pair.scorer": {"model": str(scorer)}}]
+    else:
+        everything["steps"] = [each for each in everything["steps"] if "scorer_similarity" not in str(each)]
+    told["selections"]["everything"] = everything
+    build(Recipe.from_mapping(told), place, workers=arguments.workers)
+
+    corpus = Corpus.open(place)
+    kept = {name: judge(corpus, name).num_kept for name in (*WAYS, "test")}
+    notes.append("Pairs: " + ", ".join(f"{name} {number:,}" for name, number in kept.items()) + ".")
+    num_pairs = min(kept[name] for name in WAYS)
+    for name in (*WAYS, "test"):
+        steps: list[Any] = [{"within": name}]
+        if name != "test":
+            steps.append({"sample": {"rows": num_pairs}})
+        selection = Selection.from_mapping(f"{name}-released", {"unit": "pair", "steps": steps})
+        release(corpus, selection, arguments.to / "releases" / name, overwrite=True)
+    return notes, num_pairs
+
+
+def split(selection: dict[str, Any], rule: str, name: str) -> dict[str, Any]:
+    """The selection on one side of the test."""
+    within, *steps = selection["steps"]
+    return {**selection, "steps": [within, {"rule": {"where": rule, "name": name}}, *steps]}
+
+
+def cpu_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    return sum(os.times()[:4])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,169 @@
+"""Releases compared: on shards of drawn scenes, and the answer over scales by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import data_sets
+import numpy as np
+import pair_shards
+import pytest
+
+from tuwen.cli import main
+from tuwen.errors import UsageError
+from tuwen.evaluations.measured import Items
+from tuwen.proof.contest import UNTRAINED, Answer, Contest, Pair, answer_of, compare
+from tuwen.proof.run import Result
+from tuwen.proof.worlds.release.pairs import pairs_of
+from tuwen.proof.worlds.releases import Releases, words_of
+
+METHOD = {
+    "architecture": {"image": {"width": 32}, "text": {"width": 32}, "dim": 32, "context": 24},
+    "objectives": ["contrast"],
+    "learning_rate": 0.003,
+}
+
+
+def shards(folder: Path, number: int, seed: int, shift: int = 0) -> str:
+    """A release of drawn scenes; `shift`: each image has the text of so many rows further on."""
+    folder.mkdir()
+    found = pair_shards.scenes(number, seed)
+    entries = []
+    for row in range(number):
+        text = found["text"][(row + shift) % number]
+        entries += [(f"{row:06}.png", pair_shards.png(found["image"][row])), (f"{row:06}.txt", text.encode())]
+    (folder / "00000.tar").write_bytes(data_sets.tar(entries))
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("releases")
+    shards(folder / "right", 400, 1)
+    shards(folder / "wrong", 400, 1, shift=7)
+    shards(folder / "test", 120, 2)
+    return folder
+
+
+def contest(releases: Path, **changes: object) -> Contest:
+    told = {"scales": (1, 2), "seeds": (1, 2, 3), "samples": 1_600, "batch_size": 64, "method": METHOD, **changes}
+    return Contest([str(releases / "right"), str(releases / "wrong")], str(releases / "test"), **told)  # type: ignore[arg-type]
+
+
+def answered(scales: dict[float, dict[str, list[float]]], untrained: float = 0.0) -> Answer:
+    """The answer where each scale gives each release's mean reciprocal rank by seed."""
+    results = []
+    for figures in scales.values():
+        found = {**figures, UNTRAINED: [untrained] * len(next(iter(figures.values())))}
+        results.append(
+            [
+                Result(name, seed, {"all": items(value)}, {"all": value}, [], 0.0, 1, "")
+                for name, all_seeds in found.items()
+                for seed, value in enumerate(all_seeds)
+            ]
+        )
+    return answer_of({"all": "retrieval"}, results, list(scales), list(next(iter(scales.values()))))
+
+
+def items(value: float) -> Items:
+    """Items all alike, whose mean reciprocal rank this is."""
+    ranks = np.full(20, 1 / max(value, 1e-9))
+    return Items({"image_to_text": ranks, "text_to_image": ranks})
+
+
+# The answer -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("means", "lows", "highs", "answer"),
+    [
+        ((0.1, 0.2), (0.05, 0.1), (0.2, 0.3), "one better"),
+        ((-0.1, -0.2), (-0.3, -0.3), (0.1, -0.1), "two better"),
+        ((0.1, 0.1), (-0.1, -0.1), (0.3, 0.3), "no difference found"),
+        ((0.1, 0.1), (0.05, -0.1), (0.3, 0.3), "no difference found"),  # what shows at a small scale alone
+        ((0.2, -0.2), (0.1, -0.3), (0.3, -0.1), "scale-unstable"),
+        ((-0.01, 0.2), (-0.1, 0.1), (0.1, 0.3), "scale-unstable"),
+        ((-0.01, 0.01), (-0.1, -0.1), (0.1, 0.1), "no difference found"),
+    ],
+)
+def test_a_pair_of_releases_in_words(
+    means: tuple[float, ...], lows: tuple[float, ...], highs: tuple[float, ...], answer: str
+) -> None:
+    assert Pair("one", "two", "all", means, lows, highs).answer == answer
+
+
+def test_ranks_and_signs_over_scales() -> None:
+    small = {"a": [0.1, 0.12], "b": [0.2, 0.22], "c": [0.3, 0.33]}
+    large = {"a": [0.4, 0.41], "b": [0.3, 0.31], "c": [0.5, 0.54]}
+    found = answered({1.0: small, 4.0: large})
+    assert found.sign_agreement == {"all": pytest.approx(2 / 3)}
+    assert found.rank_correlation == {"all": pytest.approx(0.5)}
+    assert found.order("all") == ["c", "a", "b"]
+    assert "a and b: scale-unstable" in found.sentence("all")
+
+
+def test_releases_that_teach_nothing_are_not_compared() -> None:
+    found = answered({1.0: {"a": [0.1, 0.2], "b": [0.15, 0.1]}}, untrained=0.12)
+    assert found.sentence("all").startswith("inconclusive")
+    assert found.rank_correlation == {"all": None}
+
+
+# On shards ------------------------------------------------------------------------------------------------------
+
+
+def test_right_texts_train_the_better_model(releases: Path, tmp_path: Path) -> None:
+    answer = compare(contest(releases), tmp_path)
+    assert answer.sentence("all") == "right and wrong: right better"
+    assert answer.sign_agreement["all"] == 1
+    assert compare(contest(releases), tmp_path) == answer
+
+
+def test_a_test_that_overlaps_is_refused_or_left_out(releases: Path) -> None:
+    paths = {"right": str(releases / "right")}
+    world = Releases(paths, str(releases / "right"), use="right")
+    assert world.num_shown("right") == 400
+    told = Contest([str(releases / "right"), str(releases / "wrong")], str(releases / "right"))
+    with pytest.raises(UsageError, match=r"400 images of right, 400 images of wrong.*--drop-overlap"):
+        told.claims()
+    dropped = Releases(paths, str(releases / "right"), use="right", drop_overlap=True)
+    assert dropped.train(10, 1).num_rows == 0
+
+
+def test_what_cannot_be_compared_says_why(releases: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="two releases"):
+        Contest([str(releases / "right")], str(releases / "test"))
+    with pytest.raises(UsageError, match="have to differ"):
+        _ = Contest([str(releases / "right"), str(releases / "right")], str(releases / "test")).paths
+    with pytest.raises(UsageError, match=r"right 400, wrong 400; each release needs 512"):
+        contest(releases, batch_size=512).claims()
+    with pytest.raises(UsageError, match="no folder"):
+        Contest([str(tmp_path / "no"), str(releases / "wrong")], str(releases / "test")).claims()
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"no \.tar and no \.parquet"):
+        Contest([str(tmp_path / "empty"), str(releases / "wrong")], str(releases / "test")).claims()
+
+
+def test_broken_images_are_left_out_and_counted(tmp_path: Path) -> None:
+    pair_shards.write_shards(tmp_path / "broken", 20, broken=(3, 4))
+    found = pairs_of(str(tmp_path / "broken"), 32)
+    assert len(found) == 18 and found.images.shape == (18, 32, 32, 3)
+    assert found.skipped == {"images that do not decode": 1, "pairs without an image or a text": 2}
+
+
+def test_the_tail_is_the_half_with_the_rarer_words() -> None:
+    assert words_of("Ein Bär, 3 Bären: 红色的球") == ["ein", "bär", "bären", "红色", "色的", "的球"]
+
+
+def test_the_command_line(releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["prove", "--releases", str(releases / "right"), str(releases / "wrong"), "--to", str(tmp_path)]
+    assert main(words) == 2
+    assert "--test names the release" in capsys.readouterr().err
+    assert main(["prove"]) == 2
+    assert "give claims, or releases" in capsys.readouterr().err
+    words += ["--test", str(releases / "test"), "--cache", str(tmp_path / "cache"), "--json"]
+    assert main([*words, "--scales", "1", "--samples", "128", "--seeds", "1,2", "--workers", "1"]) in (0, 1)
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["releases"]) == {"right", "wrong"} and told["evaluations"]["all"]["rank_correlation"] is None
+    page = (tmp_path / "releases" / "index.html").read_text()
+    assert "Which release trains the better model?" in page and "<script" not in page

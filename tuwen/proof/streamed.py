@@ -1,0 +1,258 @@
+"""Examples that stay in their files: images are decoded when a batch is taken, in processes ahead of training."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuwen.engine.local import Workers
+from tuwen.errors import UsageError
+from tuwen.models.columns import Columns
+from tuwen.models.features import Batch
+from tuwen.proof.index import Index, IndexColumn, rows_of
+from tuwen.stages.image.pixels import decode
+
+CACHE_BYTES = 16 << 30
+"""Decoded images are kept in a file, which is read again in later epochs, where all of them together are no larger, nor
+take more than half of the disk's free space."""
+WAITING_BYTES = 256 << 20
+"""Where there is no such file: decoded images that wait in memory to be read."""
+TOKENIZER_TEXTS = 200_000
+"""Of more examples every so many-th gives its texts to learn a tokenizer from."""
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """Images to decode in another process: of example `rows[n]`, `num_bytes[n]` from `offsets[n]` of `files[n]`."""
+
+    rows: list[int]
+    files: list[str]
+    offsets: list[int]
+    num_bytes: list[int]
+    side: int
+    crop: bool
+
+
+def decoded(task: Decoding) -> tuple[list[int], Pixels, dict[int, str]]:
+    """Rows, their pixels (N, side, side, 3), and what is wrong with those that do not decode (black here)."""
+    pixels = np.zeros((len(task.rows), task.side, task.side, 3), np.uint8)
+    broken = {}
+    for place, (row, path) in enumerate(zip(task.rows, task.files, strict=True)):
+        try:
+            with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  (three times as quick)
+                data = os.pread(stream.fileno(), task.num_bytes[place], task.offsets[place])
+        except OSError as error:
+            broken[row] = error.strerror or type(error).__name__
+            continue
+        image = decode(data, task.side)
+        if image.image is None:
+            broken[row] = str(image.error)
+        else:
+            pixels[place] = fitted(image.image, task.side, task.crop)
+    return task.rows, pixels, broken
+
+
+def fitted(image: Any, side: int, crop: bool) -> Pixels:
+    """A square of `side` pixels, bicubic: the whole image squeezed into it, or its middle cut out."""
+    from PIL import Image
+
+    if not crop:
+        return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC))
+    width, height = image.size
+    short = min(width, height)
+    left, top = (width - short) // 2, (height - short) // 2
+    box = (left, top, left + short, top + short)
+    return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, box=box))
+
+
+class StreamedImages:
+    """uint8 (N, side, side, 3), decoded when they are read; an image that does not decode is black.
+
+    `broken`: rows that did not decode so far, and why.
+    """
+
+    def __init__(self, index: Index, side: int, crop: bool, cache: Path, cache_bytes: int = CACHE_BYTES) -> None:
+        self.shape = (len(index), side, side, 3)
+        self.dtype, self.ndim = np.dtype(np.uint8), 4
+        self.broken: dict[int, str] = {}
+        self._index, self._side, self._crop = index, side, crop
+        self._is_kept = np.zeros(len(index), dtype=bool)
+        self._row_bytes = side * side * 3
+        self._waiting: dict[int, Pixels] = {}
+        self._cache: Any = None
+        num_bytes = len(index) * self._row_bytes
+        if num_bytes <= min(cache_bytes, shutil.disk_usage(cache.parent).free // 2):
+            self._cache = cache.open("w+b", buffering=0)  # of an earlier run it may hold half-written images
+            cache.unlink()  # it goes with this process, however that ends
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Pixels]:
+        return (self[row] for row in range(len(self)))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All of them, in memory."""
+        return self._read(np.arange(len(self), dtype=np.int64)).astype(dtype or self.dtype, copy=False)
+
+    def __getitem__(self, rows: Any) -> Any:
+        """`[:]` is the column itself: who wants all images takes them in batches, or asks numpy for an array."""
+        if isinstance(rows, int | np.integer):
+            return self._read(rows_of([rows], len(self)))[0]
+        if isinstance(rows, slice) and rows == slice(None):
+            return self
+        return self._read(rows_of(rows, len(self)))
+
+    def decoding(self, rows: NDArray[np.int64]) -> Decoding:
+        """The task for those of the rows that are not known yet."""
+        new = [row for row in rows.tolist() if not self._is_known(row)]
+        numbers = np.array(new, dtype=np.int64)
+        files = [self._index.files[file] for file in self._index.values("file", numbers)]
+        offsets, sizes = (self._index.values(name, numbers) for name in ("offset", "num_bytes"))
+        return Decoding(new, files, offsets, sizes, self._side, self._crop)
+
+    def keep(self, rows: Sequence[int], pixels: Pixels, broken: dict[int, str]) -> None:
+        """What `decoded` gave."""
+        self.broken.update(broken)
+        for row, values in zip(rows, pixels, strict=True):
+            if row not in self.broken:
+                self._keep(row, values)
+
+    def forget(self) -> None:
+        """Those that wait longest, beyond `WAITING_BYTES`: they are decoded again when they are read again."""
+        while len(self._waiting) * self._row_bytes > WAITING_BYTES:
+            del self._waiting[next(iter(self._waiting))]
+
+    def _keep(self, row: int, values: Pixels) -> None:
+        if self._cache is not None:
+            try:
+                os.pwrite(self._cache.fileno(), values.tobytes(), row * self._row_bytes)
+                self._is_kept[row] = True
+                return
+            except OSError:  # the disk is full: it goes on without
+                self._cache.close()
+                self._cache = None
+                self._is_kept[:] = False
+        self._waiting[row] = values
+
+    def _is_known(self, row: int) -> bool:
+        return bool(self._is_kept[row]) or row in self.broken or row in self._waiting
+
+    def _read(self, rows: NDArray[np.int64]) -> Pixels:
+        task = self.decoding(rows)
+        if task.rows:
+            self.keep(*decoded(task))
+        found = np.zeros((len(rows), *self.shape[1:]), np.uint8)
+        for place, row in enumerate(rows.tolist()):
+            if self._is_kept[row]:
+                os.preadv(self._cache.fileno(), [found[place].data], row * self._row_bytes)
+            elif row not in self.broken:
+                found[place] = self._waiting[row]
+        self.forget()
+        return found
+
+
+class Streamed(Columns):
+    """Columns `image`, `text`, `texts` and what else the index has. Of memory they take some bytes an example.
+
+    `take` puts the next example that decodes in the place of one that does not, so a batch has the size that was asked
+    for, by the rows alone: neither `workers` nor what was read before changes a value.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        side: int,
+        *,
+        crop: bool = False,
+        workers: int = 1,
+        cache_bytes: int = CACHE_BYTES,
+    ) -> None:
+        self.index, self.workers = index, workers
+        self.images = StreamedImages(index, side, crop, index.folder / f"pixels-{os.getpid()}", cache_bytes)
+        names = ("text", "texts", *index.more)
+        super().__init__(image=self.images, **{name: IndexColumn(index, name) for name in names})
+
+    def take(self, rows: NDArray[np.int64] | Sequence[int]) -> Batch:
+        """These rows, in this order, broken ones replaced."""
+        chosen = rows_of(rows, self.num_rows)
+        pixels = self.images[chosen]
+        for place in [place for place, row in enumerate(chosen.tolist()) if row in self.images.broken]:
+            chosen[place] = self._next(int(chosen[place]))
+            pixels[place] = self.images[int(chosen[place])]
+        others = {name: values[chosen] for name, values in self.items() if name != "image"}
+        return {"image": pixels, **others}
+
+    def _next(self, row: int) -> int:
+        for step in range(1, self.num_rows):
+            other = (row + step) % self.num_rows
+            _ = self.images[other]
+            if other not in self.images.broken:
+                return other
+        raise UsageError(f"none of the {self.num_rows} images decodes: {', '.join(set(self.images.broken.values()))}")
+
+    def batches(self, order: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
+        """`take` of each of these rows, their images decoded by worker processes a few batches ahead."""
+        waiting: deque[NDArray[np.int64]] = deque()
+
+        def tasks() -> Iterator[Decoding]:
+            for rows in order:
+                waiting.append(rows)
+                yield self.images.decoding(rows)
+
+        with Workers(self.workers) as pool:
+            for found in pool.ordered(decoded, tasks()):
+                self.images.keep(*found)
+                yield self.take(waiting.popleft())
+
+    def sound(self, batch: int = 256) -> Columns:
+        """Only the examples whose images decode: all are decoded once. For evaluations, which count each."""
+        starts = range(0, self.num_rows, batch)
+        everything = (np.arange(start, min(start + batch, self.num_rows), dtype=np.int64) for start in starts)
+        with Workers(self.workers) as pool:
+            for found in pool.ordered(decoded, map(self.images.decoding, everything)):
+                self.images.keep(*found)
+                self.images.forget()
+        if not self.images.broken:
+            return self
+        rows = np.setdiff1d(np.arange(self.num_rows, dtype=np.int64), sorted(self.images.broken))
+        return Columns(**{name: _Chosen(values, rows) for name, values in self.items()})
+
+    @property
+    def texts(self) -> list[str]:
+        """Texts of all examples, or of `TOKENIZER_TEXTS` evenly spaced ones."""
+        step = -(-self.num_rows // TOKENIZER_TEXTS)
+        rows = np.arange(0, self.num_rows, step, dtype=np.int64)
+        return [text for texts in self["texts"][rows] for text in texts]
+
+
+class _Chosen(Sequence[Any]):
+    """Some rows of a column."""
+
+    def __init__(self, values: Any, rows: NDArray[np.int64]) -> None:
+        self._values, self._rows = values, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, rows: Any) -> Any:
+        if isinstance(rows, slice) and rows == slice(None):
+            return self
+        chosen = self._rows[rows]
+        return self._values[int(chosen) if np.ndim(chosen) == 0 else chosen]
+
+
+def shared_images(one: Streamed, other: Streamed) -> int:
+    """How many images of `other` are among those of `one`, to the byte."""
+    wanted = set(other.index.scan("digest"))
+    return len(wanted & {found for found in one.index.scan("digest") if found in wanted})
