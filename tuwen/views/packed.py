@@ -17,8 +17,9 @@ class Packed:
     """A column `to` of sequences: a document's `texts` in order, each with one image of those that belong to it.
 
     `text_of_image`: for each image the number of its text, -1 where there is none; such images are left out. Of several
-    images of a text one is drawn. It stands before its text with probability `image_first`, else behind it. No more than
-    `most_images`: those of the first texts. As LCL reads MMC4, Yang et al. 2024, https://arxiv.org/abs/2406.07543.
+    images of a text one is drawn. It stands before its text with probability `image_first`, else behind it. There are
+    at most `most_images`, those of the first texts. As LCL reads MMC4, Yang et al. 2024,
+    https://arxiv.org/abs/2406.07543.
     """
 
     texts: str = "document_texts"
