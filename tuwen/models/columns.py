@@ -21,7 +21,9 @@ class Columns(Mapping[str, Any]):
     def __init__(self, **columns: Any) -> None:
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
-            raise UsageError(f"columns differ in length: {lengths}")
+            usual = max(lengths.values(), key=list(lengths.values()).count)
+            others = {name: length for name, length in lengths.items() if length != usual}
+            raise UsageError(f"columns differ in length: {usual}, but {others}")
         self._columns = columns
         self.num_rows = next(iter(lengths.values()), 0)
 
