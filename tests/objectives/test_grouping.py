@@ -8,6 +8,7 @@ import pytest
 import torch
 from fixed import fixed, plain_contrast, vectors
 
+from tuwen.models.network import FIRST_SCALE
 from tuwen.objectives.grouping import Grouping, grouped
 
 PATCHES = vectors(3 * 5, 6, 1).view(3, 5, 6)
@@ -35,7 +36,7 @@ def test_the_loss_is_the_published_one() -> None:
             mean = (weights / weights.sum()) @ PATCHES[row]
             groups.append(mean / mean.norm())
             texts.append(text)
-    wanted = plain_contrast(1 / 0.07, torch.stack(groups), torch.stack(texts)).mean()
+    wanted = plain_contrast(FIRST_SCALE, torch.stack(groups), torch.stack(texts)).mean()
     assert float(objective(features)["grouping"].detach()) == pytest.approx(float(wanted), abs=1e-5)
 
 
@@ -44,7 +45,7 @@ def test_its_scale_is_its_own() -> None:
     features = fixed(objective, image__patch_embedding=PATCHES, a=ONE, scale=torch.tensor(1e6))
     objective(features)["grouping"].backward()
     (scale,) = features.own[objective]
-    assert float(scale.detach().exp()) == pytest.approx(1 / 0.07) and math.isfinite(float(scale.grad))
+    assert float(scale.detach().exp()) == pytest.approx(FIRST_SCALE) and math.isfinite(float(scale.grad))
 
 
 def test_equal_texts_are_no_negatives() -> None:
@@ -60,7 +61,7 @@ def test_equal_texts_are_no_negatives() -> None:
     wanted = 0.0
     for row in range(6):
         others = [each for each in range(6) if each == row or not {row, each} <= same]
-        across = torch.stack([groups[row] @ texts[other] / 0.07 for other in others]).logsumexp(0)
-        down = torch.stack([groups[other] @ texts[row] / 0.07 for other in others]).logsumexp(0)
-        wanted += float((across + down) / 2 - groups[row] @ texts[row] / 0.07) / 6
+        across = torch.stack([groups[row] @ texts[other] * FIRST_SCALE for other in others]).logsumexp(0)
+        down = torch.stack([groups[other] @ texts[row] * FIRST_SCALE for other in others]).logsumexp(0)
+        wanted += float((across + down) / 2 - groups[row] @ texts[row] * FIRST_SCALE) / 6
     assert float(objective(features)["grouping"].detach()) == pytest.approx(wanted, abs=1e-4)

@@ -18,8 +18,12 @@ from tuwen.models.contrastive import deterministic
 from tuwen.models.features import Features
 from tuwen.models.network import Architecture, Network
 from tuwen.models.towers import ImageTower, LanguageTower, TextTower
+from tuwen.objectives.alip import Alip
 from tuwen.objectives.contrast import Contrast
+from tuwen.objectives.grouping import Grouping
 from tuwen.objectives.next_token import NextToken
+from tuwen.objectives.pca_match import PcaMatch
+from tuwen.objectives.sigmoid import Sigmoid
 from tuwen.proof.parallel import Parallel, joined
 from tuwen.views.captioned import Captioned
 
@@ -39,7 +43,12 @@ class HandsOn:
 
 
 def objectives() -> list[Any]:
-    return [Contrast(), HandsOn(), Contrast(image="turned", group=None), NextToken()]
+    return [
+        *(Contrast(), HandsOn(), Contrast(image="turned", group=None), NextToken()),
+        *(Sigmoid(), Alip(), Contrast(text="synthetic", weight="gate.synthetic")),
+        *(PcaMatch(components=3), Contrast(image="image.principal", text="synthetic", group=None)),
+        Grouping(texts=("text", "synthetic")),
+    ]
 
 
 def batch() -> dict[str, Any]:
@@ -47,6 +56,7 @@ def batch() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     texts = ["a fox", "a", "red", "a fox", "a red fox in the snow", "snow", "a fox", "the red fox"]
     found = {"image": rng.integers(0, 256, (ROWS, 8, 8, 3)).astype(np.uint8), "text": texts}
+    found["synthetic"] = [f"{text} and {number}" for number, text in enumerate(texts)]
     return Captioned()(found, rng)
 
 

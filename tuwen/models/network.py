@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tuwen.models.features import Batch, Features
 
 LARGEST_SCALE = 100.0
-FIRST_SCALE = 1 / 0.07
+FIRST_SCALE = 5.0  # at CLIP's 1 / 0.07 small new towers, whose vectors are all alike, sometimes never come apart
 
 
 @dataclass(frozen=True)
