@@ -72,7 +72,7 @@ def test_weights_weigh() -> None:
         features["caption.logits"][:, :-1].transpose(1, 2), tokens.ids[:, 1:], reduction="none"
     )
     expected = (each * weight)[tokens.learnt[:, 1:]].sum() / weight.sum()
-    assert losses["next_token.caption"].item() == pytest.approx(float(expected), abs=1e-5)
+    assert losses["next_token.caption"].item() == pytest.approx(expected.item(), abs=1e-5)
 
 
 def test_no_gradient_flows_through_weights() -> None:

@@ -75,7 +75,7 @@ def test_cold_drawings_take_the_likeliest_code_each_time(model: Trained) -> None
 
 def test_drawings_follow_the_shares_of_codes(model: Trained) -> None:
     """Of one text, many first codes: as often as the network says."""
-    network, number = model.network, 300
+    network, number = model.network, 150
     assert network.codebook is not None
     drawn = network.codebook.encode(model.drawings(["a blue star"] * number, seed=1))[:, 0]
     tokens = network.sequence_tokens([[Piece("a blue star"), Piece(np.empty(0, np.int64))]], closed=False)
