@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -96,13 +96,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Proof:
-    """All of a claim's results, its comparisons, and the verdict over all of them."""
+    """All of a claim's results, where they were trained, its comparisons, and the verdict over all of them."""
 
     claim: Claim
     results: list[Result]
     comparisons: list[Compared]
     verdict: Verdict
     gate: float | None
+    device: str = "cpu"
+    precision: Precision = "float32"
 
 
 def prove(
@@ -117,6 +119,7 @@ def prove(
 ) -> Proof:
     """Run what the cache does not hold yet, and judge. `device`: torch's, or `auto`; `precision`: as training takes it.
     `workers`: runs side by side; one where nothing is said and they share a GPU, else one per core."""
+    device = resolved(device)
     results = results_of(
         claim,
         cache,
@@ -126,7 +129,7 @@ def prove(
         precision=precision,
         on_result=on_result,
     )
-    return judged(claim, results, allow_code=allow_code)
+    return replace(judged(claim, results, allow_code=allow_code), device=device, precision=precision)
 
 
 def results_of(
@@ -141,11 +144,7 @@ def results_of(
 ) -> list[Result]:
     """What every arm reached with every seed, from the cache where it is there."""
     claim.check(allow_code=allow_code)
-    if device != "cpu":
-        from tuwen.proof.training import chosen_device
-
-        device = chosen_device(device)
-    cores = os.cpu_count() or 1
+    device, cores = resolved(device), os.cpu_count() or 1
     side_by_side = workers or (cores if device == "cpu" else 1)
     for arm in claim.arms.values():
         world = Task(claim, "", 0, str(cache), allow_code, decoders=cores).world(arm)
@@ -160,6 +159,15 @@ def results_of(
             results.append(result)
             on_result(result, len(results), len(tasks))
     return results
+
+
+def resolved(device: str) -> str:
+    """torch's name of a device; `UsageError` where it cannot be used."""
+    if device == "cpu":
+        return device
+    from tuwen.proof.training import chosen_device
+
+    return chosen_device(device)
 
 
 def run(task: Task) -> Result:

@@ -47,7 +47,7 @@ class Basic:
         is_long = np.array([len(text.split()) >= self.words and len(text) >= self.characters for text in texts])
         rows, texts = rows[is_long], [text for text, found in zip(texts, is_long, strict=True) if found]
         languages = _judged(texts) if self.told is None else list(chosen(columns[self.told], rows))
-        return rows[np.array(languages, dtype=object) == self.language]
+        return rows[[language == self.language for language in languages]]
 
 
 def _judged(texts: list[str]) -> list[Any]:
