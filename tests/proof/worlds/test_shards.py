@@ -12,6 +12,7 @@ import data_sets
 import numpy as np
 import pair_shards
 import pytest
+import torch
 
 from tuwen.errors import UsageError
 from tuwen.proof import streamed
@@ -167,7 +168,8 @@ def test_results_belong_to_files_words_device_and_precision(files: Path, tmp_pat
 
 
 def test_the_shipped_claim_is_datacomps() -> None:
-    """Sizes from its paper and code; every part exists and takes its parameters."""
+    """Sizes from its paper and code; every part exists and takes its parameters. open_clip's ViT-B-32 has 151,277,313
+    weights, of which 768 x 512 and 512 x 512 project and one is the temperature."""
     claim = Claim.load(SHIPPED)
     claim.check()
     assert (claim.budget.examples, claim.budget.samples, claim.budget.batch_size) == (12_800_000, 12_800_000, 4_096)
@@ -175,7 +177,11 @@ def test_the_shipped_claim_is_datacomps() -> None:
         method = Method.from_mapping(arm.method)
         assert method.architecture.side == claim.world_of().side == 224
         assert method.architecture.image is not None and method.architecture.text is not None
-        assert method.architecture.image.num_patches(224) == 49
+        with torch.device("meta"):
+            towers = method.architecture.image.build(224), method.architecture.text.build(49_408, 77, 49_406, 49_407)
+        number = sum(weights.numel() for tower in towers for weights in tower.parameters())
+        assert number == 151_277_313 - (768 + 512) * 512 - 1
+        assert [tower.config.num_attention_heads for tower in towers] == [12, 8]
         assert (method.phases[0].learning_rate, method.phases[0].weight_decay) == (5e-4, 0.2)
     folder = claim.world_of().test_set["clip_benchmark"]["folder"]
     assert claim.evaluations["imagenet"] == {"clip_benchmark": {"folder": folder}}
