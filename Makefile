@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench docs quality constraints clean
+.PHONY: demo test check bench prove atlas docs quality constraints clean
 .DELETE_ON_ERROR:
 
 demo: .venv/core
@@ -19,11 +19,21 @@ check: .venv/test
 	$(BIN)/pytest tests/test_architecture.py
 
 # One benchmark: make bench NAME=extract. All of them: make bench
-NAME ?= warc extract images selection balance build fetch join near_duplicates concepts mixture embedding scorer search
+NAME ?= warc extract images selection balance build fetch join near_duplicates concepts mixture embedding scorer search \
+	training proof
 bench: .venv/test
 	@for name in $(NAME); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
-# The generated pages: docs/cli.md, docs/stages.md. A test fails when they are not what the code says.
+# All registered claims, or some: make prove CLAIMS=claims/alip.yaml. Verdicts go into claims/results, pages into proof/.
+CLAIMS ?= $(filter-out claims/datacomp-small.yaml,$(sort $(wildcard claims/*.yaml)))
+prove: .venv/test
+	$(BIN)/tuwen prove --record $(CLAIMS); status=$$?; $(BIN)/python docs/generate.py; exit $$status
+
+# Which way to choose pairs of a crawl trains the better model: make atlas CRAWL="a.warc.gz b.warc.gz" LEFT_OUT="RULE"
+atlas: .venv/test
+	$(BIN)/python examples/atlas.py $(if $(CRAWL),--crawl $(CRAWL)) $(if $(LEFT_OUT),--left-out "$(LEFT_OUT)")
+
+# The generated pages: docs/cli.md, docs/stages.md, docs/claims.md. A test fails when they are not what the code says.
 docs: .venv/test
 	$(BIN)/python docs/generate.py
 

@@ -33,7 +33,7 @@ def everything(columns: Streamed) -> dict[str, Any]:
 
 def test_images_and_texts_are_those_of_the_shards(tmp_path: Path) -> None:
     scenes = pair_shards.write_shards(tmp_path / "shards", NUMBER, shards=3)
-    part = Webdataset((str(tmp_path / "shards"),), columns={"number": "json.number", "missing": "none"})
+    part = Webdataset((str(tmp_path / "shards"),), columns={"number": "json.number"})
     columns = part.load(tmp_path / "full", 32)
     assert columns.num_rows == NUMBER and columns.index.skipped == {}
     rows = np.array([39, 0, 17])
@@ -41,10 +41,12 @@ def test_images_and_texts_are_those_of_the_shards(tmp_path: Path) -> None:
     np.testing.assert_array_equal(batch["image"], scenes["image"][rows])
     assert batch["text"] == [scenes["text"][row] for row in rows]
     assert batch["texts"] == [[text] for text in batch["text"]]
-    assert batch["number"] == ["39", "0", "17"] and batch["missing"] == ["", "", ""]
+    assert batch["number"] == ["39", "0", "17"]
     small = part.load(tmp_path / "small", 8)["image"][1:3]
     by_hand = [Image.fromarray(scenes["image"][row]).reduce(4).resize((8, 8), 3) for row in (1, 2)]
     np.testing.assert_array_equal(small, np.stack([np.asarray(each) for each in by_hand]))
+    with pytest.raises(UsageError, match="'label' is empty in all examples"):
+        Webdataset((str(tmp_path / "shards"),), columns={"label": "class"}).load(tmp_path / "none", 32)
 
 
 @pytest.mark.parametrize(("workers", "cache"), [(1, 0), (2, 0), (2, 1 << 30)])

@@ -97,13 +97,16 @@ def test_who_has_no_codes_cannot_draw() -> None:
 
 
 def test_an_image_read_as_one_vector() -> None:
-    """Its only patch is the pooled image, and so many places it takes."""
+    """It takes one place, and is added there and to what stands behind it, up to the next image."""
     network = small_network(read="pooled")
-    tokens = network.sequence_tokens([[Piece(IMAGES[0], learnt=False), Piece("a blue star")]])
-    other = small_network().sequence_tokens([[Piece(IMAGES[0], learnt=False), Piece("a blue star")]])
-    assert other.ids.shape[1] - tokens.ids.shape[1] == 15
+    pieces = [Piece("no title"), Piece(IMAGES[0]), Piece("a blue star"), Piece(IMAGES[1]), Piece("a")]
+    tokens = network.sequence_tokens([pieces, [Piece("a blue star")]])
     features = Features({"caption": tokens}, network)
+    vectors = network.connector(Features({"image": IMAGES[:2]}, network)["image.pooled"])
     hidden = network.language.get_input_embeddings()(tokens.ids)  # type: ignore[union-attr,operator]
-    hidden[0, 2] = network.connector(Features({"image": IMAGES[:1]}, network)["image.pooled"])[0]
+    first, second = ((tokens.ids[0] == network.vocabulary.image_place).nonzero()[:, 0]).tolist()
+    assert tokens.image_start.tolist() == [first - 1, second - 1]
+    hidden[0, first:second] += vectors[0]
+    hidden[0, second:] += vectors[1]
     expected = network.language.model(inputs_embeds=hidden).last_hidden_state  # type: ignore[union-attr,operator]
     assert torch.allclose(features["caption.states"], expected, atol=1e-5)

@@ -186,6 +186,20 @@ def test_what_was_saved_is_trained_further(whole: Path, shards: Path, tmp_path: 
     assert np.mean(more) < np.mean(first[:4]) - 0.2
 
 
+def test_a_checkpoint_is_evaluated_as_it_is(whole: Path, tmp_path: Path) -> None:
+    """The figure of the run that made it, and nothing trained."""
+    told = json.loads((whole / "training.json").read_text())
+    recipe = {
+        "start": {"checkpoint": str(whole)},
+        "budget": {"samples": 0},
+        "evaluation": told["recipe"]["evaluation"],
+        "to": str(tmp_path),
+    }
+    found = train_recipe(TrainingRecipe.from_mapping(recipe))
+    assert found["figures"] == told["figures"] and found["examples"] is None
+    assert found["layouts"] == [] and not (tmp_path / "model.safetensors").exists()
+
+
 def test_an_own_layout_comes_back(shards: Path, tmp_path: Path) -> None:
     found = trained(
         shards, tmp_path / "conv", start={"architecture": CONV}, budget={"samples": 32, "batch_size": 16}, phases=None
@@ -218,9 +232,11 @@ def test_evaluating_on_training_images_is_refused(shards: Path, tmp_path: Path) 
         ({"start": {"architecture": {"sides": 3}}}, "sides"),
         ({"objectives": ["contrasts"]}, "did you mean 'contrast'"),
         ({"examples": {"webdataset": {"path": []}}}, "did you mean 'paths'"),
-        ({"budget": {"samples": 0}}, "budget.samples: Input should be greater than 0"),
+        ({"budget": {"samples": -1}}, "budget.samples: Input should be greater than or equal to 0"),
         ({"evaluation": {"examples": {"webdataset": {"paths": ["x"]}}}}, "evaluation.parts is empty"),
         ({"precision": "fp8"}, "precision"),
+        ({"budget": {"samples": 0}}, "takes a checkpoint to start from"),
+        ({"examples": None}, "name what is trained on"),
     ],
 )
 def test_mistakes_in_a_recipe_are_told(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
@@ -230,8 +246,7 @@ def test_mistakes_in_a_recipe_are_told(changes: dict[str, Any], message: str, tm
 
 def test_the_example_is_a_recipe() -> None:
     page = Path(__file__).parents[2] / "examples" / "train-clip.yaml"
-    given, commented_out = page.read_text().split("# evaluation:")
-    told = yaml.safe_load(given + "evaluation:" + commented_out.replace("\n# ", "\n"))
+    told = yaml.safe_load(re.sub(r"^# (?=evaluation|  )", "", page.read_text(), flags=re.M))
     assert TrainingRecipe.from_mapping(told).evaluation is not None
 
 

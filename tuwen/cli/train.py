@@ -111,19 +111,18 @@ def print_model(found: Mapping[str, Any], to: str) -> None:
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)
-    examples = found["examples"]
-    left_out = [f"{number:,} {what}" for what, number in examples["skipped"].items()]
-    if examples["num_broken"]:
-        left_out.append(f"{plural(examples['num_broken'], 'image')} that did not decode (broken.jsonl)")
-    console.print(
-        f"{plural(examples['num_examples'], 'example')}" + "".join(f"; {each}" for each in map(shown, left_out))
-    )
+    if (examples := found["examples"]) is not None:
+        left_out = [f"{number:,} {what}" for what, number in examples["skipped"].items()]
+        if examples["num_broken"]:
+            left_out.append(f"{plural(examples['num_broken'], 'image')} that did not decode (broken.jsonl)")
+        console.print("; ".join([plural(examples["num_examples"], "example"), *map(shown, left_out)]))
     losses = {name: value for name, value in found["losses"].items() if name != "step"}
-    told = ", ".join(f"{shown(name)} {value:.3f}" for name, value in losses.items())
-    console.print(f"{plural(found['losses']['step'], 'step')}; losses of the last one: {told}")
+    if losses:
+        told = ", ".join(f"{shown(name)} {value:.3f}" for name, value in losses.items())
+        console.print(f"{plural(found['losses']['step'], 'step')}; losses of the last one: {told}")
     for name, value in found["figures"].items():
         console.print(f"{shown(name)}: {value:.3f}")
-    console.print(f"{shown(to)}: {', '.join(found['layouts'])}")
+    console.print(f"{shown(to)}: {', '.join(found['layouts'] or ['training.json'])}")
 
 
 def _train_head(arguments: argparse.Namespace) -> int:

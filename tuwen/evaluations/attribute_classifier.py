@@ -63,7 +63,7 @@ class _Heads(nn.Module):
 
     def __init__(self, side: int, sizes: Sequence[int]) -> None:
         super().__init__()
-        self.tower = ConvTower(WIDTH, side)
+        self.tower = ConvTower(WIDTH, side, "max")
         self.heads = nn.ModuleList([nn.Linear(WIDTH, size) for size in sizes])
 
     def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:

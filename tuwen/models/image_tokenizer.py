@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ class ImageTokenizer:
     Plain k-means stands for a learnt autoencoder (ViT-VQGAN, Yu et al. 2021, https://arxiv.org/abs/2110.04627): it
     needs no training of its own, and what codes lose is the same for every arm of a claim.
     """
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}  # a misspelt name is no default
 
     number: int = 256
     patch: int = 4

@@ -23,7 +23,9 @@ class ImageTower:
     """Images of `side` pixels to `num_patches` vectors of `width` numbers.
 
     `conv` halves the image with each of its layers until 4 × 4 patches are left; `vit` has `layers` of attention over
-    patches of `patch` pixels. `heads` of attention: a 32nd of the width where nothing is said.
+    patches of `patch` pixels. `pool`: how `conv` makes one vector of its patches: from all `places`, which keeps where
+    things are, or by the `max` over them, which learns what they are from far fewer examples.
+    `heads` of attention: a 32nd of the width where nothing is said.
     """
 
     __pydantic_config__: ClassVar[Any] = STRICT
@@ -31,12 +33,13 @@ class ImageTower:
     width: int = 128
     layers: int = 3
     patch: int = 8
+    pool: Literal["places", "max"] = "places"
     heads: int | None = None
 
     def build(self, side: int) -> nn.Module:
         """The tower, its weights drawn from torch's generator."""
         if self.kind == "conv":
-            return ConvTower(self.width, side)
+            return ConvTower(self.width, side, self.pool)
         if side % self.patch:
             raise UsageError(f"side is {side} and patch is {self.patch}; patches have to fill the image")
         from transformers import CLIPVisionConfig, CLIPVisionModel
@@ -107,10 +110,10 @@ PATCHES = 16  # of the convolutional tower: 4 × 4
 class ConvTower(nn.Module):
     """Strided convolutions down to 4 × 4 patches; group norms, since a batch's statistics would tell its members apart.
 
-    `forward`: float (N, 3, side, side), -1 to 1, to patches (N, 16, width); `pooled` keeps where things are.
+    `forward`: float (N, 3, side, side), -1 to 1, to patches (N, 16, width); `pooled` makes one vector of them.
     """
 
-    def __init__(self, width: int, side: int) -> None:
+    def __init__(self, width: int, side: int, pool: Literal["places", "max"] = "places") -> None:
         super().__init__()
         halvings = (side // 4).bit_length() - 1
         if side != 4 << halvings:
@@ -121,13 +124,15 @@ class ConvTower(nn.Module):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(4, after), nn.GELU()]
         layers += [nn.Conv2d(channels[-1], width, 3, padding=1), nn.GroupNorm(4, width), nn.GELU()]
         self.layers = nn.Sequential(*layers)
-        self.pool = nn.Linear(PATCHES * width, width)
+        self.pool = nn.Linear(PATCHES * width, width) if pool == "places" else None
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
         return self.layers(pixel_values).flatten(2).transpose(1, 2)  # type: ignore[no-any-return]
 
     def pooled(self, patches_NPW: torch.Tensor) -> torch.Tensor:
         """(N, width)"""
+        if self.pool is None:
+            return patches_NPW.amax(1)
         return self.pool(patches_NPW.flatten(1))  # type: ignore[no-any-return]
 
 

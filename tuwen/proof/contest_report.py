@@ -61,7 +61,8 @@ def contest_report(contest: Contest, answer: Answer, lead: Sequence[Element] = (
         _figures(answer),
         el(
             "p",
-            f"Mean reciprocal rank, images and texts finding each other, mean ± standard deviation over "
+            "Mean reciprocal rank of images and texts finding each other; drawing: bits per code of an image that its "
+            "true text saves against another of the same site and language. Mean ± standard deviation over "
             f"{len(contest.seeds)} random seeds. All models see {contest.samples:,} pairs, times the scale, drawn from "
             f"equally many distinct ones. {UNTRAINED}: a network that has seen one batch.",
             class_="soft",
@@ -97,11 +98,17 @@ def _evaluation(answer: Answer, name: str) -> list[Element]:
             label = f"{each.one} - {each.two}, {scale:g} ×"
             told = {"label": label, "mean": each.means[place], "low": low, "high": high}
             rows.append({**told, "seeds": [], "smallest": SMALLEST_EFFECT})
-    note = f"Order the same at all scales: {answer.sign_agreement[name]:.0%} of pairs of releases."
+    note = "Blue: the mean difference and its interval, which holds for all pairs of releases together. Dashed: "
+    note += f"{SMALLEST_EFFECT:g}. Above, each release's mean and its seeds at the largest scale."
+    if len(answer.scales) > 1:
+        note += f" Order the same at all scales: {answer.sign_agreement[name]:.0%} of pairs of releases."
     if (rank := answer.rank_correlation[name]) is not None:
         note += f" Rank correlation of the smallest with the largest scale: {rank:+.2f}."
+    largest = {release: answer.figures[name][release][-1] for release in (*answer.order(name), UNTRAINED)}
     return [
         el("h2", name),
+        el("p", f"{answer.sentence(name)}."),
+        el("figure", plots.figures(largest), class_="plot"),
         el("figure", plots.intervals(rows), class_="plot"),
         el("p", note, class_="soft"),
     ]

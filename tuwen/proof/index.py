@@ -115,6 +115,7 @@ class IndexWriter:
         self.skipped: Counter[str] = Counter()
         self._schema = pa.schema([*SCHEMA, *((name, pa.string()) for name in self.more)])
         self._writer = pa.ipc.new_file(str(folder / INDEX), self._schema)
+        self.known: set[str] = set()  # columns of `more` that have a value somewhere
         self._waiting: Rows = []
         self._digest = hashlib.sha256()
         self._images: Any = None
@@ -125,6 +126,7 @@ class IndexWriter:
         self.skipped.update(skipped)
         for row in rows:
             told = {name: row.get(name) for name in self.more}
+            self.known.update(name for name, value in told.items() if value)
             self._waiting.append({**row, **told, "text": row["texts"][0] if row["texts"] else ""})
             self._digest.update(row["digest"] + json.dumps([row["texts"], told], sort_keys=True).encode())
         self._number += len(rows)
@@ -158,7 +160,7 @@ class IndexWriter:
 def indexed(folder: Path, key: Any, more: Sequence[str], fill: Callable[[IndexWriter], None]) -> Index:
     """The index in `folder`, as it is where it was made for `key` (plain values), else made anew by `fill`.
 
-    `UsageError` where it holds no example.
+    `UsageError` where it holds no example, or one of `more` is empty throughout.
     """
     told = json.loads(json.dumps([VERSION, key], default=str))
     path = folder / DESCRIPTION
@@ -175,6 +177,8 @@ def indexed(folder: Path, key: Any, more: Sequence[str], fill: Callable[[IndexWr
     if not len(index):
         reasons = ", ".join(f"{number} {what}" for what, number in writer.skipped.items()) or "the files are empty"
         raise UsageError(f"no examples with an image and a text: {reasons}")
+    if empty := [name for name in more if name not in writer.known]:
+        raise UsageError(f"the column {empty[0]!r} is empty in all examples; say where it comes from in `columns`")
     new = path.with_suffix(".new")
     new.write_text(json.dumps(described), encoding="utf-8")
     new.replace(path)

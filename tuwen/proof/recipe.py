@@ -49,9 +49,10 @@ class Start(_Strict):
 
 
 class Budget(_Strict):
-    """`samples` that training sees, in batches of `batch_size`, which `torchrun` shares out to its processes."""
+    """`samples` that training sees, in batches of `batch_size`, which `torchrun` shares out to its processes. None: the
+    checkpoint is evaluated as it is, adaptations apart."""
 
-    samples: Annotated[int, Field(gt=0)]
+    samples: Annotated[int, Field(ge=0)]
     batch_size: Annotated[int, Field(gt=1)] = 256
 
 
@@ -72,16 +73,24 @@ class TrainingRecipe(_Strict):
     """
 
     start: Start
-    examples: Any
     method: dict[str, Any]
     budget: Budget
     to: str
+    examples: Any = None
     seed: Annotated[int, Field(ge=0)] = 0
     precision: Literal["float32", "bf16"] = "float32"
     device: str = "auto"
     workers: Annotated[int, Field(gt=0)] | None = None
     checkpoint: Annotated[int, Field(gt=0)] = 200
     evaluation: Evaluation | None = None
+
+    @model_validator(mode="after")
+    def _enough(self) -> TrainingRecipe:
+        if self.budget.samples and self.examples is None:
+            raise ValueError("examples are missing: name what is trained on")
+        if not self.budget.samples and (self.start.checkpoint is None or self.evaluation is None):
+            raise ValueError("without samples there is only an evaluation, which takes a checkpoint to start from")
+        return self
 
     @classmethod
     def load(cls, path: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False) -> TrainingRecipe:
@@ -110,7 +119,8 @@ class TrainingRecipe(_Strict):
             lines = [f"{'.'.join(map(str, each['loc'])) or name}: {each['msg']}" for each in error.errors()[:5]]
             raise UsageError(f"{name}: " + "; ".join(lines)) from error
         found.made(allow_code=allow_code)
-        found.part(found.examples, allow_code=allow_code)
+        if found.examples is not None:
+            found.part(found.examples, allow_code=allow_code)
         if found.evaluation is not None:
             held_out = found.part(found.evaluation.examples, allow_code=allow_code)
             if not found.evaluation.parts and not hasattr(held_out, "evaluations"):
@@ -121,7 +131,11 @@ class TrainingRecipe(_Strict):
 
     def made(self, *, allow_code: bool = False) -> Method:
         """The method; from a checkpoint, its architecture is not that of the network."""
-        told = self.method if self.start.architecture is None else {**self.method, **_architecture(self.start)}
+        told = dict(self.method)
+        if not self.budget.samples:
+            told = {"phases": [], "adaptations": self.method.get("adaptations", [])}
+        if self.start.architecture is not None:
+            told["architecture"] = self.start.architecture
         return Method.from_mapping(told, allow_code=allow_code)
 
     @staticmethod
@@ -132,10 +146,6 @@ class TrainingRecipe(_Strict):
     def described(self) -> dict[str, Any]:
         """All that the result depends on, as plain values."""
         return self.model_dump(mode="json", exclude=NOT_IN_RESULT)
-
-
-def _architecture(start: Start) -> dict[str, Any]:
-    return {"architecture": start.architecture}
 
 
 def _keys() -> list[str]:

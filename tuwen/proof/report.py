@@ -20,6 +20,8 @@ STYLE = """
 svg text.label { fill: var(--ink); font-size: 12px; } figure.plot { max-width: 46rem; }
 .verdict { font-size: 1.15rem; max-width: 52rem; } .verdict b { text-transform: capitalize; }
 pre { background: var(--card); border-radius: .5rem; padding: .8rem 1rem; overflow-x: auto; font-size: .78rem; }
+table { width: auto; } td, th { padding-right: 1.2rem; }
+td.number, th.number { width: auto; padding-right: 1.2rem; }
 .keys { font-size: .875rem; margin: .3rem 0 0; }
 """
 
@@ -43,9 +45,24 @@ def report(found: Mapping[str, Any]) -> bytes:
         el("h2", "Losses on the way"),
         *_losses(found),
         el("h2", "The claim as it was registered"),
-        el("pre", yaml.safe_dump(claim, sort_keys=False, allow_unicode=True, width=110)),
+        el("pre", *_lines(yaml.safe_dump(_said(claim), sort_keys=False, allow_unicode=True, width=110))),
         el("footer", el("p", _made_with(found), class_="soft")),
     )
+
+
+def _said(claim: Mapping[str, Any]) -> dict[str, Any]:
+    """A claim without what it leaves empty."""
+    arms = {
+        name: {key: value for key, value in arm.items() if value not in ({}, [], "", 1.0)}
+        for name, arm in claim["arms"].items()
+    }
+    told = {name: value for name, value in claim.items() if value not in ("", None, {}, [])}
+    return {**told, "arms": arms}
+
+
+def _lines(text: str) -> list[Element | str]:
+    """Lines one below the other: an element's text has no line ends."""
+    return [part for line in text.splitlines() for part in (line, el("br"))]
 
 
 def _numbers(found: Mapping[str, Any]) -> Element:

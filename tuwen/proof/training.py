@@ -22,6 +22,7 @@ from tuwen.corpus.corpus import write_json
 from tuwen.engine.progress import Progress
 from tuwen.errors import UsageError
 from tuwen.models.checkpoint import folder_of, model_files
+from tuwen.models.columns import Columns
 from tuwen.models.contrastive import deterministic
 from tuwen.models.saved import CONFIG, OPEN_CLIP_CONFIG, load_network, save_network
 from tuwen.proof.method import Method, part_of
@@ -96,30 +97,26 @@ class _Training:
 
     def run(self) -> dict[str, Any]:
         network, method = self._start()
-        train = self._examples(self.recipe.examples, "train", network, method)
-        test = None
+        train = test = None
+        if self.recipe.examples is not None:
+            train = self._examples(self.recipe.examples, "train", network, method)
         if self.recipe.evaluation is not None:
             test = self._examples(self.recipe.evaluation.examples, "test", network, method)
             _check_overlap(train, test)
         self._begin(train, test)
-        model = self._train(network, method, train)
+        model = self._untrained(network) if train is None else self._train(network, method, train)
         if self.parallel.rank:
             return {}
         with deterministic(self.recipe.seed):
             for adaptation in method.adaptations:
                 model = adaptation(model)
-            figures = {} if test is None else self._evaluated(model, train, test)
-        layouts = save_network(model.network, self.to)
+            figures = {} if test is None else self._evaluated(model, train or Columns(), test)
+        layouts = save_network(model.network, self.to) if self.recipe.budget.samples else []
         result = {
             "format": FORMAT,
             "recipe": self.recipe.described(),
-            "examples": {
-                "num_examples": train.num_rows,
-                "digest": train.index.digest,
-                "skipped": train.index.skipped,
-                "num_broken": len(_lines(self.to / BROKEN)),
-            },
-            "losses": _lines(self.to / LOSSES)[-1],
+            "examples": None if train is None else {**_told(train), "num_broken": len(_lines(self.to / BROKEN))},
+            "losses": (_lines(self.to / LOSSES) or [{"step": 0}])[-1],
             "figures": figures,
             "layouts": layouts,
             "versions": versions(),
@@ -149,7 +146,7 @@ class _Training:
             self.parallel.wait()
         return found
 
-    def _begin(self, train: Streamed, test: Streamed | None) -> None:
+    def _begin(self, train: Streamed | None, test: Streamed | None) -> None:
         """What a checkpoint belongs to."""
         digests = [each.index.digest for each in (train, test) if each is not None]
         told = {"recipe": self.recipe.described(), "examples": digests}
@@ -165,9 +162,17 @@ class _Training:
             write_json(path, told)
         self.parallel.wait()
 
+    def _untrained(self, network: Network | None) -> Trained:
+        from tuwen.proof.trained import Trained
+
+        assert network is not None, "a recipe without samples has a checkpoint"
+        return Trained(network.to(self.device))
+
     def _train(self, network: Network | None, method: Method, train: Streamed) -> Trained:
         from tuwen.proof.trainer import train as trained
 
+        if network is not None and not self.recipe.budget.samples:
+            return self._untrained(network)
         steps = max(1, self.recipe.budget.samples // min(self.recipe.budget.batch_size, train.num_rows))
         note = _Notes(self.to, train, self.parallel)
         with self.progress.phase("training", steps, "steps") as phase:
@@ -194,7 +199,7 @@ class _Training:
         note.finish()
         return model
 
-    def _evaluated(self, model: Trained, train: Streamed, test: Streamed) -> dict[str, float]:
+    def _evaluated(self, model: Trained, train: Columns, test: Streamed) -> dict[str, float]:
         evaluation = self.recipe.evaluation
         assert evaluation is not None
         parts = {name: part_of("evaluations", told, self.allow_code) for name, told in evaluation.parts.items()}
@@ -291,8 +296,13 @@ def _difference(one: Any, other: Any, place: str = "") -> str | None:
     return None if one == other else f"{place} was {one!r} and is {other!r}"
 
 
-def _check_overlap(train: Streamed, test: Streamed) -> None:
-    if number := shared_images(train, test):
+def _told(examples: Streamed) -> dict[str, Any]:
+    index = examples.index
+    return {"num_examples": examples.num_rows, "digest": index.digest, "skipped": index.skipped}
+
+
+def _check_overlap(train: Streamed | None, test: Streamed) -> None:
+    if train is not None and (number := shared_images(train, test)):
         raise UsageError(
             f"{number} images of the evaluation are among those of training; what a model was trained on proves "
             "nothing. Take other examples to evaluate on"

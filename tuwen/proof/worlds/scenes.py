@@ -46,6 +46,8 @@ class Scenes:
     testing: whatever the seeds, none is in both.
     """
 
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}  # a misspelt name is no default
+
     mismatch: Share = 0.0
     zipf: Annotated[float, Field(ge=0, le=4)] = 0.0
     chinese: Share = 0.0
