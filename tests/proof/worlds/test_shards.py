@@ -14,6 +14,7 @@ import pair_shards
 import pytest
 import torch
 
+from tuwen.cli import main
 from tuwen.errors import UsageError
 from tuwen.proof import streamed
 from tuwen.proof.claim import Claim
@@ -192,3 +193,13 @@ def test_changes_are_checked() -> None:
         Claim.load(SHIPPED, ["seeds"])
     with pytest.raises(UsageError, match="Extra inputs"):
         Claim.load(SHIPPED, ["budget.steps=3"])
+
+
+def test_the_verb_changes_values_and_records_only_what_was_registered(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prove", str(SHIPPED), "--dry-run", "--json", "--set", "budget.test=100"]) == 0
+    (told,) = json.loads(capsys.readouterr().out)
+    assert told["budget"] == {"examples": 12_800_000, "samples": 12_800_000, "batch_size": 4_096, "test": 100}
+    assert main(["prove", str(SHIPPED), "--record", "--set", "budget.test=100"]) == 2
+    assert "leave --seeds and --set out" in capsys.readouterr().err
+    assert main(["prove", str(SHIPPED), "--device", "abacus"]) == 2
+    assert "device 'abacus' cannot be used" in capsys.readouterr().err
