@@ -244,8 +244,9 @@ class Streamed(Columns):
 
     def sound(self, batch: int = 256) -> Streamed:
         """Only the examples whose images decode: all are decoded once. For evaluations, which count each."""
-        parts = (self.rows[start : start + batch] for start in range(0, self.num_rows, batch))
-        with Workers(self.workers) as pool:
+        starts = range(0, self.num_rows, batch)
+        parts = (self.rows[start : start + batch] for start in starts)
+        with Workers(min(self.workers, len(starts))) as pool:
             for found in pool.ordered(decoded, map(self.images.decoding, parts)):
                 self.images.keep(*found)
                 self.images.forget()

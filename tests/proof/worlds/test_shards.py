@@ -16,11 +16,11 @@ import torch
 
 from tuwen.cli import main
 from tuwen.errors import UsageError
-from tuwen.proof import streamed
+from tuwen.proof import streamed, trainer
 from tuwen.proof.claim import Claim
 from tuwen.proof.curations.filtered import Filtered
 from tuwen.proof.method import Method
-from tuwen.proof.run import Task, check_overlap, prove
+from tuwen.proof.run import Task, check_overlap, prove, run
 from tuwen.proof.streamed import Streamed
 from tuwen.proof.worlds.shards import Shards
 
@@ -100,6 +100,31 @@ def test_a_claim_of_the_shipped_shape_runs_and_is_kept(
     monkeypatch.setattr("tuwen.proof.trainer.train", None)
     again = prove(claim, tmp_path, workers=1)
     assert [each.figures for each in again.results] == [each.figures for each in proof.results]
+
+
+def test_a_run_that_was_cut_off_goes_on(
+    files: Path, tmp_path: Path, decoded: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, seen, last = trainer.train, list[int](), [5]
+
+    def cut(*given: Any, on_step: Any, **told: Any) -> Any:
+        def note(step: int, steps: int, losses: dict[str, float]) -> None:
+            seen.append(step)
+            on_step(step, steps, losses)
+            if step in last:
+                raise KeyboardInterrupt
+
+        return train(*given, every=2, on_step=note, **told)
+
+    monkeypatch.setattr(trainer, "train", cut)
+    task = Task(small(files), "no-filter", 1, str(tmp_path / "one"))
+    with pytest.raises(KeyboardInterrupt):
+        run(task)
+    last.clear()
+    resumed, whole = run(task), run(dataclasses.replace(task, cache=str(tmp_path / "two")))
+    assert seen == [1, 2, 3, 4, 5, *range(5, 9), *range(1, 9)]
+    assert resumed.curve == whole.curve[4:] and resumed.figures == whole.figures
+    assert not list(tmp_path.rglob("checkpoint*"))
 
 
 def test_a_subset_of_what_is_streamed_decodes_nothing(files: Path, tmp_path: Path, decoded: list[int]) -> None:
