@@ -29,3 +29,32 @@ def test_what_is_there_and_what_is_not() -> None:
 
 def test_all_texts() -> None:
     assert sorted(COLUMNS.texts) == list("abcdef")
+
+
+class Read:
+    """A column that tells which rows were read."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[int]] = []
+
+    def __len__(self) -> int:
+        return 1_000
+
+    def __getitem__(self, rows: object) -> np.ndarray:
+        found = np.arange(1_000)[rows]
+        self.rows.append(np.atleast_1d(found).tolist())
+        return found
+
+
+def test_what_is_no_list_nor_array_is_read_when_it_is_needed() -> None:
+    column = Read()
+    few = Columns(n=column, text=["a"] * 1_000).subset(np.arange(0, 1_000, 2)).subset([7, 499, 0])
+    assert few.num_rows == 3 and few["text"] == ["a"] * 3 and not column.rows
+    assert few["n"][1] == 998 and few["n"][-1] == 0
+    assert few["n"][np.array([2, 0])].tolist() == few["n"][::-2].tolist() == [0, 14]
+    assert few.take([1])["n"].tolist() == [998]
+    assert list(few["n"]) == np.asarray(few["n"]).tolist() == [14, 998, 0]
+    column.rows.clear()
+    whole = Columns(n=column).subset(range(600))
+    assert list(whole["n"]) == list(range(600)) and len(column.rows) == 3  # in blocks
+    assert few["n"][:] is few["n"]

@@ -56,6 +56,7 @@ def test_broken_images_give_their_place_to_the_next(
     """The same batches as from memory, with any number of workers, when images are read for the second time, and where
     there is room for three of them."""
     monkeypatch.setattr("tuwen.proof.streamed.WAITING_BYTES", 3 * 32 * 32 * 3)
+    monkeypatch.setattr("tuwen.proof.streamed.LEAST_IMAGES", 2)  # a batch is shared out to both workers
     scenes = pair_shards.write_shards(tmp_path / "shards", NUMBER, broken=(3, 4, NUMBER - 1))
     loaded = Webdataset((str(tmp_path / "shards"),)).load(tmp_path / "work", 32)
     columns = Streamed(loaded.index, 32, workers=workers, cache_bytes=cache)

@@ -22,7 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seeds", metavar="N,N,…", type=_seeds, help="other random seeds than the claim's")
     parser.add_argument("--scale", metavar="X", type=float, default=1.0, help="so many times the budget (default: 1)")
-    parser.add_argument("--workers", metavar="N", type=positive, help="processes (default: one per core)")
+    parser.add_argument(
+        "--set", metavar="PATH=VALUE", action="append", default=[], help="change a value of the claims; repeatable"
+    )
+    parser.add_argument(
+        "--workers", metavar="N", type=positive, help="runs side by side (default: one per core; on a GPU, one)"
+    )
+    parser.add_argument(
+        "--device", metavar="NAME", default="cpu", help="cpu, cuda, or auto: cuda where there is one (default: cpu)"
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bf16"),
+        default="float32",
+        help="of what training computes; weights stay float32 (default: float32)",
+    )
     parser.add_argument(
         "--record", action="store_true", help="keep the verdicts in results/ beside the claims, for docs/claims.md"
     )
@@ -63,9 +77,9 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if arguments.releases is not None:
         return _compare(arguments, Console())
-    claims = [Claim.load(path) for path in arguments.claims]
-    if arguments.record and arguments.seeds is not None:
-        raise UsageError("--record keeps what was registered, with the claim's own seeds; leave --seeds out")
+    claims = [Claim.load(path, arguments.set) for path in arguments.claims]
+    if arguments.record and (arguments.seeds is not None or arguments.set):
+        raise UsageError("--record keeps what was registered; leave --seeds and --set out, or change the claim's file")
     if arguments.seeds is not None:
         claims = [claim.model_copy(update={"seeds": arguments.seeds}) for claim in claims]
     claims = [claim.scaled(arguments.scale) for claim in claims]
@@ -98,6 +112,8 @@ def _proved(arguments: argparse.Namespace, claim: Any, progress: Any) -> dict[st
             cache,
             workers=arguments.workers,
             allow_code=arguments.allow_code,
+            device=arguments.device,
+            precision=arguments.precision,
             on_result=lambda result, done, of: phase.advance(note=f"{result.arm} {result.seed}"),
         )
     found = summary(proof)
@@ -125,6 +141,8 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
             contest,
             arguments.cache or default_cache(),
             workers=arguments.workers,
+            device=arguments.device,
+            precision=arguments.precision,
             on_result=lambda result, done, of: phase.advance(note=f"{result.arm} {result.seed}"),
         )
     found = told_of(contest, answer)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tuwen.errors import UsageError
 from tuwen.evaluations.measured import Items
-from tuwen.models.columns import Columns
+from tuwen.models.columns import Columns, chosen
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Retrieval:
         rows = rows[: self.num_items]
         if not len(rows):
             raise UsageError(f"no test example is {self.where}")
-        texts, images = [test[self.text][row] for row in rows], test[self.image][rows]
+        texts, images = list(chosen(test[self.text], rows)), chosen(test[self.image], rows)
         _, number = np.unique(np.array(texts, dtype=object).astype(str), return_inverse=True)
         right = number[:, None] == number
         if self.same is not None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tuwen.errors import UsageError
 from tuwen.evaluations.measured import Items
-from tuwen.models.columns import Columns
+from tuwen.models.columns import Columns, chosen
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,14 @@ class ZeroShot:
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
         labels = np.array(list(test[self.label]), dtype=object)
-        chosen = np.asarray(test[self.where], bool) if self.where else np.ones(len(labels), bool)
-        rows = np.flatnonzero(chosen & ~np.asarray(test[self.unless], bool) if self.unless else chosen)
+        wanted = np.asarray(test[self.where], bool) if self.where else np.ones(len(labels), bool)
+        rows = np.flatnonzero(wanted & ~np.asarray(test[self.unless], bool) if self.unless else wanted)
         if not len(rows):
             raise UsageError(f"no test image is left with where = {self.where}, unless = {self.unless}")
         classes = list(self.classes) or sorted(set(labels.tolist()))
         place = {name: number for number, name in enumerate(classes)}
         vectors = class_vectors(model, classes, self.prompts)
-        told = (model.images(test[self.image][rows]) @ vectors.T).argmax(1)
+        told = (model.images(chosen(test[self.image], rows)) @ vectors.T).argmax(1)
         truth = np.array([place[label] for label in labels[rows]])
         return Items({"correct": told == truth, "class": truth})
 

@@ -1,4 +1,4 @@
-"""Examples in memory: the columns that training and evaluation read."""
+"""Examples as the columns that training and evaluation read, in memory or read when they are needed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from tuwen.errors import UsageError
 from tuwen.models.features import Batch
+
+BLOCK = 256  # rows that are read at once where somebody goes through a column
 
 
 class Columns(Mapping[str, Any]):
@@ -53,8 +55,9 @@ class Columns(Mapping[str, Any]):
         return map(self.take, order)
 
     def subset(self, rows: NDArray[np.int64] | Sequence[int]) -> Columns:
-        """The same columns of these rows."""
-        return Columns(**self.take(rows))
+        """The same columns of these rows; what is neither list nor array is not read for this."""
+        numbers = np.asarray(rows, np.int64)
+        return Columns(**{name: chosen(values, numbers) for name, values in self._columns.items()})
 
     def with_columns(self, **columns: Any) -> Columns:
         """With more columns, or others in their place."""
@@ -68,3 +71,35 @@ class Columns(Mapping[str, Any]):
             for value in values if isinstance(values, list) else ():
                 found += [value] if isinstance(value, str) else [each for each in value if isinstance(each, str)]
         return found
+
+
+class Chosen(Sequence[Any]):
+    """Some rows of a column, read when somebody asks for them."""
+
+    def __init__(self, values: Any, rows: NDArray[np.int64]) -> None:
+        self._values, self._rows = values, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        for start in range(0, len(self), BLOCK):
+            yield from self._values[self._rows[start : start + BLOCK]]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All of them, in memory."""
+        return np.asarray(self._values[self._rows], dtype)
+
+    def __getitem__(self, rows: Any) -> Any:
+        """`[:]` is the column itself, as a list or an array would be too large."""
+        if isinstance(rows, slice) and rows == slice(None):
+            return self
+        numbers = self._rows[rows]
+        return self._values[int(numbers) if np.ndim(numbers) == 0 else numbers]
+
+
+def chosen(values: Any, rows: NDArray[np.int64]) -> Any:
+    """These rows of a column: a list of a list, an array of an array, else `Chosen`."""
+    if isinstance(values, list):
+        return [values[row] for row in rows]
+    return values[rows] if isinstance(values, np.ndarray) else Chosen(values, rows)

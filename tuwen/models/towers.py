@@ -25,6 +25,7 @@ class ImageTower:
     `conv` halves the image with each of its layers until 4 × 4 patches are left; `vit` has `layers` of attention over
     patches of `patch` pixels. `pool`: how `conv` makes one vector of its patches: from all `places`, which keeps where
     things are, or by the `max` over them, which learns what they are from far fewer examples.
+    `heads` of attention: a 32nd of the width where nothing is said.
     """
 
     __pydantic_config__: ClassVar[Any] = STRICT
@@ -33,6 +34,7 @@ class ImageTower:
     layers: int = 3
     patch: int = 8
     pool: Literal["places", "max"] = "places"
+    heads: int | None = None
 
     def build(self, side: int) -> nn.Module:
         """The tower, its weights drawn from torch's generator."""
@@ -43,7 +45,7 @@ class ImageTower:
         from transformers import CLIPVisionConfig, CLIPVisionModel
 
         return CLIPVisionModel(
-            CLIPVisionConfig(image_size=side, patch_size=self.patch, **attention(self.width, self.layers))
+            CLIPVisionConfig(image_size=side, patch_size=self.patch, **attention(self.width, self.layers, self.heads))
         )
 
     def num_patches(self, side: int) -> int:
@@ -53,11 +55,12 @@ class ImageTower:
 
 @dataclass(frozen=True)
 class TextTower:
-    """Texts to vectors of `width` numbers, by so many `layers` of attention that looks back."""
+    """Texts to vectors of `width` numbers, by so many `layers` of attention that looks back; `heads` as above."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     width: int = 128
     layers: int = 1
+    heads: int | None = None
 
     def build(self, vocabulary: int, context: int, start: int, end: int) -> nn.Module:
         """The tower, its weights drawn from torch's generator."""
@@ -69,7 +72,7 @@ class TextTower:
             bos_token_id=start,
             eos_token_id=end,
             pad_token_id=end,
-            **attention(self.width, self.layers),
+            **attention(self.width, self.layers, self.heads),
         )
         return CLIPTextModel(config)
 
@@ -133,12 +136,12 @@ class ConvTower(nn.Module):
         return self.pool(patches_NPW.flatten(1))  # type: ignore[no-any-return]
 
 
-def attention(width: int, layers: int) -> dict[str, Any]:
+def attention(width: int, layers: int, heads: int | None = None) -> dict[str, Any]:
     """Parameters that transformers' configurations share."""
     return {
         "hidden_size": width,
         "intermediate_size": 4 * width,
         "num_hidden_layers": layers,
-        "num_attention_heads": max(1, width // 32),
+        "num_attention_heads": heads or max(1, width // 32),
         "hidden_act": "gelu",
     }

@@ -19,13 +19,14 @@ comparisons:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from tuwen.engine.recipe import override_value
 from tuwen.errors import UsageError
 from tuwen.parts import nearest
 from tuwen.proof.method import Method, part_of
@@ -142,12 +143,16 @@ class Claim(_Strict):
         return self
 
     @classmethod
-    def load(cls, path: str | Path) -> Claim:
-        """A claim from a YAML file; `UsageError` says what is wrong with it."""
+    def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Claim:
+        """A claim from a YAML file, with `path=value` overrides; `UsageError` says what is wrong with it."""
         try:
             told = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
+        if not isinstance(told, dict):
+            raise UsageError(f"{path} must hold a mapping with the keys {', '.join(cls.model_fields)}")
+        for override in overrides:
+            override_value(told, override)
         return cls.from_mapping(told, str(path))
 
     @classmethod

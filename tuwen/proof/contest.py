@@ -14,7 +14,7 @@ import numpy as np
 from tuwen.errors import UsageError
 from tuwen.proof.claim import Claim
 from tuwen.proof.method import part_of
-from tuwen.proof.run import Result, results_of
+from tuwen.proof.run import Precision, Result, results_of
 from tuwen.proof.verdict import difference
 from tuwen.proof.worlds.releases import Releases
 
@@ -191,13 +191,14 @@ def compare(
     *,
     workers: int | None = None,
     allow_code: bool = False,
+    device: str = "cpu",
+    precision: Precision = "float32",
     on_result: Callable[[Result, int, int], None] = lambda result, done, of: None,
 ) -> Answer:
     """Train and test all releases at all scales."""
     claims = contest.claims()
-    results = [
-        results_of(claim, cache, workers=workers, allow_code=allow_code, on_result=on_result) for claim in claims
-    ]
+    how: Any = {"workers": workers, "allow_code": allow_code, "device": device, "precision": precision}
+    results = [results_of(claim, cache, **how, on_result=on_result) for claim in claims]
     return answer_of(claims[0].evaluations, results, sorted(contest.scales), list(contest.paths))
 
 

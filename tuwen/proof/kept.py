@@ -30,10 +30,11 @@ ARRAY, PIECE = "$array", "$piece"  # stand for an array and a `Piece` in JSON
 def drawn(world: Any, split: Literal["train", "test"], number: int, seed: int, cache: str | Path) -> Columns:
     """`world.train(number, seed)` or `world.test(number, seed)`, from the folder `cache` where it is there.
 
-    Worlds from other code than tuwen's are drawn each time: nothing tells when they have changed.
+    Worlds from other code than tuwen's are drawn each time: nothing tells when they have changed. So are those that
+    stay in their files (`is_streamed`).
     """
     draw = world.train if split == "train" else world.test
-    if not type(world).__module__.startswith(OWN):
+    if not type(world).__module__.startswith(OWN) or getattr(world, "is_streamed", False):
         return draw(number, seed)  # type: ignore[no-any-return]
     told = [FORMAT, name_of(world), repr(world), fingerprint(world), split, number, seed, worlds_digest()]
     folder = Path(cache) / "worlds" / hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]

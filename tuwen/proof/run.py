@@ -7,10 +7,10 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,35 +22,49 @@ from tuwen.models.columns import Columns
 from tuwen.proof.claim import Arm, Claim
 from tuwen.proof.kept import drawn, fingerprint
 from tuwen.proof.method import Method, part_of
+from tuwen.proof.streamed import Streamed, shared_images
 from tuwen.proof.verdict import Difference, Verdict, detectable_effect, difference, everything, judge
 
+Precision = Literal["float32", "bf16"]
 CODE = ("objectives", "views", "samplers", "adaptations", "evaluations", "proof", "models")
 
 
 @dataclass(frozen=True)
 class Task:
-    """One arm with one seed."""
+    """One arm with one seed. `decoders`: processes that decode images ahead of it, where they stay in files."""
 
     claim: Claim
     arm: str
     seed: int
     cache: str
     allow_code: bool = False
+    device: str = "cpu"
+    precision: Precision = "float32"
+    decoders: int = 1
 
     @property
     def key(self) -> str:
-        """Digest of all that the result depends on: the arm, its world, budget, seed, tests, code and versions."""
+        """Digest of all that the result depends on: the arm, its world, budget, seed, tests, code, versions, device."""
         claim, arm = self.claim, self.claim.arms[self.arm]
         told = {
             "arm": arm.model_dump(mode="json", exclude={"matched"}),
             "world": claim.world,
             "budget": claim.budget.model_dump(),
             "evaluations": claim.evaluations,
-            "data": [fingerprint(claim.world_of(each, allow_code=self.allow_code)) for each in (arm, None)],
+            "words": [
+                fingerprint(part_of("evaluations", each, self.allow_code)) for each in claim.evaluations.values()
+            ],
+            "data": [fingerprint(self.world(each)) for each in (arm, None)],
             "seed": self.seed,
+            "device": [self.device, self.precision],
             "code": code_digest(),
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+    def world(self, arm: Arm | None) -> Any:
+        """The claim's world as an arm has it; where it reads files, with a folder for their indexes."""
+        world = self.claim.world_of(arm, allow_code=self.allow_code)
+        return world.at(Path(self.cache) / "indexes", self.decoders) if hasattr(world, "at") else world
 
 
 @dataclass(frozen=True)
@@ -82,13 +96,15 @@ class Compared:
 
 @dataclass(frozen=True)
 class Proof:
-    """All of a claim's results, its comparisons, and the verdict over all of them."""
+    """All of a claim's results, where they were trained, its comparisons, and the verdict over all of them."""
 
     claim: Claim
     results: list[Result]
     comparisons: list[Compared]
     verdict: Verdict
     gate: float | None
+    device: str = "cpu"
+    precision: Precision = "float32"
 
 
 def prove(
@@ -97,11 +113,23 @@ def prove(
     *,
     workers: int | None = None,
     allow_code: bool = False,
+    device: str = "cpu",
+    precision: Precision = "float32",
     on_result: Callable[[Result, int, int], None] = lambda result, done, of: None,
 ) -> Proof:
-    """Run what the cache does not hold yet, and judge."""
-    results = results_of(claim, cache, workers=workers, allow_code=allow_code, on_result=on_result)
-    return judged(claim, results, allow_code=allow_code)
+    """Run what the cache does not hold yet, and judge. `device`: torch's, or `auto`; `precision`: as training takes it.
+    `workers`: runs side by side; one where nothing is said and they share a GPU, else one per core."""
+    device = resolved(device)
+    results = results_of(
+        claim,
+        cache,
+        workers=workers,
+        allow_code=allow_code,
+        device=device,
+        precision=precision,
+        on_result=on_result,
+    )
+    return replace(judged(claim, results, allow_code=allow_code), device=device, precision=precision)
 
 
 def results_of(
@@ -110,17 +138,36 @@ def results_of(
     *,
     workers: int | None = None,
     allow_code: bool = False,
+    device: str = "cpu",
+    precision: Precision = "float32",
     on_result: Callable[[Result, int, int], None] = lambda result, done, of: None,
 ) -> list[Result]:
     """What every arm reached with every seed, from the cache where it is there."""
     claim.check(allow_code=allow_code)
-    tasks = [Task(claim, arm, seed, str(cache), allow_code) for seed in claim.seeds for arm in claim.arms]
+    device, cores = resolved(device), os.cpu_count() or 1
+    side_by_side = workers or (cores if device == "cpu" else 1)
+    for arm in claim.arms.values():
+        world = Task(claim, "", 0, str(cache), allow_code, decoders=cores).world(arm)
+        if getattr(world, "is_streamed", False):
+            fingerprint(world)  # all cores make the index, before runs want it
+    runs = [(arm, seed) for seed in claim.seeds for arm in claim.arms]
+    decoders = max(1, cores // min(side_by_side, len(runs)))
+    tasks = [Task(claim, arm, seed, str(cache), allow_code, device, precision, decoders) for arm, seed in runs]
     results = []
-    with Workers(workers or os.cpu_count() or 1) as pool:
+    with Workers(side_by_side) as pool:
         for result in pool.ordered(run, tasks):
             results.append(result)
             on_result(result, len(results), len(tasks))
     return results
+
+
+def resolved(device: str) -> str:
+    """torch's name of a device; `UsageError` where it cannot be used."""
+    if device == "cpu":
+        return device
+    from tuwen.proof.training import chosen_device
+
+    return chosen_device(device)
 
 
 def run(task: Task) -> Result:
@@ -129,7 +176,7 @@ def run(task: Task) -> Result:
     if (folder / "result.json").exists():
         return _read(folder, task)
     claim, arm = task.claim, task.claim.arms[task.arm]
-    train, test = examples(claim, arm, task.seed, task.cache, allow_code=task.allow_code)
+    train, test = examples(task)
     check_overlap(train, test)
     method = Method.from_mapping(arm.method, allow_code=task.allow_code)
     samples = round(claim.budget.samples * arm.samples)
@@ -141,8 +188,17 @@ def run(task: Task) -> Result:
         if step == steps or step % max(1, steps // 25) == 0:
             curve.append({"step": step, **losses})
 
+    checkpoint = folder / "checkpoint.pt" if isinstance(train, Streamed) else None  # these may run for hours
     model: Any = trained(
-        method, train, samples=samples, batch_size=claim.budget.batch_size, seed=task.seed, on_step=note
+        method,
+        train,
+        samples=samples,
+        batch_size=claim.budget.batch_size,
+        seed=task.seed,
+        device=task.device,
+        precision=task.precision,
+        checkpoint=checkpoint,
+        on_step=note,
     )
     for adaptation in method.adaptations:
         model = adaptation(model)
@@ -154,26 +210,29 @@ def run(task: Task) -> Result:
         figures[name] = evaluation.statistic(items[name], everything(items[name]))
     result = Result(task.arm, task.seed, items, figures, curve, cpu_s, samples, digest_of(test))
     _write(folder, result)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
     return result
 
 
-def examples(
-    claim: Claim, arm: Arm, seed: int, cache: str | Path, *, allow_code: bool = False
-) -> tuple[Columns, Columns]:
+def examples(task: Task) -> tuple[Columns, Columns]:
     """Training examples as the arm has them, test examples as the claim has them: one draw for all arms of a seed."""
-    number = round(claim.budget.examples * arm.examples)
-    train = drawn(claim.world_of(arm, allow_code=allow_code), "train", number, seed, cache)
+    budget, arm = task.claim.budget, task.claim.arms[task.arm]
+    train = drawn(task.world(arm), "train", round(budget.examples * arm.examples), task.seed, task.cache)
     for curation in arm.curations:
-        train = part_of("proof.curations", curation, allow_code)(train, seed)
-    return train, drawn(claim.world_of(allow_code=allow_code), "test", claim.budget.test, seed, cache)
+        train = part_of("proof.curations", curation, task.allow_code)(train, task.seed)
+    return train, drawn(task.world(None), "test", budget.test, task.seed, task.cache)
 
 
 def check_overlap(train: Columns, test: Columns) -> None:
     """`UsageError` where a test image is among the training images, to the byte."""
     if "image" not in train or "image" not in test:
         return
-    known = {hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in train["image"]}
-    found = sum(hashlib.blake2b(image.tobytes(), digest_size=16).digest() in known for image in test["image"])
+    if isinstance(train, Streamed) and isinstance(test, Streamed):
+        found = shared_images(train, test)  # by the files' bytes: nothing is decoded
+    else:
+        known = {hashlib.blake2b(image.tobytes(), digest_size=16).digest() for image in train["image"]}
+        found = sum(hashlib.blake2b(image.tobytes(), digest_size=16).digest() in known for image in test["image"])
     if found:
         raise UsageError(
             f"{found} of {len(test['image'])} test images are among the training images; what was trained on them "
@@ -253,6 +312,8 @@ def code_digest() -> str:
 
 def digest_of(columns: Columns) -> str:
     """Of the images and texts of examples."""
+    if isinstance(columns, Streamed):
+        return columns.digest
     found = hashlib.sha256()
     for name, values in columns.items():
         found.update(name.encode())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from tuwen.engine.local import Workers
 from tuwen.errors import UsageError
-from tuwen.models.columns import Columns
+from tuwen.models.columns import Chosen, Columns
 from tuwen.models.features import Batch
 from tuwen.proof.index import Index, IndexColumn, rows_of
 from tuwen.stages.image.pixels import decode
@@ -27,6 +29,8 @@ WAITING_BYTES = 256 << 20
 """Where there is no such file: decoded images that wait in memory to be read."""
 TOKENIZER_TEXTS = 200_000
 """Of more examples every so many-th gives its texts to learn a tokenizer from."""
+LEAST_IMAGES = 32
+"""Of a batch, what is decoded as one task; smaller ones would cost more to send than to decode."""
 
 Pixels = NDArray[np.uint8]
 
@@ -166,7 +170,8 @@ class Streamed(Columns):
     """Columns `image`, `text`, `texts` and what else the index has. Of memory they take some bytes an example.
 
     `take` puts the next example that decodes in the place of one that does not, so a batch has the size that was asked
-    for, by the rows alone: neither `workers` nor what was read before changes a value.
+    for, by the rows alone: neither `workers` nor what was read before changes a value. `rows`: of the index, those that
+    these columns hold.
     """
 
     def __init__(
@@ -180,53 +185,74 @@ class Streamed(Columns):
     ) -> None:
         self.index, self.workers = index, workers
         self.images = StreamedImages(index, side, crop, index.folder / f"pixels-{os.getpid()}", cache_bytes)
+        self.rows = np.arange(len(index), dtype=np.int64)
         names = ("text", "texts", *index.more)
         super().__init__(image=self.images, **{name: IndexColumn(index, name) for name in names})
+
+    def subset(self, rows: NDArray[np.int64] | Sequence[int]) -> Streamed:
+        """The same columns of these rows; nothing is read for this."""
+        return self._with(super().subset(rows), self.rows[np.asarray(rows, np.int64)])
+
+    def with_columns(self, **columns: Any) -> Columns:
+        """With more columns, or others in their place; other images are no longer streamed."""
+        found = super().with_columns(**columns)
+        return found if "image" in columns else self._with(found, self.rows)
+
+    def _with(self, columns: Columns, rows: NDArray[np.int64]) -> Streamed:
+        found = copy(self)
+        Columns.__init__(found, **columns)
+        found.rows = rows
+        return found
 
     def take(self, rows: NDArray[np.int64] | Sequence[int]) -> Batch:
         """These rows, in this order, broken ones replaced."""
         chosen = rows_of(rows, self.num_rows)
-        pixels = self.images[chosen]
-        for place in [place for place, row in enumerate(chosen.tolist()) if row in self.images.broken]:
-            chosen[place] = self._next(int(chosen[place]))
-            pixels[place] = self.images[int(chosen[place])]
-        others = {name: values[chosen] for name, values in self.items() if name != "image"}
-        return {"image": pixels, **others}
+        pixels = self.images[self.rows[chosen]]
+        for place, row in enumerate(self.rows[chosen].tolist()):
+            if row in self.images.broken:
+                chosen[place] = self._next(int(chosen[place]))
+                pixels[place] = self.images[int(self.rows[chosen[place]])]
+        others = Columns(**{name: values for name, values in self.items() if name != "image"})
+        return {"image": pixels, **others.take(chosen)}
 
     def _next(self, row: int) -> int:
         for step in range(1, self.num_rows):
             other = (row + step) % self.num_rows
-            _ = self.images[other]
-            if other not in self.images.broken:
+            _ = self.images[int(self.rows[other])]
+            if int(self.rows[other]) not in self.images.broken:
                 return other
         raise UsageError(f"none of the {self.num_rows} images decodes: {', '.join(set(self.images.broken.values()))}")
 
     def batches(self, order: Iterable[NDArray[np.int64]]) -> Iterator[Batch]:
-        """`take` of each of these rows, their images decoded by worker processes a few batches ahead."""
-        waiting: deque[NDArray[np.int64]] = deque()
+        """`take` of each of these rows, their images decoded by worker processes ahead, about a batch or a few."""
+        waiting: deque[tuple[NDArray[np.int64], int]] = deque()
 
         def tasks() -> Iterator[Decoding]:
             for rows in order:
-                waiting.append(rows)
-                yield self.images.decoding(rows)
+                parts = max(1, min(self.workers, len(rows) // LEAST_IMAGES))  # large batches are shared out
+                waiting.append((rows, parts))
+                yield from map(self.images.decoding, np.array_split(self.rows[rows], parts))
 
+        num_done = 0
         with Workers(self.workers) as pool:
             for found in pool.ordered(decoded, tasks()):
                 self.images.keep(*found)
-                yield self.take(waiting.popleft())
+                num_done += 1
+                if num_done == waiting[0][1]:
+                    yield self.take(waiting.popleft()[0])
+                    num_done = 0
 
-    def sound(self, batch: int = 256) -> Columns:
+    def sound(self, batch: int = 256) -> Streamed:
         """Only the examples whose images decode: all are decoded once. For evaluations, which count each."""
         starts = range(0, self.num_rows, batch)
-        everything = (np.arange(start, min(start + batch, self.num_rows), dtype=np.int64) for start in starts)
-        with Workers(self.workers) as pool:
-            for found in pool.ordered(decoded, map(self.images.decoding, everything)):
+        parts = (self.rows[start : start + batch] for start in starts)
+        with Workers(min(self.workers, len(starts))) as pool:
+            for found in pool.ordered(decoded, map(self.images.decoding, parts)):
                 self.images.keep(*found)
                 self.images.forget()
         if not self.images.broken:
             return self
-        rows = np.setdiff1d(np.arange(self.num_rows, dtype=np.int64), sorted(self.images.broken))
-        return Columns(**{name: _Chosen(values, rows) for name, values in self.items()})
+        return self.subset(np.flatnonzero(~np.isin(self.rows, list(self.images.broken))))
 
     @property
     def texts(self) -> list[str]:
@@ -235,24 +261,17 @@ class Streamed(Columns):
         rows = np.arange(0, self.num_rows, step, dtype=np.int64)
         return [text for texts in self["texts"][rows] for text in texts]
 
+    @property
+    def digest(self) -> str:
+        """Of images, texts and which of them these are."""
+        return hashlib.sha256(self.index.digest.encode() + self.rows.tobytes()).hexdigest()[:32]
 
-class _Chosen(Sequence[Any]):
-    """Some rows of a column."""
-
-    def __init__(self, values: Any, rows: NDArray[np.int64]) -> None:
-        self._values, self._rows = values, rows
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, rows: Any) -> Any:
-        if isinstance(rows, slice) and rows == slice(None):
-            return self
-        chosen = self._rows[rows]
-        return self._values[int(chosen) if np.ndim(chosen) == 0 else chosen]
+    def image_digests(self) -> Iterator[bytes]:
+        """By which equal images are known, row by row; nothing is decoded."""
+        return iter(Chosen(IndexColumn(self.index, "digest"), self.rows))
 
 
 def shared_images(one: Streamed, other: Streamed) -> int:
     """How many images of `other` are among those of `one`, to the byte."""
-    wanted = set(other.index.scan("digest"))
-    return len(wanted & {found for found in one.index.scan("digest") if found in wanted})
+    wanted = set(other.image_digests())
+    return len({found for found in one.image_digests() if found in wanted})

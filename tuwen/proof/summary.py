@@ -19,6 +19,8 @@ LIBRARIES = ("torch", "transformers", "numpy", "scipy", "scikit-learn")
 def summary(proof: Proof) -> dict[str, Any]:
     """The proof as JSON holds it: the claim as it was registered, figures of every arm, comparisons, verdict."""
     claim = proof.claim
+    usual = (proof.device, proof.precision) == ("cpu", "float32")
+    elsewhere = {} if usual else {"device": proof.device, "precision": proof.precision}
     return {
         "format": FORMAT,
         "claim": claim.model_dump(mode="json"),
@@ -26,7 +28,7 @@ def summary(proof: Proof) -> dict[str, Any]:
         "gate": None if claim.gate is None else {**claim.gate.model_dump(), "reached": proof.gate},
         "arms": [_arm(proof, name) for name in claim.arms],
         "comparisons": [_compared(each) for each in proof.comparisons],
-        "versions": {"tuwen": tuwen.__version__, "python": platform.python_version(), **versions()},
+        "versions": {"tuwen": tuwen.__version__, "python": platform.python_version(), **versions(), **elsewhere},
     }
 
 

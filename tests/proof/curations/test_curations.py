@@ -8,6 +8,7 @@ import pytest
 from tuwen.errors import UsageError
 from tuwen.models.columns import Columns
 from tuwen.proof.curations.balanced import Balanced
+from tuwen.proof.curations.basic import Basic
 from tuwen.proof.curations.filtered import Filtered
 from tuwen.proof.curations.mixed import Mixed
 
@@ -64,3 +65,35 @@ def test_mixed_sources_have_their_shares() -> None:
     assert len(set(rows(found))) == 8
     with pytest.raises(UsageError, match=r"12 examples with source = 1 are asked for, and there are 10"):
         Mixed({"0": 1, "1": 3}, 16)(given, 1)
+
+
+def test_strings_are_numbers_where_they_say_one() -> None:
+    """As columns of shards are; what is missing is not good enough, whatever the share."""
+    given = columns(clip=["0.3", "", "0.1", "2e-1", None, "0.3"])
+    assert rows(Filtered("clip", share=0.5)(given, 1)) == [0, 3, 5]
+    assert rows(Filtered("clip", share=1)(given, 1)) == [0, 2, 3, 5]
+    assert rows(Filtered("clip", least=0.2)(given, 1)) == [0, 3, 5]
+    with pytest.raises(UsageError, match="column 'clip' holds 'good', which is no number"):
+        Filtered("clip", least=0.2)(columns(clip=["good"]), 1)
+
+
+BASIC = [  # text, width, height, whether it stays
+    ("a dog on the beach", "200", "600", True),
+    ("a dog on the beach", "199", "400", False),
+    ("a dog on the beach", "200", "601", False),
+    ("a dog on the beach", "601", "200", False),
+    ("a dog on the beach", "", "400", False),
+    ("the dogs", "400", "400", False),
+    ("a b c", "400", "400", False),
+    ("ein Hund am Strand mit einem Ball", "400", "400", False),
+    ("海滩上的一只狗 很 可爱", "400", "400", False),
+    ("three dogs play with a ball", "400", "400", True),
+]
+
+
+def test_the_basic_filter_is_datacomps() -> None:
+    text, width, height, stays = (list(each) for each in zip(*BASIC, strict=True))
+    given = columns(text=text, original_width=width, original_height=height, words=["en"] * 9 + ["de"])
+    assert rows(Basic()(given, 1)) == [row for row, each in enumerate(stays) if each] == [0, 9]
+    assert rows(Basic(told="words")(given, 1)) == [0, 7, 8]
+    assert rows(Basic(told="words", language="de", side=300, characters=99)(given, 1)) == []

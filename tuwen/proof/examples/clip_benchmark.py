@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tuwen.errors import UsageError
+from tuwen.evaluations.clip_benchmark import CLASSES, lines
+from tuwen.evaluations.clip_benchmark import ClipBenchmark as ClassesAndPrompts
 from tuwen.evaluations.retrieval import Retrieval
-from tuwen.evaluations.zero_shot import ZeroShot
 from tuwen.proof.examples.webdataset import shard_key, shard_samples
 from tuwen.proof.index import IndexWriter, Rows, indexed
 from tuwen.proof.streamed import Streamed
@@ -37,11 +38,11 @@ class ClipBenchmark:
     def load(self, folder: Path, side: int, *, crop: bool = False, workers: int = 1) -> Streamed:
         """The examples, in the order of shards and samples."""
         place = Path(self.folder) / self.split
-        number = self._lines(f"{self.split}/nshards.txt")[0]
+        number = lines(self.folder, f"{self.split}/nshards.txt")[0]
         if not number.isdecimal():
             raise UsageError(f"{place / 'nshards.txt'} says {number!r}, which is no number of shards")
         shards = [place / f"{shard}.tar" for shard in range(int(number))]
-        classes = [] if self._is_retrieval else self._lines("classnames.txt")
+        classes = [] if self._is_retrieval else lines(self.folder, CLASSES)
 
         def fill(writer: IndexWriter) -> None:
             for shard in shards:
@@ -56,24 +57,12 @@ class ClipBenchmark:
         """Parts of tuwen.evaluations by name."""
         if self._is_retrieval:
             return {way: Retrieval(direction=way, k=5) for way in ("image_to_text", "text_to_image")}
-        prompts = tuple(line.replace("{c}", "{}") for line in self._lines("zeroshot_classification_templates.txt"))
-        classes = tuple(self._lines("classnames.txt"))
-        return {"zero_shot": ZeroShot("label", prompts=prompts, classes=classes, average="micro")}
+        return {"zero_shot": ClassesAndPrompts(self.folder).zero_shot()}
 
     @property
     def _is_retrieval(self) -> bool:
         path = Path(self.folder) / "dataset_type.txt"
         return path.exists() and path.read_text(encoding="utf-8").strip() == "retrieval"
-
-    def _lines(self, name: str) -> list[str]:
-        path = Path(self.folder) / name
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path} cannot be read: {error}; CLIP_benchmark's layout has it") from error
-        if not (found := [line.strip() for line in lines if line.strip()]):
-            raise UsageError(f"{path} is empty")
-        return found
 
 
 def _rows(shard: Path, file: int, classes: list[str], skipped: Counter[str]) -> Rows:
