@@ -39,7 +39,12 @@ PARAMETERS: dict[str, dict[str, Any]] = {
     "proof.curations.mixed": {"shares": {"1": 1, "2": 1}, "number": 10},
 }
 ROWS = 40
-ELSEWHERE = {"proof.worlds.manuals", "proof.worlds.releases", "proof.worlds.shards"}  # need files: tested by themselves
+ELSEWHERE = {
+    "evaluations.clip_benchmark",
+    "proof.worlds.manuals",
+    "proof.worlds.releases",
+    "proof.worlds.shards",
+}  # need files: tested by themselves
 
 
 def parts(kind: str) -> list[Any]:
