@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tuwen.engine.recipe import override_value
 from tuwen.errors import UsageError
-from tuwen.parts import nearest
+from tuwen.parts import load_class, nearest
 from tuwen.proof.method import Method, part_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -96,8 +96,8 @@ class Claim(_Strict):
     """A registered claim. `world` is `{name: knobs}`; `evaluations` are parts by a name of the claim's own.
 
     `system`: the published system whose claim this is. `mark`: what the verdict says of it; a `real` one was taken on
-    data that the method was not tuned on. `exact`: new parts, and what the tests compare them with: the authors'
-    `code`, a case worked by `hand`, or a `description` alone.
+    data that the method was not tuned on. `exact`: new parts (`objectives.alip`), and what the tests compare them
+    with: the authors' `code`, a case worked by `hand`, or a `description` alone.
     """
 
     name: Name
@@ -176,6 +176,9 @@ class Claim(_Strict):
 
     def check(self, *, allow_code: bool = False) -> None:
         """`UsageError` where a part of the claim does not exist or does not take its parameters."""
+        for name in self.exact:
+            package, _, part = name.rpartition(".")
+            load_class(f"tuwen.{package}", part)
         for evaluation in self.evaluations.values():
             part_of("evaluations", evaluation, allow_code)
         for arm in self.arms.values():
