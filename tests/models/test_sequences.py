@@ -66,7 +66,7 @@ def test_what_is_learnt_is_cut_and_documents_end_early() -> None:
 @pytest.mark.parametrize(
     ("pieces", "context", "told"),
     [
-        ((Piece("a", learnt=False), Piece(CODES)), 5, "need 6 tokens of a sequence without its texts, and 5 are there"),
+        ((Piece("a", learnt=False), Piece(CODES)), 5, "need 6 tokens of a sequence without its texts, there are 5"),
         ((Piece(IMAGE), Piece("a"), Piece(CODES)), 8, "need 9 tokens"),
         ((Piece("ab"), Piece(IMAGE)), 3, "need 4 tokens"),
         ((Piece(IMAGE), Piece("ab")), 4, "nothing of what a sequence has to learn fits into 4 tokens"),

@@ -173,7 +173,7 @@ def _shorten(pieces: Sequence[Piece], tokens: Sequence[list[int]], context: int,
     needed = context + missing if ends_in_codes and missing > 0 else 1 + longest
     if needed > context:
         raise UsageError(
-            f"sequence: images and codes need {needed} tokens of a sequence without its texts, and {context} are there; "
+            f"sequence: images and codes need {needed} tokens of a sequence without its texts, there are {context}; "
             "say a longer `sequence`"
         )
 
