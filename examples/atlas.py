@@ -90,6 +90,7 @@ def released(arguments: argparse.Namespace) -> tuple[list[str], int]:
     told["selections"]["test"] = split(told["selections"]["test"], left_out, "left out for the test")
     everything = told["selections"].pop("everything")
 
+    refuse_another(arguments, told["sources"])
     place = arguments.to / "corpus"
     build(Recipe.from_mapping(told), place, workers=arguments.workers)
     scorer = arguments.to / "scorer"
@@ -115,6 +116,16 @@ def released(arguments: argparse.Namespace) -> tuple[list[str], int]:
         selection = Selection.from_mapping(f"{name}-released", {"unit": "pair", "steps": steps})
         release(corpus, selection, arguments.to / "releases" / name, overwrite=True)
     return notes, num_pairs
+
+
+def refuse_another(arguments: argparse.Namespace, sources: list[Any]) -> None:
+    """A folder is for one crawl and one rule: rows and scores of others would go on in it."""
+    told = {"sources": sources, "left_out": arguments.left_out}
+    path = arguments.to / "inputs.json"
+    if path.exists() and json.loads(path.read_text(encoding="utf-8")) != told:
+        raise SystemExit(f"{arguments.to} holds the atlas of another crawl or rule; name a new folder with --to")
+    arguments.to.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told), encoding="utf-8")
 
 
 def split(selection: dict[str, Any], rule: str, name: str) -> dict[str, Any]:

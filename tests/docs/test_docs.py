@@ -14,6 +14,7 @@ import yaml
 from tuwen.corpus.tables import TABLES
 from tuwen.engine.recipe import Recipe
 from tuwen.parts import load_class, names_in
+from tuwen.proof.claim import Claim
 from tuwen.selections.selection import NUM_KEPT_IMAGES, UNITS, Selection, parse_selections
 from tuwen.selections.steps import WITHIN
 
@@ -111,3 +112,12 @@ def test_examples_judge_columns_that_their_stages_write(page: Path) -> None:
         columns = [column.rpartition(".") for column in selection.reads() if not column.startswith(WITHIN)]
         read = {(UNITS[unit] if unit else selection.table, column) for unit, _, column in columns}
         assert sorted(read - written) == [], selection.name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "claims").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_part_that_a_claim_calls_exact_has_a_test(path: Path) -> None:
+    for name in Claim.load(path).exact:
+        package, _, part = name.rpartition(".")
+        written = load_class(f"tuwen.{package}", part).__name__
+        tests = (ROOT / "tests" / package.replace(".", "/")).glob("test_*.py")
+        assert any(written in test.read_text(encoding="utf-8") for test in tests), f"no test of {name}"

@@ -86,7 +86,7 @@ def test_everything_a_draw_depends_on_is_in_its_name(tmp_path: Path, monkeypatch
         before = number_of_folders() if (tmp_path / "worlds").exists() else 0
         kept.drawn(dataclasses.replace(world, **knobs), "train", number, seed, tmp_path)
         assert number_of_folders() == before + 1
-    monkeypatch.setattr(kept, "worlds_digest", lambda: "other code")
+    monkeypatch.setattr(kept, "code_digest", lambda: "other code")
     kept.drawn(world, "train", 5, 1, tmp_path)
     monkeypatch.setattr(kept, "fingerprint", lambda world: "other data")
     kept.drawn(world, "train", 5, 1, tmp_path)

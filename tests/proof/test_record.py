@@ -32,7 +32,7 @@ def recorded(folder: Path, told: dict[str, Any], word: str, mean: float = 0.2, s
     path.write_text(yaml.safe_dump(told))
     claim = Claim.load(path).scaled(scale)
     ablation = {"mean": mean, "low": 0.1, "high": 0.3} if told["comparisons"][0].get("ablation") else None
-    comparison = {"arm": "less", "against": "more", "mean": mean, "ablation": ablation}
+    comparison = {"arm": "less", "against": "more", "mean": mean, "ablation": ablation, "seeds": [mean, mean + 0.01]}
     found = {"claim": claim.model_dump(mode="json"), "verdict": {"word": word, "reason": ""}}
     write_record(path, {**found, "comparisons": [comparison], "arms": [{"name": "less", "curves": [[1]]}]})
     (record,) = records(folder)

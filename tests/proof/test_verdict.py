@@ -79,8 +79,8 @@ def test_items_of_a_group_are_drawn_together() -> None:
     lonely = difference([scored(gain)] * 3, [scored(np.zeros(100))] * 3, mean, shared=True)
     grouped = [scored(gain, np.repeat([7, 9], 50))] * 3
     pairs = difference(grouped, [scored(np.zeros(100), np.repeat([7, 9], 50))] * 3, mean, shared=True)
-    assert pairs.sd_items == pytest.approx(math.sqrt(1 / 8), rel=0.15)
-    assert pairs.sd_items > 5 * lonely.sd_items
+    assert pairs.sd_items == pytest.approx(0.5, rel=0.15)  # √(.5 / 2), the variance of 1 and 0 being .5
+    assert pairs.sd_items > 7 * lonely.sd_items
 
 
 @pytest.mark.parametrize(

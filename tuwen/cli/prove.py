@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache", metavar="FOLDER", help="results of arms and seeds, used again (default: the cache of the user)"
     )
     parser.add_argument("--seeds", metavar="N,N,…", type=_seeds, help="other random seeds than the claim's")
-    parser.add_argument("--scale", metavar="X", type=float, default=1.0, help="so many times the budget (default: 1)")
+    parser.add_argument("--scale", metavar="X", type=_scale, default=1.0, help="so many times the budget (default: 1)")
     parser.add_argument(
         "--set", metavar="PATH=VALUE", action="append", default=[], help="change a value of the claims; repeatable"
     )
@@ -131,10 +131,14 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
 
     if arguments.test is None:
         raise UsageError("--test names the release that tests: pairs of pages or sites that none of the others holds")
+    if arguments.record or arguments.set or arguments.scale != 1:
+        raise UsageError("--record, --set and --scale are for claims; releases are compared at --scales")
     told: dict[str, Any] = {"seeds": arguments.seeds} if arguments.seeds else {}
     for name in ("scales", "samples", "examples", "drop_overlap"):
         told[name] = getattr(arguments, name)
     contest = Contest(arguments.releases, arguments.test, **told)
+    if arguments.dry_run:
+        return _print_contest(console, contest, arguments.json)
     total = (len(contest.paths) + 1) * len(contest.seeds) * len(contest.scales)
     with Progress(quiet=arguments.json).phase("releases", total, "runs") as phase:
         answer = compare(
@@ -157,6 +161,17 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     return 0 if any(answer.learnt.values()) else 1
 
 
+def _print_contest(console: Console, contest: Any, as_json: bool) -> int:
+    claims = contest.claims()
+    if as_json:
+        print_json([claim.model_dump(mode="json") for claim in claims])
+    for claim in () if as_json else claims:
+        budget, seeds = claim.budget, plural(len(claim.seeds), "seed")
+        told = f"{budget.examples:,} distinct pairs of each, {budget.samples:,} seen, {seeds}"
+        console.print(f"{shown(claim.statement)}\n  {told}; {', '.join(claim.evaluations)}", highlight=False)
+    return 0
+
+
 def write_verdict(folder: Path, found: dict[str, Any], page: bytes) -> None:
     """`verdict.json` and `index.html`."""
     import json
@@ -176,7 +191,7 @@ def _print_claim(console: Console, claim: Any) -> None:
     from tuwen.proof.verdict import detectable_effect
 
     console.print(f"[bold]{shown(claim.name)}[/bold]: {shown(claim.statement)}", highlight=False)
-    number = sum(1 + (each.ablation is not None) for each in claim.comparisons)
+    number = claim.num_intervals
     arms, seeds = plural(len(claim.arms), "arm"), plural(len(claim.seeds), "seed")
     console.print(f"  {arms}, {seeds}, {claim.budget.samples:,} samples each", highlight=False)
     for each in claim.comparisons:
@@ -210,12 +225,19 @@ def _spread(values: list[float]) -> str:
     return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
+def _scale(word: str) -> float:
+    value = float(word)
+    if not 0 < value < 1e6:
+        raise argparse.ArgumentTypeError(f"{word} is no factor of a budget; give a number above 0")
+    return value
+
+
 def _scales(word: str) -> tuple[float, ...]:
-    return tuple(float(each) for each in word.split(","))
+    return tuple(_scale(each) for each in word.split(","))
 
 
 def _seeds(word: str) -> tuple[int, ...]:
     seeds = tuple(int(each) for each in word.split(","))
-    if len(set(seeds)) < len(seeds):
-        raise argparse.ArgumentTypeError(f"seeds repeat in {word}")
+    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
+        raise argparse.ArgumentTypeError(f"seeds are numbers from 0, each once; got {word}")
     return seeds

@@ -28,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from tuwen.engine.recipe import override_value
 from tuwen.errors import UsageError
-from tuwen.parts import nearest
+from tuwen.parts import load_class, nearest
 from tuwen.proof.method import Method, part_of
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -96,8 +96,8 @@ class Claim(_Strict):
     """A registered claim. `world` is `{name: knobs}`; `evaluations` are parts by a name of the claim's own.
 
     `system`: the published system whose claim this is. `mark`: what the verdict says of it; a `real` one was taken on
-    data that the method was not tuned on. `exact`: new parts, and what the tests compare them with: the authors'
-    `code`, a case worked by `hand`, or a `description` alone.
+    data that the method was not tuned on. `exact`: new parts (`objectives.alip`), and what the tests compare them
+    with: the authors' `code`, a case worked by `hand`, or a `description` alone.
     """
 
     name: Name
@@ -125,13 +125,18 @@ class Claim(_Strict):
         base = told.pop("base", {})
         arms = told.get("arms")
         if isinstance(arms, Mapping) and isinstance(base, Mapping):
+            for name, arm in arms.items():
+                if arm is not None and not isinstance(arm, Mapping):
+                    raise ValueError(f"arms.{name} is {arm!r}; an arm is a mapping of what it has beside `base`")
             told["arms"] = {name: _arm({**base, **(arm or {})}) for name, arm in arms.items()}
         return told
 
     @model_validator(mode="after")
     def _refer(self) -> Claim:
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds repeat")
+        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"seeds are {self.seeds}; they have to be numbers from 0, each once")
+        if not isinstance(self.world, str) and len(self.world) != 1:
+            raise ValueError(f"world is one world with its knobs, {{scenes: {{…}}}}; got {list(self.world)}")
         wanted = [(each.arm, each.evaluation) for each in (self.gate, *self.comparisons) if each is not None]
         for arm, evaluation in wanted:
             _known("arms", arm, self.arms)
@@ -141,6 +146,11 @@ class Claim(_Strict):
             if each.ablation is not None:
                 _known("arms", each.ablation, self.arms)
         return self
+
+    @property
+    def num_intervals(self) -> int:
+        """Comparisons and their ablations, which share the error."""
+        return sum(1 + (each.ablation is not None) for each in self.comparisons)
 
     @classmethod
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Claim:
@@ -166,6 +176,9 @@ class Claim(_Strict):
 
     def check(self, *, allow_code: bool = False) -> None:
         """`UsageError` where a part of the claim does not exist or does not take its parameters."""
+        for name in self.exact:
+            package, _, part = name.rpartition(".")
+            load_class(f"tuwen.{package}", part)
         for evaluation in self.evaluations.values():
             part_of("evaluations", evaluation, allow_code)
         for arm in self.arms.values():
@@ -192,10 +205,8 @@ class Claim(_Strict):
         return self.model_copy(update={"budget": budget, "name": f"{self.name}@{factor:g}"})
 
 
-def _arm(told: Any) -> Any:
+def _arm(told: Mapping[str, Any]) -> dict[str, Any]:
     """Keys that are not an arm's own are its method's."""
-    if not isinstance(told, Mapping):
-        return told
     own = {name: told[name] for name in told if name in Arm.model_fields and name != "method"}
     return {**own, "method": {name: value for name, value in told.items() if name not in own}}
 

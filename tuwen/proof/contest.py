@@ -14,7 +14,8 @@ import numpy as np
 from tuwen.errors import UsageError
 from tuwen.proof.claim import Claim
 from tuwen.proof.method import part_of
-from tuwen.proof.run import Precision, Result, results_of
+from tuwen.proof.results import Result
+from tuwen.proof.run import Precision, results_of
 from tuwen.proof.verdict import difference
 from tuwen.proof.worlds.releases import Releases
 
@@ -149,10 +150,14 @@ class Pair:
     @property
     def answer(self) -> str:
         """`NAME better`, `scale-unstable` or `no difference found`."""
-        told = [high < 0 or low > 0 for low, high in zip(self.lows, self.highs, strict=True)]
-        if any(told) and len({mean > 0 for mean in self.means}) > 1:
-            return "scale-unstable"
-        if not told[-1]:
+        spans = list(zip(self.means, self.lows, self.highs, strict=True))
+        for mean, low, high in spans:
+            # A difference that is sure at one scale, and at another has the other sign, by more than that one varies.
+            if (low > 0 or high < 0) and any(
+                other * mean < 0 and not least < mean < most for other, least, most in spans
+            ):
+                return "scale-unstable"
+        if not (self.lows[-1] > 0 or self.highs[-1] < 0):
             return "no difference found"
         return f"{self.one if self.means[-1] > 0 else self.two} better"
 
@@ -179,6 +184,8 @@ class Answer:
 
     def sentence(self, evaluation: str) -> str:
         """What an evaluation says, in words."""
+        if len(self.figures[evaluation][UNTRAINED][0]) < 2:
+            return "inconclusive: one random seed has no interval"
         if not self.learnt[evaluation]:
             return "inconclusive: no release trained a model that beats an untrained one"
         told = [f"{each.one} and {each.two}: {each.answer}" for each in self.pairs if each.evaluation == evaluation]

@@ -40,8 +40,8 @@ def told_of(contest: Contest, answer: Answer) -> dict[str, Any]:
                 "evaluation": each.evaluation,
                 "answer": each.answer,
                 "means": list(each.means),
-                "lows": list(each.lows),
-                "highs": list(each.highs),
+                "lows": [value if np.isfinite(value) else None for value in each.lows],
+                "highs": [value if np.isfinite(value) else None for value in each.highs],
             }
             for each in answer.pairs
         ],

@@ -1,6 +1,6 @@
 """Examples of a world, drawn once and kept on disk.
 
-A draw is a folder named by a digest of the world, its knobs, how much of it was drawn and how, and the code of worlds.
+A draw is a folder named by a digest of the world, its knobs, how much of it was drawn and how, and tuwen's code.
 Columns that are arrays are `.npy` files, read from disk when somebody looks at them; lists are JSON. What comes back
 equals what was drawn. Folders appear whole, by renaming, so that processes may draw the same at once; they can be
 deleted at any time.
@@ -12,7 +12,6 @@ import hashlib
 import json
 import shutil
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from tuwen.models.columns import Columns
 from tuwen.parts import name_of
+from tuwen.proof.results import code_digest
 
 FORMAT = 1
 OWN = "tuwen.proof.worlds."
@@ -36,28 +36,19 @@ def drawn(world: Any, split: Literal["train", "test"], number: int, seed: int, c
     draw = world.train if split == "train" else world.test
     if not type(world).__module__.startswith(OWN) or getattr(world, "is_streamed", False):
         return draw(number, seed)  # type: ignore[no-any-return]
-    told = [FORMAT, name_of(world), repr(world), fingerprint(world), split, number, seed, worlds_digest()]
+    told = [FORMAT, name_of(world), repr(world), fingerprint(world), split, number, seed, code_digest()]
     folder = Path(cache) / "worlds" / hashlib.sha256(json.dumps(told).encode()).hexdigest()[:32]
-    if not folder.exists():
-        write(draw(number, seed), folder)
+    try:
+        return read(folder)
+    except Exception:  # it is not there, or damaged: numpy raises nearly every built-in exception
+        shutil.rmtree(folder, ignore_errors=True)
+    write(draw(number, seed), folder)
     return read(folder)
 
 
 def fingerprint(world: Any) -> str:
     """Digest of the data that a world is made from, where it reads any."""
     return str(getattr(world, "fingerprint", ""))
-
-
-@lru_cache(maxsize=1)
-def worlds_digest() -> str:
-    """Of the code of all worlds, and of numpy, which draws."""
-    import tuwen.proof.worlds as worlds
-
-    root = Path(worlds.__file__).parent
-    found = hashlib.sha256(np.__version__.encode())
-    for path in sorted(root.rglob("*.py")):
-        found.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()
 
 
 def write(columns: Columns, folder: Path) -> None:

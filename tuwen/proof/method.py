@@ -96,6 +96,8 @@ class Method:
         phases = told.pop("phases", None)
         if phases is None:
             phases, told = [told], {}
+        if not isinstance(phases, list | tuple) or not phases:
+            raise UsageError(f"phases: a list of phases is expected, got {phases!r}")
         if told:
             raise UsageError(f"phases and {', '.join(told)} exclude each other; say these of each phase")
         return cls(architecture, tuple(_phase(each, allow_code) for each in phases), adaptations)

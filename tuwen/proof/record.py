@@ -6,10 +6,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import stdev
 from typing import Any
 
 from tuwen.errors import UsageError
 from tuwen.proof.claim import Claim
+from tuwen.proof.verdict import detectable_effect
 
 FOLDER = "results"  # beside the claims
 SCALE = 4
@@ -66,18 +68,19 @@ class Record:
         if self.exact == "–" or self.found is None:
             return False
         if self.direction == "supported":
-            return all(each["ablation"] is not None for each in self.found["comparisons"][:1])
+            return any(each["ablation"] is not None for each in self.found["comparisons"])
         return self.direction in ("refuted", "no effect") and self.powered
 
     @property
     def powered(self) -> bool:
-        """Whether each comparison could find the effect that matters, by the standard deviation of its pilot."""
-        number = sum(1 + (each.ablation is not None) for each in self.claim.comparisons)
-        from tuwen.proof.verdict import detectable_effect
-
-        return all(
-            each.sd is not None and detectable_effect(each.sd, len(self.claim.seeds), number) <= each.smallest_effect
-            for each in self.claim.comparisons
+        """Whether each comparison could find the effect that matters: by the standard deviation of the seeds'
+        differences that a pilot had, or that they turned out to have, whichever is larger."""
+        told = self.found["comparisons"] if self.found is not None else []
+        return bool(told) and all(
+            one.sd is not None
+            and detectable_effect(max(one.sd, stdev(each["seeds"])), len(self.claim.seeds), self.claim.num_intervals)
+            <= one.smallest_effect
+            for one, each in zip(self.claim.comparisons, told, strict=True)
         )
 
 
@@ -109,4 +112,4 @@ def _read(path: Path, claim: Claim, name: str) -> tuple[Mapping[str, Any] | None
 
 def _registered(claim: Mapping[str, Any]) -> Mapping[str, Any]:
     """What of a claim decides its result: all but its words."""
-    return {name: claim[name] for name in claim if name not in ("statement", "source", "notes", "exact", "real")}
+    return {name: claim[name] for name in claim if name not in ("statement", "source", "notes", "exact")}

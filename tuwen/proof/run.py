@@ -7,26 +7,23 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-import tuwen
 from tuwen.engine.local import Workers
 from tuwen.errors import UsageError
-from tuwen.evaluations.measured import Items
 from tuwen.models.columns import Columns
 from tuwen.proof.claim import Arm, Claim
 from tuwen.proof.kept import drawn, fingerprint
 from tuwen.proof.method import Method, part_of
+from tuwen.proof.results import Result, code_digest, digest_of, outside_digest, read_result, write_result
 from tuwen.proof.streamed import Streamed, shared_images
 from tuwen.proof.verdict import Difference, Verdict, detectable_effect, difference, everything, judge
 
 Precision = Literal["float32", "bf16"]
-CODE = ("objectives", "views", "samplers", "adaptations", "evaluations", "proof", "models")
 
 
 @dataclass(frozen=True)
@@ -57,28 +54,15 @@ class Task:
             "data": [fingerprint(self.world(each)) for each in (arm, None)],
             "seed": self.seed,
             "device": [self.device, self.precision],
-            "code": code_digest(),
+            "code": [code_digest(), outside_digest([arm.model_dump(mode="json"), claim.world, claim.evaluations])],
         }
-        return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32]
+        # Unsorted: the order of a mapping may decide what is drawn.
+        return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:32]
 
     def world(self, arm: Arm | None) -> Any:
         """The claim's world as an arm has it; where it reads files, with a folder for their indexes."""
         world = self.claim.world_of(arm, allow_code=self.allow_code)
         return world.at(Path(self.cache) / "indexes", self.decoders) if hasattr(world, "at") else world
-
-
-@dataclass(frozen=True)
-class Result:
-    """What one arm reached with one seed, the losses on the way, and what it cost."""
-
-    arm: str
-    seed: int
-    items: dict[str, Items]
-    figures: dict[str, float]
-    curve: list[dict[str, float]]
-    train_cpu_s: float
-    samples: int
-    test_digest: str
 
 
 @dataclass(frozen=True)
@@ -92,6 +76,7 @@ class Compared:
     verdict: Verdict
     detectable: float | None
     ablated: Difference | None = None
+    better: str = "higher"
 
 
 @dataclass(frozen=True)
@@ -173,8 +158,8 @@ def resolved(device: str) -> str:
 def run(task: Task) -> Result:
     """The result of a task, from the cache where it is there."""
     folder = Path(task.cache) / task.key
-    if (folder / "result.json").exists():
-        return _read(folder, task)
+    if (known := read_result(folder, list(task.claim.evaluations))) is not None:
+        return replace(known, arm=task.arm, seed=task.seed)
     claim, arm = task.claim, task.claim.arms[task.arm]
     train, test = examples(task)
     check_overlap(train, test)
@@ -188,7 +173,7 @@ def run(task: Task) -> Result:
         if step == steps or step % max(1, steps // 25) == 0:
             curve.append({"step": step, **losses})
 
-    checkpoint = folder / "checkpoint.pt" if isinstance(train, Streamed) else None  # these may run for hours
+    checkpoint = folder.with_suffix(".pt") if isinstance(train, Streamed) else None  # these may run for hours
     model: Any = trained(
         method,
         train,
@@ -209,7 +194,7 @@ def run(task: Task) -> Result:
         items[name] = evaluation.items(model, train, test)
         figures[name] = evaluation.statistic(items[name], everything(items[name]))
     result = Result(task.arm, task.seed, items, figures, curve, cpu_s, samples, digest_of(test))
-    _write(folder, result)
+    write_result(folder, result)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return result
@@ -244,7 +229,7 @@ def judged(claim: Claim, results: list[Result], *, allow_code: bool = False) -> 
     """The verdict of results."""
     by_arm = {arm: [result for result in results if result.arm == arm] for arm in claim.arms}
     shared = len({result.test_digest for result in results}) == 1
-    number = sum(1 + (each.ablation is not None) for each in claim.comparisons)
+    number = claim.num_intervals
     compared = []
     for each in claim.comparisons:
         evaluation = part_of("evaluations", claim.evaluations[each.evaluation], allow_code)
@@ -269,7 +254,9 @@ def judged(claim: Claim, results: list[Result], *, allow_code: bool = False) -> 
                 f"{ablated.low:+.3f} to {ablated.high:+.3f}",
             )
         detectable = detectable_effect(each.sd, len(claim.seeds), number) if each.sd else None
-        compared.append(Compared(each.arm, each.against, each.evaluation, found, verdict, detectable, ablated))
+        compared.append(
+            Compared(each.arm, each.against, each.evaluation, found, verdict, detectable, ablated, each.better)
+        )
     gate = None
     if claim.gate is not None:
         gate = float(np.mean([result.figures[claim.gate.evaluation] for result in by_arm[claim.gate.arm]]))
@@ -292,61 +279,3 @@ def _overall(claim: Claim, compared: list[Compared], gate: float | None) -> Verd
     return Verdict(
         "supported", "; ".join(f"{each.arm} against {each.against}: {each.verdict.reason}" for each in compared)
     )
-
-
-# Keeping results ------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """Of the code that trains and measures, and of the libraries below it."""
-    import torch
-    import transformers
-
-    root = Path(tuwen.__file__).parent
-    found = hashlib.sha256(f"{torch.__version__} {transformers.__version__} {np.__version__}".encode())
-    for path in sorted(path for name in CODE for path in (root / name).rglob("*.py")):
-        found.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes())
-    return found.hexdigest()
-
-
-def digest_of(columns: Columns) -> str:
-    """Of the images and texts of examples."""
-    if isinstance(columns, Streamed):
-        return columns.digest
-    found = hashlib.sha256()
-    for name, values in columns.items():
-        found.update(name.encode())
-        found.update(
-            values.tobytes() if isinstance(values, np.ndarray) else json.dumps(values, default=_plain).encode()
-        )
-    return found.hexdigest()[:32]
-
-
-def _plain(value: Any) -> Any:
-    """Arrays in lists by their digest, numbers of numpy and pieces of sequences as JSON has them."""
-    if isinstance(value, np.ndarray):
-        return hashlib.sha256(value.tobytes()).hexdigest()
-    return value.item() if isinstance(value, np.generic) else vars(value)
-
-
-def _write(folder: Path, result: Result) -> None:
-    """`result.json` comes last: where it is, all of the result is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, items in result.items.items():
-        arrays: dict[str, Any] = {f"value_{key}": each for key, each in items.values.items()}
-        np.savez(folder / f"{name}.npz", group=items.group, **arrays)
-    told = {name: value for name, value in asdict(result).items() if name != "items"}
-    new = folder / f"result.{os.getpid()}"
-    new.write_text(json.dumps(told, sort_keys=True))
-    new.replace(folder / "result.json")
-
-
-def _read(folder: Path, task: Task) -> Result:
-    told = json.loads((folder / "result.json").read_text())
-    items = {}
-    for name in task.claim.evaluations:
-        with np.load(folder / f"{name}.npz") as found:
-            values = {key.removeprefix("value_"): found[key] for key in found.files if key != "group"}
-            items[name] = Items(values, found["group"])
-    return Result(items=items, **{**told, "arm": task.arm, "seed": task.seed})

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
-import tuwen
+from tuwen.proof.results import code_digest, versions
 from tuwen.proof.run import Compared, Proof
 
 FORMAT = 1
-LIBRARIES = ("torch", "transformers", "numpy", "scipy", "scikit-learn")
 
 
 def summary(proof: Proof) -> dict[str, Any]:
@@ -28,7 +25,8 @@ def summary(proof: Proof) -> dict[str, Any]:
         "gate": None if claim.gate is None else {**claim.gate.model_dump(), "reached": proof.gate},
         "arms": [_arm(proof, name) for name in claim.arms],
         "comparisons": [_compared(each) for each in proof.comparisons],
-        "versions": {"tuwen": tuwen.__version__, "python": platform.python_version(), **versions(), **elsewhere},
+        "versions": {**versions(), **elsewhere},
+        "code": code_digest(),
     }
 
 
@@ -49,8 +47,8 @@ def _arm(proof: Proof, name: str) -> dict[str, Any]:
 
 
 def _compared(each: Compared) -> dict[str, Any]:
-    found = each.difference
-    ablated = each.ablated
+    found, ablated = (told and told.signed(each.better == "lower") for told in (each.difference, each.ablated))
+    assert found is not None
     return {
         "arm": each.arm,
         "against": each.against,
@@ -60,7 +58,7 @@ def _compared(each: Compared) -> dict[str, Any]:
         "high": _finite(found.high),
         "coverage": round(found.coverage, 6),
         "seeds": [round(value, 6) for value in found.seeds],
-        "detectable": None if each.detectable is None else round(each.detectable, 6),
+        "detectable": None if each.detectable is None else _finite(each.detectable),
         "word": each.verdict.word,
         "reason": each.verdict.reason,
         "ablation": None
@@ -71,14 +69,3 @@ def _compared(each: Compared) -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return round(value, 6) if math.isfinite(value) else None
-
-
-def versions() -> dict[str, str]:
-    """Of the libraries that a result depends on."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found

@@ -28,8 +28,8 @@ from tuwen.models.saved import CONFIG, OPEN_CLIP_CONFIG, load_network, save_netw
 from tuwen.proof.method import Method, part_of
 from tuwen.proof.parallel import Parallel, joined
 from tuwen.proof.recipe import TrainingRecipe
+from tuwen.proof.results import versions
 from tuwen.proof.streamed import Streamed, shared_images
-from tuwen.proof.summary import versions
 from tuwen.proof.verdict import everything
 
 if TYPE_CHECKING:

@@ -35,6 +35,11 @@ class Difference:
     seeds: tuple[float, ...]
     sd_items: float
 
+    def signed(self, turned: bool) -> Difference:
+        """The same, or the difference the other way round."""
+        seeds = tuple(-each for each in self.seeds)
+        return Difference(-self.mean, -self.high, -self.low, self.coverage, seeds, self.sd_items) if turned else self
+
     @property
     def sd_seeds(self) -> float:
         """Standard deviation of the seeds' differences."""
@@ -61,7 +66,7 @@ def difference(
     error, number = ERROR / comparisons, len(seeds)
     sd_items, groups = _sd_over_items(pairs, statistic) if shared else (0.0, 2)
     mean = float(np.mean(seeds))
-    if number < 2:
+    if number < 2 or groups < 2:  # nothing tells how much others would differ
         return Difference(mean, -math.inf, math.inf, 1 - error, seeds, sd_items)
     parts = [(float(np.var(seeds, ddof=1)) / number, number - 1), (sd_items**2, max(1, groups - 1))]
     variance = sum(part for part, _ in parts)
@@ -74,13 +79,13 @@ def difference(
 def judge(found: Difference, smallest_effect: float) -> Verdict:
     """What an interval says about "greater by what matters": `smallest_effect` was fixed before the run."""
     told = f"{found.mean:+.3f}, {found.coverage:.1%} interval {found.low:+.3f} to {found.high:+.3f}"
-    if found.low > 0:
-        small = "" if found.mean >= smallest_effect else f", though less than the {smallest_effect:g} that matters"
-        return Verdict("supported", f"greater: {told}{small}")
     if found.high < 0:
         return Verdict("refuted", f"smaller: {told}")
     if found.high < smallest_effect:
         return Verdict("no effect", f"not greater by {smallest_effect:g}: {told}")
+    if found.low > 0:
+        small = "" if found.mean >= smallest_effect else f", though less than the {smallest_effect:g} that matters"
+        return Verdict("supported", f"greater: {told}{small}")
     return Verdict("inconclusive", f"the interval holds both 0 and {smallest_effect:g}: {told}; more seeds would tell")
 
 
@@ -117,4 +122,5 @@ def _sd_over_items(pairs: Sequence[tuple[Items, Items]], statistic: Statistic) -
     for _ in range(RESAMPLES):
         rows = np.concatenate([members[group] for group in rng.integers(number, size=number)])
         draws.append(np.mean([statistic(one, rows) - statistic(two, rows) for one, two in pairs]))
-    return float(np.std(draws, ddof=1)), number
+    # A draw of few groups varies less than the groups do.
+    return float(np.std(draws, ddof=1)) * math.sqrt(number / max(1, number - 1)), number

@@ -119,10 +119,12 @@ def _rare(texts: Sequence[str], paths: Group, side: int) -> NDArray[np.bool_]:
 @lru_cache(maxsize=8)
 def _near(path: str, test_path: str, side: int) -> NDArray[np.bool_]:
     """Of the images of a release (M,): whether the test has one that looks like it."""
-    images, others = (centred(pairs_of(each, side).images) for each in (path, test_path))
-    found = np.zeros(len(images), dtype=bool)
+    own, of_test = (pairs_of(each, side).images for each in (path, test_path))
+    known = {image.tobytes() for image in of_test}  # images of one colour have no direction, but they have bytes
+    found = np.array([image.tobytes() in known for image in own])
+    images, others = centred(own), centred(of_test)
     for start in range(0, len(images), BLOCK):
-        found[start : start + BLOCK] = (images[start : start + BLOCK] @ others.T).max(1) > NEAR
+        found[start : start + BLOCK] |= (images[start : start + BLOCK] @ others.T).max(1) > NEAR
     return found
 
 
