@@ -67,7 +67,8 @@ class Reader:
     def __init__(self, right: dict[int, str]) -> None:
         self._right = right
 
-    def log_likelihoods(self, sequences: Any) -> Any:
+    def log_likelihoods(self, sequences: Any, *, closed: bool) -> Any:
+        assert not closed  # the end is no code
         own = [self._right[int(image.value[0, 0, 0])] == text.value for text, image in sequences]
         return np.where(own, -6.0, -8.0)
 
@@ -92,7 +93,7 @@ class Answerer:
         self.read: list[list[str]] = []
 
     def log_likelihoods(self, sequences: Any) -> Any:
-        liked = {"red": -1.0, "blue": -2.0, "two": -0.5, "one": -3.0}
+        liked = {"red": -1.0, "blue": -2.0, "two": -0.5, "one": -3.0, "endless": -np.inf}
         self.read += [[piece.kind for piece in pieces] for pieces in sequences]
         return np.array([liked[pieces[-1].value] for pieces in sequences])
 
@@ -119,4 +120,10 @@ def test_answers_are_chosen_among_those_of_their_kind() -> None:
 def test_a_kind_that_training_never_asked_has_no_answers() -> None:
     train = Columns(answer=["red"], question_kind=["colour"])
     test = Columns(image=np.zeros((1, 8, 8, 3), np.uint8), question=["?"], answer=["two"], question_kind=["count"])
+    assert not QuestionAnswering().items(Answerer(), train, test)["correct"].any()
+
+
+def test_an_answer_that_does_not_fit_is_never_right() -> None:
+    train = Columns(answer=["endless"], question_kind=["what"])
+    test = Columns(image=np.zeros((1, 8, 8, 3), np.uint8), question=["?"], answer=["endless"], question_kind=["what"])
     assert not QuestionAnswering().items(Answerer(), train, test)["correct"].any()

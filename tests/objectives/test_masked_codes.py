@@ -14,6 +14,7 @@ from tuwen.models.features import Features
 from tuwen.models.image_tokenizer import ImageTokenizer
 from tuwen.models.masked_decoding import code_logits, decoded, share_masked
 from tuwen.models.network import Network
+from tuwen.models.sequences import Piece
 from tuwen.objectives.masked_codes import MaskedCodes
 from tuwen.proof.trained import Trained
 from tuwen.views.drawn import Drawn
@@ -74,9 +75,14 @@ def test_schedule() -> None:
     assert share_masked(torch.tensor([0.0, 0.5, 1.0])).tolist() == pytest.approx([1, math.sqrt(0.5), 0], abs=1e-6)
 
 
-def test_a_text_that_fills_the_context_is_told(network: Network) -> None:
+def test_no_text_fills_the_place_of_codes(network: Network) -> None:
     batch = Drawn()({"image": IMAGES[:1], "text": ["a red circle " * 30]}, np.random.default_rng(0))
-    with pytest.raises(UsageError, match="longer `sequence`"):
+    assert (Features(batch, network)["drawing"].ids >= network.vocabulary.first_code).sum() == 16
+
+
+def test_a_sequence_without_codes_is_told(network: Network) -> None:
+    batch = {"drawing": [[Piece("a red circle")]]}
+    with pytest.raises(UsageError, match="holds no codes"):
         MaskedCodes()(Features(batch, network))
 
 

@@ -58,6 +58,31 @@ def test_a_drawing_learns_the_codes_of_its_image_and_nothing_else(model: Trained
     assert not len(tokens.images)
 
 
+def test_likelihoods_are_of_all_that_is_learnt_or_nothing(model: Trained) -> None:
+    """Of an image's codes without the end, and -inf of a text that is cut; no text takes the place of codes."""
+    told = [[Piece(text, learnt=False), Piece(image, coded=True)] for text, image in zip(TEXTS, IMAGES, strict=True)]
+    features = Features({"drawing": told}, model.network)
+    losses, learnt = losses_of(features, "drawing"), features["drawing"].learnt[:, 1:]
+    expected = [-float(row[mark][:-1].sum().detach()) for row, mark in zip(losses, learnt, strict=True)]
+    assert model.log_likelihoods(told, closed=False) == pytest.approx(expected, abs=1e-4)
+    assert model.log_likelihoods(told) == pytest.approx(-losses.sum(1).detach().numpy(), abs=1e-4)
+    endless = " ".join(TEXTS * 9)
+    assert model.log_likelihoods([[Piece(endless)], [Piece("a")]])[0] == -math.inf
+    tokens = model.network.sequence_tokens([[Piece(endless, learnt=False), told[0][1]]])
+    assert int(tokens.learnt.sum()) == 17 and tokens.ids.shape[1] == 48
+
+
+def test_drawings_read_as_much_of_a_long_text_as_training_does(model: Trained) -> None:
+    endless = " ".join(TEXTS * 9)
+    network, first = model.network, model.network.vocabulary.first_code
+    tokens = network.sequence_tokens([[Piece(endless, learnt=False), Piece(IMAGES[0], coded=True)]])
+    place = int((tokens.ids[0] >= first).nonzero()[0, 0])
+    logits = Features({"drawing": tokens}, network)["drawing.logits"][0, place - 1, first:]
+    codes = network.codebook.encode(model.drawings([endless], temperature=1e-4))[0]  # type: ignore[union-attr]
+    assert codes[0] == int(logits.argmax())
+    assert len(model.drawings_at_once([endless])) == 1
+
+
 def test_cold_drawings_take_the_likeliest_code_each_time(model: Trained) -> None:
     network = model.network
     assert network.codebook is not None

@@ -18,7 +18,8 @@ from tuwen.models.sequences import Piece
 class BitsSaved:
     """Bits per code of the image that its own text saves against another image's text.
 
-    log2 P(codes | own text) - log2 P(codes | other text), divided by the number of codes, and its mean. `within`: a
+    log2 P(codes | own text) - log2 P(codes | other text), divided by the number of codes, and its mean; the end behind
+    the codes does not count. `within`: a
     column; the other text is one of an example that is equal in it, such as of the same site, so that knowing the site
     saves nothing; examples that are alone there do not count. The items hold `bits`, what a code costs with its own
     text, too. Needs no truth about the images, so it works on any pairs. `group`: a column; its equal values are drawn
@@ -41,7 +42,7 @@ class BitsSaved:
 
         def nats(of: Any) -> NDArray[np.float64]:
             told = [[Piece(of(row), learnt=False), Piece(images[row], coded=True)] for row in rows]
-            return np.asarray(model.log_likelihoods(told), np.float64)
+            return np.asarray(model.log_likelihoods(told, closed=False), np.float64)
 
         own, others = nats(lambda row: texts[row]), nats(lambda row: other[row])
         found = {"saved": (own - others) / number / math.log(2), "bits": -own / number / math.log(2)}

@@ -19,7 +19,8 @@ from tuwen.views.asked import question_of
 class QuestionAnswering:
     """Share of questions whose likeliest answer is right, among all `answer`s to training questions of the same `kind`.
 
-    Likelihood is the sum over an answer's tokens and its end, so that longer answers need no correction. `average`:
+    Likelihood is the sum over an answer's tokens and its end, so that longer answers need no correction; it is 0 of one
+    that the context is too short for, and of such answers alone none is right. `average`:
     over questions (`micro`) or kinds (`macro`). `blind`: the image is left out, which shows what language alone tells.
     """
 
@@ -47,7 +48,8 @@ class QuestionAnswering:
         right = []
         for row, kind in enumerate(kinds):
             of = [(next(scores), answer) for answer in choices.get(kind, ())]
-            right.append(bool(of) and max(of, key=lambda each: each[0])[1] == test[self.answer][row])
+            best, answer = max(of, key=lambda each: each[0], default=(-np.inf, ""))
+            right.append(bool(best > -np.inf) and answer == test[self.answer][row])
         return Items({"correct": np.array(right), "class": np.unique(kinds, return_inverse=True)[1]}, rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:

@@ -57,8 +57,9 @@ class Retrieval:
 
 def ranks(scores_NM: NDArray[np.floating[Any]], right_NM: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Rank of the best right column in each row, from 1; columns that tie with it count half. Other right columns do
-    not stand in its way."""
+    not stand in its way. A score of -inf takes a column out. A row with a score that is no number, as of weights that
+    came apart, gets the worst rank, the number of columns."""
     best = np.where(right_NM, scores_NM, -np.inf).max(1, keepdims=True)
     wrong = np.where(right_NM, -np.inf, scores_NM)
     found: NDArray[np.float64] = 1.0 + (wrong > best).sum(1) + 0.5 * (wrong == best).sum(1)
-    return found
+    return np.where(scores_NM.max(1) < np.inf, found, float(scores_NM.shape[1]))  # not so for nan either

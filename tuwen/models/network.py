@@ -150,13 +150,15 @@ class Network(nn.Module):
         width = int((tokens != self.vocabulary.end).sum(1).max()) + 1
         return tokens[:, :width].contiguous().to(self.device)
 
-    def sequence_tokens(self, sequences: Sequence[Sequence[Piece]], closed: bool = True) -> TokenSequences:
-        """Sequences as the language tower reads them."""
+    def sequence_tokens(
+        self, sequences: Sequence[Sequence[Piece]], closed: bool = True, room: int = 0
+    ) -> TokenSequences:
+        """Sequences as the language tower reads them; `room`: tokens that stay free behind the longest."""
         return encode_sequences(
             self._coded(sequences),
             self.vocabulary,
             num_patches=self.architecture.num_read,
-            context=self.architecture.sequence,
+            context=self.architecture.sequence - room,
             side=self.architecture.side,
             closed=closed,
         ).to(str(self.device))

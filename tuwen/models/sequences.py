@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tuwen.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -77,7 +79,7 @@ class TokenSequences:
 
     `ids` (N, L), `learnt` (N, L): true where the token is to be predicted from those before it. `images`: uint8 (M,
     side, side, 3); the patches of image m stand at `image_row[m]` from place `image_start[m] + 1` on, and its mark at
-    `image_start[m]`. A piece that does not fit into `L` is left out with all that follow.
+    `image_start[m]`. `whole` (N,): whether all learnt tokens of the sequence are there.
     """
 
     ids: torch.Tensor
@@ -85,11 +87,12 @@ class TokenSequences:
     images: NDArray[np.uint8]
     image_row: torch.Tensor
     image_start: torch.Tensor
+    whole: torch.Tensor
 
     def to(self, device: str) -> TokenSequences:
         """The same on another device; images follow when they are read."""
-        moved = [each.to(device) for each in (self.ids, self.learnt, self.image_row, self.image_start)]
-        return TokenSequences(moved[0], moved[1], self.images, moved[2], moved[3])
+        moved = [each.to(device) for each in (self.ids, self.learnt, self.image_row, self.image_start, self.whole)]
+        return TokenSequences(moved[0], moved[1], self.images, moved[2], moved[3], moved[4])
 
 
 def encode_sequences(
@@ -101,7 +104,14 @@ def encode_sequences(
     side: int,
     closed: bool = True,
 ) -> TokenSequences:
-    """Tokens of sequences, padded on the right. `closed`: with the token that ends a sequence, which is learnt."""
+    """Tokens of sequences, padded on the right. `closed`: with the token that ends a sequence, learnt where the last
+    piece is.
+
+    Of a sequence that is longer than `context`, texts that are not learnt lose their ends first, the longest text first
+    and no more than is needed; where the last piece is codes, learnt texts do after them. One that is still too long
+    ends early: a text is cut, and an image that does not fit is left out with all behind it. `UsageError` where codes
+    that come last, an image or codes alone, or nothing that is learnt fits.
+    """
     texts = [str(piece.value) for pieces in sequences for piece in pieces if piece.kind == "text"]
     known = vocabulary.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
     tokens = iter(known)
@@ -109,10 +119,18 @@ def encode_sequences(
     marks: list[list[bool]] = []
     images: list[NDArray[np.uint8]] = []
     places: list[tuple[int, int]] = []
+    whole: list[bool] = []
     for number, pieces in enumerate(sequences):
         row, mark, full = [vocabulary.start], [False], False
-        for piece in pieces:
-            new, start = _tokens_of(piece, tokens, vocabulary, num_patches)
+        parts = [_tokens_of(piece, tokens, vocabulary, num_patches) for piece in pieces]
+        learnt_parts = [
+            len(new) - start
+            for piece, (new, start) in zip(pieces, parts, strict=True)
+            if piece.learnt and piece.kind != "image"
+        ]
+        num_learnt = sum(learnt_parts) + (closed and bool(pieces) and pieces[-1].learnt)
+        _shorten(pieces, [new for new, _ in parts], context, closed)
+        for piece, (new, start) in zip(pieces, parts, strict=True):
             if full or (piece.kind != "text" and len(row) + len(new) > context):
                 full = True
                 continue
@@ -126,6 +144,11 @@ def encode_sequences(
             mark.append(bool(pieces) and pieces[-1].learnt)
         rows.append(row[:context])
         marks.append(mark[:context])
+        whole.append(sum(marks[-1]) == num_learnt)
+        if num_learnt and not any(marks[-1]):
+            raise UsageError(
+                f"sequence: nothing of what a sequence has to learn fits into {context} tokens; say a longer `sequence`"
+            )
     width = max(map(len, rows), default=1)
     ids = torch.full((len(rows), width), vocabulary.end)
     learnt = torch.zeros((len(rows), width), dtype=torch.bool)
@@ -134,7 +157,25 @@ def encode_sequences(
         learnt[number, : len(mark)] = torch.tensor(mark)
     stacked = np.stack(images) if images else np.zeros((0, side, side, 3), np.uint8)
     place = torch.tensor(places, dtype=torch.long).reshape(-1, 2)
-    return TokenSequences(ids, learnt, stacked, place[:, 0], place[:, 1])
+    return TokenSequences(ids, learnt, stacked, place[:, 0], place[:, 1], torch.tensor(whole, dtype=torch.bool))
+
+
+def _shorten(pieces: Sequence[Piece], tokens: Sequence[list[int]], context: int, closed: bool) -> None:
+    """Cut texts among the `tokens` of pieces, as `encode_sequences` says."""
+    ends_in_codes = bool(pieces) and pieces[-1].kind == "codes"
+    longest = max((len(new) for piece, new in zip(pieces, tokens, strict=True) if piece.kind != "text"), default=0)
+    missing = 1 + sum(map(len, tokens)) + closed - context
+    texts = [each for each, piece in enumerate(pieces) if piece.kind == "text" and (ends_in_codes or not piece.learnt)]
+    for text in sorted(texts, key=lambda each: (pieces[each].learnt, -len(tokens[each]))):
+        left = max(0, len(tokens[text]) - max(0, missing))
+        missing -= len(tokens[text]) - left
+        del tokens[text][left:]
+    needed = context + missing if ends_in_codes and missing > 0 else 1 + longest
+    if needed > context:
+        raise UsageError(
+            f"sequence: images and codes need {needed} tokens of a sequence without its texts, there are {context}; "
+            "say a longer `sequence`"
+        )
 
 
 def _tokens_of(piece: Piece, texts: Any, vocabulary: Vocabulary, num_patches: int) -> tuple[list[int], int]:

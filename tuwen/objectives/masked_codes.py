@@ -36,7 +36,7 @@ class MaskedCodes:
         numbers = codes.sum(1)
         if not bool(numbers.all()):
             raise UsageError(
-                "masked_codes: a sequence holds no codes; its text may fill the context, so say a longer `sequence`"
+                "masked_codes: a sequence holds no codes; it has to end in them, as the view `drawn` makes sequences"
             )
         share = share_masked(torch.rand(len(codes), device=codes.device))
         hidden = torch.ceil(share * numbers).clamp(min=1)

@@ -123,7 +123,8 @@ def gathered(value: Any, parallel: Parallel, padding: int) -> Any:
     if isinstance(value, TokenSequences):
         ids = _together(value.ids, parallel, padding)
         learnt = _together(value.learnt, parallel, 0)
-        return TokenSequences(ids, learnt, value.images, value.image_row, value.image_start)
+        whole = _together(value.whole, parallel, 0)
+        return TokenSequences(ids, learnt, value.images, value.image_row, value.image_start, whole)
     if isinstance(value, list):
         parts: list[Any] = [None] * parallel.processes
         dist.all_gather_object(parts, value)

@@ -49,15 +49,16 @@ class Trained:
                 parts.append(Features(batch, self.network)[name].float().cpu().numpy())
         return np.concatenate(parts)
 
-    def log_likelihoods(self, sequences: Sequence[Sequence[Piece]]) -> Floats:
-        """Sum of log P of the learnt tokens of each sequence (N,), in nats."""
+    def log_likelihoods(self, sequences: Sequence[Sequence[Piece]], *, closed: bool = True) -> Floats:
+        """Sum of log P of the learnt tokens of each sequence (N,), in nats; `closed`: with that of its end. It is -inf
+        where they do not all fit into the context: a part would be likelier than the whole."""
         found = []
         with torch.inference_mode():
             for start in range(0, len(sequences), BATCH):
-                batch = {"sequence": list(sequences[start : start + BATCH])}
-                features = Features(batch, self.network)
-                learnt = features["sequence"].learnt[:, 1:]
-                found.append((-losses_of(features, "sequence") * learnt).sum(1).float().cpu().numpy())
+                tokens = self.network.sequence_tokens(sequences[start : start + BATCH], closed)
+                losses = losses_of(Features({"sequence": tokens}, self.network), "sequence")
+                sums = -losses.float().sum(1)
+                found.append(sums.masked_fill(~tokens.whole, -torch.inf).cpu().numpy())
         return np.concatenate(found)
 
     def continued(
@@ -66,22 +67,24 @@ class Trained:
         *,
         tokens: int,
         choose: Callable[[torch.Tensor], torch.Tensor] = lambda logits: logits.argmax(-1),
+        room: int = 0,
     ) -> list[list[int]]:
-        """Up to so many `tokens` behind each prefix, one after the other; `choose` takes logits (N, tokens)."""
+        """Up to so many `tokens` behind each prefix, one after the other; `choose` takes logits (N, tokens). `room`:
+        tokens of the context that prefixes leave free."""
         found: list[list[int]] = []
         for start in range(0, len(prefixes), BATCH):
-            found += self._continued(list(prefixes[start : start + BATCH]), tokens, choose)
+            found += self._continued(list(prefixes[start : start + BATCH]), tokens, choose, room)
         return found
 
     def _continued(
-        self, prefixes: list[Sequence[Piece]], tokens: int, choose: Callable[[torch.Tensor], torch.Tensor]
+        self, prefixes: list[Sequence[Piece]], tokens: int, choose: Callable[[torch.Tensor], torch.Tensor], room: int
     ) -> list[list[int]]:
         network = self.network
         end = network.vocabulary.end
         lengths = {len(row) for row in prefixes}
         assert lengths, "no prefixes"
         with torch.inference_mode():
-            known = network.sequence_tokens(prefixes, closed=False)
+            known = network.sequence_tokens(prefixes, closed=False, room=room)
             last = (known.ids != end).long() * torch.arange(known.ids.shape[1], device=known.ids.device)
             place = last.argmax(1)
             ids = torch.nn.functional.pad(known.ids, (0, tokens), value=end)
@@ -121,7 +124,8 @@ class Trained:
             return first + torch.multinomial(shares, 1, generator=generator)[:, 0]
 
         nothing_yet = Piece(np.empty(0, np.int64))
-        codes = self.continued([[Piece(text), nothing_yet] for text in texts], tokens=codebook.num_codes, choose=drawn)
+        prefixes, number = [[Piece(text), nothing_yet] for text in texts], codebook.num_codes
+        codes = self.continued(prefixes, tokens=number, choose=drawn, room=number + 1)  # codes and end, as in training
         return codebook.decode(np.array(codes).reshape(len(texts), -1) - first)
 
     def drawings_at_once(

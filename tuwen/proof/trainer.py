@@ -126,10 +126,10 @@ class _Run:
             batch = _viewed(views, batch, self.parallel.rng(rng, seeds))
             for group in optimizer.param_groups:
                 group["lr"] = phase.learning_rate * _rate(step - first, last - first)
+            self.step = step + 1
             losses = self._step(phase, own, batch, optimizer, step - first, last - first)
             if average is not None:
                 average.update()
-            self.step = step + 1
             self.on_step(self.step, self.steps, losses)
             is_due = self.step % self.every == 0 and self.step < self.steps and self.parallel.rank == 0
             if self.checkpoint is not None and is_due:
@@ -146,21 +146,35 @@ class _Run:
         losses: dict[str, torch.Tensor] = {}
         with torch.autocast(self.network.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
             for objective in phase.objectives:
-                losses.update(objective(features))
+                new = objective(features)
+                if twice := sorted(losses.keys() & new.keys()):
+                    raise UsageError(f"two objectives of a phase give the loss {twice[0]!r}; leave one of them out")
+                losses.update(new)
         total = sum(phase.weights.get(name, 1.0) * loss for name, loss in losses.items())
         if not losses or not isinstance(total, torch.Tensor):
             raise UsageError("the objectives of a phase give no loss")
+        if step == 0 and (unknown := sorted(phase.weights.keys() - losses.keys())):
+            raise UsageError(f"weights: no loss is called {unknown[0]!r}; there are: {', '.join(losses)}")
+        self._check_finite({**losses, "their sum": total})
         optimizer.zero_grad(set_to_none=True)
         total.backward()  # type: ignore[no-untyped-call]
         weights = [each for group in optimizer.param_groups for each in group["params"]]
         self.parallel.average(weights)
-        nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)
+        self._check_finite({"the gradient": nn.utils.clip_grad_norm_(weights, LARGEST_GRADIENT)})
         optimizer.step()
         for objective in phase.objectives:
             after = getattr(objective, "after_step", None)
             if after is not None:
                 after(own.get(objective), self.network)
         return {name: float(loss.detach()) for name, loss in losses.items()}
+
+    def _check_finite(self, values: dict[str, torch.Tensor]) -> None:
+        for name, value in values.items():
+            if not bool(torch.isfinite(value)):
+                raise TuwenError(
+                    f"{name} is {float(value.detach())} at step {self.step} of {self.steps}: training came apart; take "
+                    "a lower learning_rate"
+                )
 
     def _saved(self) -> dict[str, Any] | None:
         if self.checkpoint is None or not self.checkpoint.exists():
