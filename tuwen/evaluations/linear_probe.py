@@ -19,10 +19,9 @@ class LinearProbe:
     """Share of test images whose `label` a logistic regression over the image tower's features tells.
 
     It is fitted on `num_examples` training images, `per_class` of each class where that is said (few shots), drawn by
-    `seed`. `strengths`: inverse penalties; the one is taken that tells most of a fifth of the examples when fitted on the
-    others, the smallest of equals. Few shots give a fifth of each class, at least one, so a single shot leaves nothing
-    to choose by, and needs a single strength.
-    Radford et al. 2021, https://arxiv.org/abs/2103.00020, section 3.2.
+    `seed`. `strengths`: inverse penalties; the one is taken that, fitted on the other examples, tells most of a fifth
+    of them, the smallest of equals. Few shots give a fifth of each class, at least one, so a single shot leaves nothing
+    to choose by, and needs a single strength. Radford et al. 2021, https://arxiv.org/abs/2103.00020, section 3.2.
     """
 
     label: str
