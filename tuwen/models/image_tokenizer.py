@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tuwen.errors import UsageError, missing_extra
+from tuwen.models.towers import Size
 
 BLOCK = 16_384  # patches that are compared with all centres at once
 
@@ -27,9 +28,9 @@ class ImageTokenizer:
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}  # a misspelt name is no default
 
-    number: int = 256
-    patch: int = 4
-    num_images: int = 500
+    number: Size = 256
+    patch: Size = 4
+    num_images: Size = 500
 
     def build(self, side: int) -> Codebook:
         """A codebook that is yet to be fitted."""
