@@ -62,4 +62,11 @@ def test_items_that_come_twice_count_twice() -> None:
 def test_who_says_nothing_gets_nothing() -> None:
     for measure in ("f1", "precision", "recall", "hallucination"):
         part = CaptionSlots(measure=measure)  # type: ignore[arg-type]
-        assert part.statistic(part.items(Captioner("", ""), EXAMPLES, EXAMPLES), np.arange(2)) == 0
+        expected = 1 if measure == "hallucination" else 0  # the worst of each
+        assert part.statistic(part.items(Captioner("", ""), EXAMPLES, EXAMPLES), np.arange(2)) == expected
+
+
+def test_a_caption_without_objects_counts_for_nothing_in_hallucination() -> None:
+    part = CaptionSlots(measure="hallucination")
+    items = part.items(Captioner("a circle and a heart", ""), EXAMPLES, EXAMPLES)
+    assert part.statistic(items, np.arange(2)) == 0.5

@@ -88,3 +88,29 @@ def test_composed_queries_by_hand() -> None:
     assert measured(ComposedRetrieval(), **told) == pytest.approx((1 + 1) / 2)
     told["image"][1] = [0.5, 0.6]  # now nearer to neither than the square is
     assert measured(ComposedRetrieval(), **told) == pytest.approx((1 / 2 + 1) / 2)
+
+
+def test_effective_robustness_of_some_images() -> None:
+    """Of the reference one of one is right, of the shifted none of one: log(.5 / 1.5) - log(1.5 / .5)."""
+    test = Columns(
+        image=np.array([POINTS["a"], POINTS["a"], POINTS["b"]]),
+        name=["a", "b", "b"],
+        style=["flat", "sketch", "sketch"],
+        two=[True, True, False],
+        one=[True, False, False],
+    )
+    part = EffectiveRobustness(ZeroShot("name", where="two"), reference=("flat",))
+    items = part.items(Known(), Columns(), test)
+    assert items.rows.tolist() == [0, 1]
+    assert part.statistic(items, everything(items)) == pytest.approx(2 * math.log(1 / 3))
+    part = EffectiveRobustness(ZeroShot("name", where="one"), reference=("flat",))
+    with pytest.raises(UsageError, match="leave one side without images"):
+        part.items(Known(), Columns(), test)
+
+
+def test_pointing_needs_objects_and_patches_that_tile() -> None:
+    patches = np.array([[POINTS["a"]] * 4])
+    with pytest.raises(UsageError, match="no mask of the test has object 1"):
+        measured(Pointing(), image=patches, mask=np.zeros((1, 4, 4), int), name=["a"])
+    with pytest.raises(UsageError, match="4 patches do not tile masks of 5 pixels"):
+        measured(Pointing(), image=patches, mask=np.ones((1, 5, 5), int), name=["a"])

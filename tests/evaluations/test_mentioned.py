@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tuwen.errors import UsageError
 from tuwen.evaluations.mentioned import Mentioned
 from tuwen.models.columns import Columns
 
@@ -32,4 +33,7 @@ def test_whole_names_in_any_case() -> None:
 
 
 def test_only_where() -> None:
-    assert len(Mentioned(where="is_seen").items(Captioner(), TEST, TEST)) == 3
+    items = Mentioned(where="is_seen").items(Captioner(), TEST, TEST)
+    assert len(items) == 3 and items.rows.tolist() == [0, 1, 3]
+    with pytest.raises(UsageError, match="column 'proper_name' is of"):
+        Mentioned(where="proper_name").items(Captioner(), TEST, TEST)

@@ -56,3 +56,20 @@ def test_classes_are_means_over_prompts() -> None:
     """`a` becomes (1, 1) / √2, `b` (.6, 1.8) / …: both images of `a` are still nearer to it, that of `b` to `b`."""
     assert measured(prompts=("{}", "the {}"), average="micro") == pytest.approx(2 / 3)
     assert measured(prompts=("the {}",), average="micro") == pytest.approx(0.0 + 1 / 3)
+
+
+def test_a_name_that_comes_twice_is_one_class() -> None:
+    """A model that is always right stays so."""
+    perfect = Columns(image=np.array([POINTS["a"], POINTS["b"]]), name=["a", "b"])
+    part = ZeroShot("name", classes=("a", "b", "a", "b"))
+    items = part.items(Known(), Columns(), perfect)
+    assert items["correct"].all() and items["class"].tolist() == [0, 1]
+
+
+def test_a_label_that_is_no_class_is_said() -> None:
+    with pytest.raises(UsageError, match="name = 'b' is none of the 1 classes"):
+        measured(classes=("a",))
+
+
+def test_items_know_their_rows() -> None:
+    assert ZeroShot("name", unless="two").items(Known(), Columns(), TEST).rows.tolist() == [1, 2]

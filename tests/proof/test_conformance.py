@@ -128,7 +128,8 @@ def test_a_sampler_draws_rows_that_are_there(sampler: Any) -> None:
 
 @pytest.mark.parametrize("curation", parts("proof.curations"))
 def test_a_curation_chooses_rows(curation: Any) -> None:
-    columns = Scenes().train(200, 1)
+    found = {name: np.full(200, 256) for name in ("original_width", "original_height")}  # as if from the web
+    columns = Scenes().train(200, 1).with_columns(**found)
     one, two = (curation(columns, 3) for _ in range(2))
     assert digest_of(one) == digest_of(two) and 0 < one.num_rows <= 200
     known = {image.tobytes() for image in columns["image"]}
@@ -154,6 +155,8 @@ def test_an_evaluation_has_items_and_a_statistic_of_any_of_them(evaluation: Any)
     for name, values in one.values.items():
         assert np.array_equal(values, two[name], equal_nan=values.dtype.kind == "f")
     everything = np.arange(len(one))
+    if not len(one.group):  # else it groups by itself
+        assert len(one.grouped_by(test["concept"]).groups) == len(one)
     figure = evaluation.statistic(one, everything)
     assert math.isfinite(figure)
     assert evaluation.statistic(one, everything[::-1].copy()) == pytest.approx(figure)

@@ -39,7 +39,7 @@ def same(one: Any, two: Any) -> bool:
     if isinstance(one, dict):
         return list(one) == list(two) and all(same(one[key], two[key]) for key in one)
     if isinstance(one, Piece):
-        return one.learnt == two.learnt and same(one.value, two.value)
+        return (one.learnt, one.coded) == (two.learnt, two.coded) and same(one.value, two.value)
     return bool(one == two)
 
 
@@ -60,7 +60,11 @@ def test_what_is_kept_equals_what_was_drawn(world: Any, number: int, tmp_path: P
 
 def test_arrays_of_several_shapes(tmp_path: Path) -> None:
     one, two = np.zeros((2, 2, 3), np.uint8), np.arange(3)
-    told = Columns(codes=[[Piece(two), Piece(one, learnt=False)], [Piece("a\n")]], text=["é", "红"], n=np.array([1, 2]))
+    told = Columns(
+        codes=[[Piece(two), Piece(one, learnt=False)], [Piece("a\n")], [Piece(one, coded=True)]],
+        text=["é", "红", ""],
+        n=np.arange(3),
+    )
     kept.write(told, tmp_path / "there")
     assert_same(kept.read(tmp_path / "there"), told)
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuwen.errors import UsageError
-from tuwen.evaluations.measured import Items
+from tuwen.evaluations.measured import Items, flags
 from tuwen.models.columns import Columns
 
 
@@ -31,13 +31,13 @@ class CaptionChoice:
         true, false = (np.array(list(test[name]), dtype=object) for name in (self.text, self.false))
         chosen = true != false
         if self.where is not None:
-            chosen &= np.asarray(test[self.where], bool)
+            chosen &= flags(test, self.where)
         rows = np.flatnonzero(chosen)
         if not len(rows):
             raise UsageError(f"no test image has {self.false} that differs from {self.text}, with where = {self.where}")
         images = model.images(test[self.image][rows])
         right, wrong = ((images * model.texts(texts[rows].tolist())).sum(1) for texts in (true, false))
-        return Items({"correct": (right > wrong) + 0.5 * (right == wrong)})
+        return Items({"correct": (right > wrong) + 0.5 * (right == wrong)}, rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         return float(items["correct"][indices].mean())

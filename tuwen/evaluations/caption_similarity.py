@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuwen.evaluations import ngrams
-from tuwen.evaluations.measured import Items
-from tuwen.models.columns import Columns
+from tuwen.evaluations.measured import Items, rows_where
+from tuwen.models.columns import Columns, chosen
 
 
 @dataclass(frozen=True)
@@ -28,17 +28,18 @@ class CaptionSimilarity:
     num_items: int | None = None
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
-        true = list(test[self.text])[: self.num_items]
-        told = model.captions(test[self.image][: self.num_items], tokens=self.tokens)
+        rows = rows_where(test, None)[: self.num_items]
+        true = list(chosen(test[self.text], rows))
+        told = model.captions(chosen(test[self.image], rows), tokens=self.tokens)
         if self.measure == "chrf":
             pairs = [
                 (list("".join(one.split())), list("".join(two.split()))) for one, two in zip(told, true, strict=True)
             ]
-            return Items({"counts": np.stack([ngrams.counts(*pair, 6) for pair in pairs])})
+            return Items({"counts": np.stack([ngrams.counts(*pair, 6) for pair in pairs])}, rows=rows)
         words = [(ngrams.words_of(one), ngrams.words_of(two)) for one, two in zip(told, true, strict=True)]
         if self.measure == "bleu":
-            return Items({"counts": np.stack([ngrams.counts(*pair, 4) for pair in words])})
-        return Items({"score": ngrams.cider([one for one, _ in words], [two for _, two in words])})
+            return Items({"counts": np.stack([ngrams.counts(*pair, 4) for pair in words])}, rows=rows)
+        return Items({"score": ngrams.cider([one for one, _ in words], [two for _, two in words])}, rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         if self.measure == "cider":

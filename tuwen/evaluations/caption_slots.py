@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuwen.evaluations.measured import Items
+from tuwen.evaluations.measured import Items, rows_where
 from tuwen.models.columns import Columns
 
 Slots = set[tuple[str, ...]]
@@ -27,7 +27,10 @@ class CaptionSlots:
     scene of training or test, is a mention. `bound`: an attribute counts with the object that it stands before, so that
     two objects with each other's colours are wrong. `name`: a column with one more true word, such as a proper name.
     `scene`: column of mappings with `objects`, each a mapping of attributes. `where`: a column of booleans; only these.
-    Counts are summed over captions before they are divided. English only: words are what spaces and marks leave.
+    Counts are summed over captions before they are divided. So a caption that names no object counts for nothing in
+    `hallucination`, as in CHAIR: read it beside `recall`, as who says little errs little. Who names no object in any
+    caption, for whom CHAIR has no value, gets the worst, 1; of the other measures that is 0. English only: words are
+    what spaces and marks leave.
     """
 
     kinds: tuple[str, ...] = ("colour", "shape")
@@ -41,7 +44,7 @@ class CaptionSlots:
     image: str = "image"
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
-        rows = np.flatnonzero(np.asarray(test[self.where])) if self.where else np.arange(test.num_rows)
+        rows = rows_where(test, self.where)
         captions = model.captions(test[self.image][rows], tokens=self.tokens)
         known = self.vocabulary([*train[self.scene], *test[self.scene]])
         if self.name is not None:
@@ -50,14 +53,14 @@ class CaptionSlots:
             [self._counted(text, test, row, known) for text, row in zip(captions, rows.tolist(), strict=True)]
         )
         names = ("right", "said", "true", "absent_objects", "objects")
-        return Items(dict(zip(names, counts.reshape(-1, len(names)).T, strict=True)))
+        return Items(dict(zip(names, counts.reshape(-1, len(names)).T, strict=True)), rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         right, said, true, absent, objects = (
             float(items[name][indices].sum()) for name in ("right", "said", "true", "absent_objects", "objects")
         )
         if self.measure == "hallucination":
-            return absent / max(objects, 1)
+            return absent / objects if objects else 1.0
         if self.measure == "f1":
             return 2 * right / max(said + true, 1)
         return right / max(said if self.measure == "precision" else true, 1)

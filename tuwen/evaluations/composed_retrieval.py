@@ -41,7 +41,7 @@ class ComposedRetrieval:
         cosines = queries @ images.T
         cosines[np.arange(len(rows)), rows] = -np.inf
         right = (now == wanted[rows, None]) & (kept == kept[rows, None])
-        return Items({"rank": ranks(cosines, right)})
+        return Items({"rank": ranks(cosines, right)}, rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         return float((1 / items["rank"][indices]).mean())

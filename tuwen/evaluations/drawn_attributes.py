@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuwen.evaluations.attribute_classifier import AttributeClassifier
-from tuwen.evaluations.measured import Items
+from tuwen.evaluations.measured import Items, rows_where
 from tuwen.models.columns import Columns
 
 _fitted: OrderedDict[str, AttributeClassifier] = OrderedDict()  # the last ones: arms of a seed share their images
@@ -38,8 +38,7 @@ class DrawnAttributes:
     seed: int = 0
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
-        rows = np.flatnonzero(np.asarray(test[self.where])) if self.where else np.arange(test.num_rows)
-        rows = rows[: self.num_items]
+        rows = rows_where(test, self.where)[: self.num_items]
         texts = [test[self.text][row] for row in rows.tolist()]
         draw = model.drawings_at_once if self.at_once else model.drawings
         drawings = draw(texts, seed=self.seed)
@@ -50,7 +49,7 @@ class DrawnAttributes:
             asked = np.array([test[name][row] for row in rows.tolist()])
             found[name] = drawn[name] == asked
             found[f"true_{name}"] = true[name] == asked
-        return Items(found)
+        return Items(found, rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         return float(np.mean([items[name][indices].mean() for name in self.attributes]))

@@ -42,7 +42,10 @@ class EffectiveRobustness:
         if not reference[rows].any() or reference[rows].all():
             raise UsageError(f"effective_robustness: {self.domain} has {sorted(set(domains))}; both sides need images")
         found = self.zero_shot.items(model, train, test.subset(rows))
-        return Items({"correct": found["correct"], "reference": reference[rows]})
+        rows = rows[found.rows]
+        if not reference[rows].any() or reference[rows].all():
+            raise UsageError("effective_robustness: `where` and `unless` of zero_shot leave one side without images")
+        return Items({"correct": found["correct"], "reference": reference[rows]}, rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         correct, reference = items["correct"][indices], items["reference"][indices]

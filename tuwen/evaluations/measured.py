@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tuwen.errors import UsageError
 from tuwen.models.columns import Columns
 
 
@@ -16,11 +17,13 @@ class Items:
     """Arrays of equal length, one value an item (bool, int, float, or rows of them).
 
     `group`: what is drawn together when items are resampled, because its items are not independent (texts of one
-    image, images of one site): numbers (N,); each item its own group where nothing is said.
+    image, images of one site): numbers (N,); each item its own group where nothing is said. `rows`: the row of the test
+    that each item is about (N,); item n is about row n where nothing is said.
     """
 
     values: dict[str, NDArray[Any]]
     group: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    rows: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
     def __len__(self) -> int:
         return len(next(iter(self.values.values())))
@@ -35,6 +38,21 @@ class Items:
             return np.arange(len(self), dtype=np.int64)
         return np.unique(self.group, return_inverse=True)[1].astype(np.int64)
 
+    def grouped_by(self, values: Any) -> Items:
+        """The same items in the groups of a column of the test: items whose rows have equal `values` are one group.
+
+        `values`: one a row of the test, compared as strings. `UsageError` where items do not say their rows and are
+        not as many as the rows.
+        """
+        rows = self.rows if len(self.rows) else np.arange(len(self))
+        if len(rows) != len(self) or (not len(self.rows) and len(self) != len(values)):
+            raise UsageError(
+                f"{len(self)} items of {len(values)} test rows do not say which rows they are about, so no column can "
+                "group them; the evaluation has to give `rows`, or group by itself"
+            )
+        told = np.array([str(values[row]) for row in rows.tolist()])
+        return replace(self, group=np.unique(told, return_inverse=True)[1].astype(np.int64))
+
 
 class Evaluation(Protocol):
     """A measure of models. Larger is better, where the docstring says nothing else."""
@@ -45,3 +63,19 @@ class Evaluation(Protocol):
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         """The measure over these items, some of which may come twice."""
+
+
+def flags(test: Columns, column: str) -> NDArray[np.bool_]:
+    """A column of booleans (N,); `UsageError` where it holds anything else, as numbers are row numbers to numpy."""
+    found = np.asarray(test[column])
+    if found.dtype != np.bool_ and len(found):
+        raise UsageError(f"column {column!r} is of {found.dtype}; to choose examples, a column has to be of bool")
+    return found.astype(bool)
+
+
+def rows_where(test: Columns, where: str | None) -> NDArray[np.int64]:
+    """Rows of the test where the column of booleans `where` is true, all without it; `UsageError` if there is none."""
+    rows = np.flatnonzero(flags(test, where)) if where is not None else np.arange(test.num_rows)
+    if not len(rows):
+        raise UsageError(f"no test example is {where}" if where is not None else "the test has no examples")
+    return rows

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tuwen.evaluations.measured import Items
+from tuwen.evaluations.measured import Items, rows_where
 from tuwen.models.columns import Columns
 
 
@@ -26,14 +26,14 @@ class Mentioned:
     image: str = "image"
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
-        rows = np.flatnonzero(np.asarray(test[self.where])) if self.where else np.arange(test.num_rows)
+        rows = rows_where(test, self.where)
         captions = model.captions(test[self.image][rows], tokens=self.tokens)
         wanted = [str(test[self.column][row]) for row in rows.tolist()]
         pairs = zip(wanted, captions, strict=True)
         found = [
             re.search(rf"(?<!\w){re.escape(name)}(?!\w)", caption, re.IGNORECASE) is not None for name, caption in pairs
         ]
-        return Items({"mentioned": np.array(found, bool)})
+        return Items({"mentioned": np.array(found, bool)}, rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         return float(items["mentioned"][indices].mean())

@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuwen.evaluations.measured import Items
+from tuwen.evaluations.measured import Items, rows_where
 from tuwen.evaluations.zero_shot import averaged
-from tuwen.models.columns import Columns
+from tuwen.models.columns import Columns, chosen
 from tuwen.models.sequences import Piece
 from tuwen.views.asked import question_of
 
@@ -37,7 +37,8 @@ class QuestionAnswering:
         for kind, answer in zip(train[self.kind], train[self.answer], strict=True):
             answers.setdefault(kind, set()).add(answer)
         choices = {kind: sorted(found) for kind, found in answers.items()}
-        kinds = list(test[self.kind])[: self.num_items]
+        rows = rows_where(test, None)[: self.num_items]
+        kinds = list(chosen(test[self.kind], rows))
         sequences: list[list[Piece]] = []
         for row, kind in enumerate(kinds):
             for answer in choices.get(kind, ()):
@@ -49,7 +50,7 @@ class QuestionAnswering:
             of = [(next(scores), answer) for answer in choices.get(kind, ())]
             best, answer = max(of, key=lambda each: each[0], default=(-np.inf, ""))
             right.append(bool(best > -np.inf) and answer == test[self.answer][row])
-        return Items({"correct": np.array(right), "class": np.unique(kinds, return_inverse=True)[1]})
+        return Items({"correct": np.array(right), "class": np.unique(kinds, return_inverse=True)[1]}, rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         return averaged(items["correct"][indices], items["class"][indices], self.average)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuwen.errors import UsageError
-from tuwen.evaluations.measured import Items
+from tuwen.evaluations.measured import Items, rows_where
 from tuwen.models.columns import Columns, chosen
 
 
@@ -33,7 +33,7 @@ class Retrieval:
     group: str | None = None
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
-        rows = np.flatnonzero(np.asarray(test[self.where])) if self.where else np.arange(test.num_rows)
+        rows = rows_where(test, self.where)
         rows = rows[: self.num_items]
         if not len(rows):
             raise UsageError(f"no test example is {self.where}")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuwen.errors import UsageError
-from tuwen.evaluations.measured import Items
+from tuwen.evaluations.measured import Items, flags
 from tuwen.models.columns import Columns, chosen
 
 
@@ -21,7 +21,7 @@ class ZeroShot:
     `label`: a column of strings, the name of each image's class. A class' vector is the mean, normalised again, of its
     prompts' normalised vectors: `prompts` have a place `{}` for the name. `average`: over images (`micro`) or classes
     (`macro`). `where`: a column of booleans; only these images, against all classes. `unless`: another, of images
-    that are left out. `classes`: all names, where the test does not hold each.
+    that are left out. `classes`: all names, where the test does not hold each; two of one name are one class.
 
     Radford et al. 2021, https://arxiv.org/abs/2103.00020, section 3.1.
     """
@@ -36,16 +36,21 @@ class ZeroShot:
 
     def items(self, model: Any, train: Columns, test: Columns) -> Items:
         labels = np.array(list(test[self.label]), dtype=object)
-        wanted = np.asarray(test[self.where], bool) if self.where else np.ones(len(labels), bool)
-        rows = np.flatnonzero(wanted & ~np.asarray(test[self.unless], bool) if self.unless else wanted)
+        wanted = flags(test, self.where) if self.where else np.ones(len(labels), bool)
+        rows = np.flatnonzero(wanted & ~flags(test, self.unless) if self.unless else wanted)
         if not len(rows):
             raise UsageError(f"no test image is left with where = {self.where}, unless = {self.unless}")
         classes = list(self.classes) or sorted(set(labels.tolist()))
-        place = {name: number for number, name in enumerate(classes)}
+        place = {name: number for number, name in reversed(list(enumerate(classes)))}
+        if strange := sorted({str(label) for label in labels[rows] if label not in place}):
+            raise UsageError(
+                f"{self.label} = {strange[0]!r} is none of the {len(classes)} classes; add it to `classes`"
+            )
         vectors = class_vectors(model, classes, self.prompts)
-        told = (model.images(chosen(test[self.image], rows)) @ vectors.T).argmax(1)
+        nearest = (model.images(chosen(test[self.image], rows)) @ vectors.T).argmax(1)
+        told = np.array([place[name] for name in classes])[nearest]  # equal names tie, and are one class
         truth = np.array([place[label] for label in labels[rows]])
-        return Items({"correct": told == truth, "class": truth})
+        return Items({"correct": told == truth, "class": truth}, rows=rows)
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         return averaged(items["correct"][indices], items["class"][indices], self.average)

@@ -95,6 +95,9 @@ class Arm(_Strict):
 class Claim(_Strict):
     """A registered claim. `world` is `{name: knobs}`; `evaluations` are parts by a name of the claim's own.
 
+    `group`: a column of the test; items whose rows are equal in it (texts of one image, pictures of one family) are
+    drawn together when items are resampled.
+
     `system`: the published system whose claim this is. `mark`: what the verdict says of it; a `real` one was taken on
     data that the method was not tuned on. `exact`: new parts (`objectives.alip`), and what the tests compare them
     with: the authors' `code`, a case worked by `hand`, or a `description` alone.
@@ -108,6 +111,7 @@ class Claim(_Strict):
     arms: dict[Name, Arm]
     evaluations: dict[Name, Any]
     comparisons: Annotated[tuple[Comparison, ...], Field(min_length=1)]
+    group: str = ""
     system: str = ""
     mark: Literal["direction", "real", "none"] = "direction"
     source: str = ""

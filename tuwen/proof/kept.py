@@ -22,7 +22,7 @@ from tuwen.models.columns import Columns
 from tuwen.parts import name_of
 from tuwen.proof.results import code_digest
 
-FORMAT = 1
+FORMAT = 2
 OWN = "tuwen.proof.worlds."
 ARRAY, PIECE = "$array", "$piece"  # stand for an array and a `Piece` in JSON
 
@@ -120,7 +120,7 @@ class _Plain:
             return {ARRAY: self._place(value)}
         if isinstance(value, np.generic):
             raise TypeError(f"{value!r} in a list of a column would not be read back as it is; make it a plain number")
-        return {PIECE: [value.value, value.learnt]}
+        return {PIECE: [value.value, value.learnt, value.coded]}
 
     def _place(self, array: NDArray[Any]) -> list[int]:
         if id(array) not in self._known:

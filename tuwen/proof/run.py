@@ -47,7 +47,7 @@ class Task:
             "arm": arm.model_dump(mode="json", exclude={"matched"}),
             "world": claim.world,
             "budget": claim.budget.model_dump(),
-            "evaluations": claim.evaluations,
+            "evaluations": [claim.evaluations, claim.group],
             "words": [
                 fingerprint(part_of("evaluations", each, self.allow_code)) for each in claim.evaluations.values()
             ],
@@ -193,6 +193,8 @@ def run(task: Task) -> Result:
     for name, told in claim.evaluations.items():
         evaluation = part_of("evaluations", told, task.allow_code)
         items[name] = evaluation.items(model, train, test)
+        if claim.group:
+            items[name] = items[name].grouped_by(test[claim.group])
         figures[name] = evaluation.statistic(items[name], everything(items[name]))
     result = Result(task.arm, task.seed, items, figures, curve, cpu_s, samples, digest_of(test))
     write_result(folder, result)
