@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from tuwen.adaptations.stretch_positions import StretchPositions
 from tuwen.errors import UsageError
 from tuwen.models.encoder import encoder
 from tuwen.models.image_tokenizer import ImageTokenizer
@@ -66,6 +67,21 @@ def test_tuwens_own_layout_holds_every_tower(tmp_path: Path) -> None:
     for name, value in network.state_dict().items():
         assert torch.equal(found.state_dict()[name], value), name
     assert torch.equal(found.text_tokens(TEXTS), network.text_tokens(TEXTS))
+
+
+@pytest.mark.parametrize(("kind", "layout"), [("vit", "transformers"), ("conv", "tuwen")])
+def test_stretched_positions_are_stored_as_those_of_a_longer_tower(kind: Any, layout: str, tmp_path: Path) -> None:
+    architecture = Architecture(ImageTower(kind, 32, layers=1), TextTower(32), side=16, dim=8, context=6)
+    torch.manual_seed(0)
+    model = StretchPositions(kept=3)(Trained(Network(architecture, architecture.tokenizer(TEXTS))))
+    assert save_network(model.network, tmp_path)[0] == layout
+    found = load_network(tmp_path)
+    assert found.architecture.context == 15
+    long = [" ".join(TEXTS), " ".join(TEXTS[::-1])]
+    np.testing.assert_allclose(Trained(found).texts(long), model.texts(long), atol=1e-5)
+    again = StretchPositions(kept=3)(Trained(Network(architecture, architecture.tokenizer(TEXTS)))).network
+    again.load_state_dict(model.network.state_dict())
+    np.testing.assert_allclose(Trained(again).texts(long), model.texts(long), atol=1e-5)
 
 
 def test_what_cannot_be_trained_further_is_refused(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from tuwen.cli import main
 from tuwen.errors import UsageError
 from tuwen.evaluations.measured import Items
 from tuwen.proof.contest import UNTRAINED, Answer, Contest, Pair, answer_of, compare
-from tuwen.proof.run import Result
+from tuwen.proof.method import Method
+from tuwen.proof.run import Result, Task, codebook_images
 from tuwen.proof.worlds.release.pairs import pairs_of
 from tuwen.proof.worlds.releases import Releases, words_of
 
@@ -128,6 +129,27 @@ def test_a_test_that_overlaps_is_refused_or_left_out(releases: Path) -> None:
         told.claims()
     dropped = Releases(paths, str(releases / "right"), use="right", drop_overlap=True)
     assert dropped.train(10, 1).num_rows == 0
+
+
+def test_without_a_release_all_train_in_turn(releases: Path) -> None:
+    """Right and wrong show the same images: they are numbered alike, and their texts differ."""
+    paths = {name: str(releases / name) for name in ("right", "wrong")}
+    found = Releases(paths, str(releases / "test")).train(7, 1)
+    right, wrong = (Releases(paths, str(releases / "test"), use=name).train(4, 1) for name in paths)
+    assert found["text"][::2] == right["text"] and found["text"][1::2] == wrong["text"][:3]
+    assert np.array_equal(found["image"][::2], right["image"]) and np.array_equal(found["image"][1], right["image"][0])
+    assert found["same"][0] == found["same"][1] != found["same"][2]
+
+
+def test_arms_of_a_seed_have_one_codebook(releases: Path, tmp_path: Path) -> None:
+    method = {**METHOD, "architecture": {**METHOD["architecture"], "codes": {"number": 4, "num_images": 9}}}  # type: ignore[dict-item]
+    claim = contest(releases, method=method).claims()[0]
+    found = [
+        codebook_images(Task(claim, arm, seed, str(tmp_path)), Method.from_mapping(claim.arms[arm].method))
+        for seed, arm in [(1, "right"), (1, "wrong"), (2, "right")]
+    ]
+    assert found[0].shape == (9, 32, 32, 3)
+    assert np.array_equal(found[0], found[1]) and not np.array_equal(found[0], found[2])
 
 
 def test_what_cannot_be_compared_says_why(releases: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from tuwen.errors import TuwenError, UsageError
 from tuwen.models.columns import Columns
 from tuwen.models.features import Features
+from tuwen.models.image_tokenizer import ImageTokenizer
 from tuwen.models.network import Architecture
 from tuwen.models.towers import ImageTower
 from tuwen.proof.method import Method, Phase
@@ -28,6 +29,18 @@ class Scale:
 
     def __call__(self, features: Features) -> Mapping[str, torch.Tensor]:
         return {self.name: features.network.logit_scale * (self.factor if features.step else 1.0)}
+
+
+def test_codes_are_learnt_from_the_images_that_are_given() -> None:
+    architecture = Architecture(ImageTower(width=16), None, side=8, dim=4, codes=ImageTokenizer(number=2, patch=8))
+    method = Method(architecture, (Phase((Scale(),)),))
+    given = np.stack([np.full((8, 8, 3), value, np.uint8) for value in (10, 200)])
+    books = []
+    for value in (0, 90):
+        columns = Columns(image=np.full((4, 8, 8, 3), value, np.uint8), text=["a", "b", "c", "d"])
+        model = train(method, columns, samples=4, batch_size=4, seed=1, codebook_images=given)
+        books.append(model.network.codebook.centres[:, 0].tolist())  # type: ignore[union-attr]
+    assert sorted(books[0]) == pytest.approx([10, 200]) and books[0] == books[1]
 
 
 def trained(*objectives: Scale, weights: Mapping[str, float] | None = None) -> Trained:

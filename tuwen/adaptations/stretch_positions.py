@@ -59,7 +59,10 @@ def stretched(rows_LW: torch.Tensor, kept: int, times: int) -> torch.Tensor:
 
 
 class Positions(nn.Module):
-    """Position vectors, of which the first `kept` are never trained. `weight`: all of them (L, W)."""
+    """Position vectors, of which the first `kept` are never trained. `weight`: all of them (L, W).
+
+    They are stored as the one table `weight`, so that a text tower of this length reads them.
+    """
 
     head: torch.Tensor
 
@@ -74,3 +77,11 @@ class Positions(nn.Module):
 
     def forward(self, positions: torch.Tensor) -> torch.Tensor:
         return self.weight[positions]
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        destination[f"{prefix}weight"] = self.weight if keep_vars else self.weight.detach()
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *told: Any) -> None:
+        table = state_dict[f"{prefix}weight"]
+        parts = {f"{prefix}head": table[: len(self.head)], f"{prefix}tail": table[len(self.head) :]}
+        super()._load_from_state_dict(parts, prefix, *told)

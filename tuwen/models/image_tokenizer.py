@@ -11,23 +11,26 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tuwen.errors import UsageError, missing_extra
+from tuwen.models.towers import Size
 
 BLOCK = 16_384  # patches that are compared with all centres at once
 
 
 @dataclass(frozen=True)
 class ImageTokenizer:
-    """`number` codes of square patches of `patch` pixels, learnt from the patches of `num_images` training images.
+    """`number` codes of square patches of `patch` pixels, learnt from the patches of `num_images` training images;
+    for the arms of a claim from those of the claim's world as no arm has turned its knobs.
 
     Plain k-means stands for a learnt autoencoder (ViT-VQGAN, Yu et al. 2021, https://arxiv.org/abs/2110.04627): it
-    needs no training of its own, and what codes lose is the same for every arm of a claim.
+    needs no training of its own. With each seed all arms of a claim have the same codes, so that codes lose as much for
+    each, and bits per code can be compared.
     """
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}  # a misspelt name is no default
 
-    number: int = 256
-    patch: int = 4
-    num_images: int = 500
+    number: Size = 256
+    patch: Size = 4
+    num_images: Size = 500
 
     def build(self, side: int) -> Codebook:
         """A codebook that is yet to be fitted."""

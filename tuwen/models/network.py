@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import nn
 
 from tuwen.errors import UsageError
 from tuwen.models.image_tokenizer import ImageTokenizer
 from tuwen.models.scorer import Shape, tokens_of, train_tokenizer
 from tuwen.models.sequences import Piece, TokenSequences, Vocabulary, encode_sequences
-from tuwen.models.towers import STRICT, ConvTower, ImageTower, LanguageTower, TextTower
+from tuwen.models.towers import STRICT, ConvTower, ImageTower, LanguageTower, Size, TextTower
 
 if TYPE_CHECKING:
     from tuwen.models.features import Batch, Features
@@ -39,11 +40,11 @@ class Architecture:
     image: ImageTower | None = field(default_factory=ImageTower)
     text: TextTower | None = field(default_factory=TextTower)
     language: LanguageTower | None = None
-    side: int = 32
-    dim: int = 64
-    context: int = 32
-    sequence: int = 96
-    vocabulary: int = 2_048
+    side: Size = 32
+    dim: Size = 64
+    context: Annotated[int, Field(gt=2)] = 32
+    sequence: Annotated[int, Field(gt=2)] = 96
+    vocabulary: Size = 2_048
     codes: ImageTokenizer | None = None
     read: Literal["patches", "pooled"] = "patches"
 
@@ -190,8 +191,9 @@ class Network(nn.Module):
         return nn.functional.normalize(features[f"{column}.projected"], dim=-1)
 
     def _projected(self, column: str, features: Features) -> torch.Tensor:
+        pooled = features[f"{column}.pooled"]  # first: it says which tower there is not
         project = self.image_projection if features[column].is_floating_point() else self.text_projection
-        return project(features[f"{column}.pooled"])  # type: ignore[no-any-return]
+        return project(pooled)  # type: ignore[no-any-return]
 
     def _pooled(self, column: str, features: Features) -> torch.Tensor:
         values, hidden = features[column], features[f"{column}.tokens"]

@@ -118,8 +118,14 @@ def _from_clip(clip: Any, tokenizer: Any, processor: Any) -> Network:
     text, vision = clip.config.text_config, clip.config.vision_config
     tokenizer.model_max_length = text.max_position_embeddings
     architecture = Architecture(
-        ImageTower("vit", vision.hidden_size, vision.num_hidden_layers, vision.patch_size),
-        TextTower(text.hidden_size, text.num_hidden_layers),
+        ImageTower(
+            "vit",
+            vision.hidden_size,
+            vision.num_hidden_layers,
+            vision.patch_size,
+            heads=vision.num_attention_heads,
+        ),
+        TextTower(text.hidden_size, text.num_hidden_layers, text.num_attention_heads),
         side=vision.image_size,
         dim=clip.config.projection_dim,
         context=text.max_position_embeddings,

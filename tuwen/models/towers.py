@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from tuwen.errors import UsageError
 
 STRICT = {"extra": "forbid"}  # a misspelt size is an error
+Size = Annotated[int, Field(gt=0)]
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,17 @@ class ImageTower:
 
     __pydantic_config__: ClassVar[Any] = STRICT
     kind: Literal["conv", "vit"] = "conv"
-    width: int = 128
-    layers: int = 3
-    patch: int = 8
+    width: Size = 128
+    layers: Size = 3
+    patch: Size = 8
     pool: Literal["places", "max"] = "places"
-    heads: int | None = None
+    heads: Size | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "vit":
+            attention(self.width, self.layers, self.heads)
+        elif self.width % 4:
+            raise UsageError(f"width is {self.width}; the convolutional tower takes multiples of 32, or of 4 below 64")
 
     def build(self, side: int) -> nn.Module:
         """The tower, its weights drawn from torch's generator."""
@@ -58,9 +66,12 @@ class TextTower:
     """Texts to vectors of `width` numbers, by so many `layers` of attention that looks back; `heads` as above."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
-    width: int = 128
-    layers: int = 1
-    heads: int | None = None
+    width: Size = 128
+    layers: Size = 1
+    heads: Size | None = None
+
+    def __post_init__(self) -> None:
+        attention(self.width, self.layers, self.heads)
 
     def build(self, vocabulary: int, context: int, start: int, end: int) -> nn.Module:
         """The tower, its weights drawn from torch's generator."""
@@ -79,11 +90,15 @@ class TextTower:
 
 @dataclass(frozen=True)
 class LanguageTower:
-    """A causal language model over texts, patches of images and codes of images."""
+    """A causal language model over texts, patches of images and codes of images; a 32nd of `width` heads."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
-    width: int = 128
-    layers: int = 3
+    width: Size = 128
+    layers: Size = 3
+
+    def __post_init__(self) -> None:
+        if self.width // attention(self.width, self.layers)["num_attention_heads"] % 2:
+            raise UsageError(f"width is {self.width}; numbers of a head turn in pairs, so take a multiple of 32")
 
     def build(self, vocabulary: int, context: int, start: int, end: int) -> nn.Module:
         """The model, its weights drawn from torch's generator."""
@@ -119,6 +134,10 @@ class ConvTower(nn.Module):
         if side != 4 << halvings:
             raise UsageError(f"side is {side}; the convolutional tower takes 8, 16, 32, 64, …")
         channels = [3, *(max(16, width >> (halvings - layer - 1)) for layer in range(halvings))]
+        if any(each % 4 for each in (*channels[1:], width)):
+            raise UsageError(
+                f"width is {width}; the convolutional tower halves it to groups of 4, so take 32, 64, 96, …"
+            )
         layers: list[nn.Module] = []
         for before, after in pairwise(channels):
             layers += [nn.Conv2d(before, after, 3, stride=2, padding=1), nn.GroupNorm(4, after), nn.GELU()]
@@ -137,11 +156,16 @@ class ConvTower(nn.Module):
 
 
 def attention(width: int, layers: int, heads: int | None = None) -> dict[str, Any]:
-    """Parameters that transformers' configurations share."""
+    """Parameters that transformers' configurations share; `UsageError` where heads do not share the width evenly."""
+    heads = heads or max(1, width // 32)
+    if width <= 0 or heads < 0 or width % heads:
+        raise UsageError(
+            f"width is {width}, for {heads} heads of equal size; take a multiple of 32, or say other heads"
+        )
     return {
         "hidden_size": width,
         "intermediate_size": 4 * width,
         "num_hidden_layers": layers,
-        "num_attention_heads": heads or max(1, width // 32),
+        "num_attention_heads": heads,
         "hidden_act": "gelu",
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch.nn.functional import cross_entropy
 
 from tuwen.models.features import Features
@@ -29,9 +31,9 @@ class Contrast:
     text: str = "text"
     group: str | None = "text"
     weight: str | None = None
-    smoothing: float = 0.0
-    trimmed: float = 0.0
-    trimmed_from: float = 0.3
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    trimmed: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    trimmed_from: Annotated[float, Field(ge=0, le=1)] = 0.3
 
     def __call__(self, features: Features) -> dict[str, torch.Tensor]:
         images_ND, texts_ND = (embedding_of(features, name) for name in (self.image, self.text))

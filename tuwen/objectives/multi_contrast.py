@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 
 from tuwen.models.features import Features
 from tuwen.objectives.contrast import Contrast
@@ -21,7 +23,7 @@ class MultiContrast:
     texts: tuple[str, ...] = ("text", "part_0", "part_1", "part_2")
     image: str = "image"
     group: str | None = "text"
-    smoothing: float = 0.0
+    smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     def __call__(self, features: Features) -> dict[str, torch.Tensor]:
         losses = [

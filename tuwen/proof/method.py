@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from tuwen.errors import UsageError
 from tuwen.models.columns import Columns
@@ -128,12 +128,12 @@ def _phase(given: Any, allow_code: bool) -> Phase:
 
 
 _PLAIN: dict[str, Any] = {
-    "weights": dict[str, float],
-    "share": float,
+    "weights": dict[str, Annotated[float, Field(allow_inf_nan=False)]],
+    "share": Annotated[float, Field(gt=0, allow_inf_nan=False)],
     "trained": tuple[str, ...],
-    "learning_rate": float,
-    "weight_decay": float,
-    "averaged": float,
+    "learning_rate": Annotated[float, Field(gt=0, allow_inf_nan=False)],
+    "weight_decay": Annotated[float, Field(ge=0, allow_inf_nan=False)],
+    "averaged": Annotated[float, Field(ge=0, lt=1)],
 }
 
 

@@ -184,6 +184,7 @@ def run(task: Task) -> Result:
         precision=task.precision,
         checkpoint=checkpoint,
         on_step=note,
+        codebook_images=codebook_images(task, method),
     )
     for adaptation in method.adaptations:
         model = adaptation(model)
@@ -209,6 +210,16 @@ def examples(task: Task) -> tuple[Columns, Columns]:
     for curation in arm.curations:
         train = part_of("proof.curations", curation, task.allow_code)(train, task.seed)
     return train, drawn(task.world(None), "test", budget.test, task.seed, task.cache)
+
+
+def codebook_images(task: Task, method: Method) -> Any:
+    """Training images (N, side, side, 3) of the claim's world, the same for all arms of a seed: with one codebook, bits
+    per code can be compared. None, where the method has no codes."""
+    if method.architecture.codes is None:
+        return None
+    number = min(task.claim.budget.examples, method.architecture.codes.num_images)
+    columns = drawn(task.world(None), "train", number, task.seed, task.cache)
+    return columns.take(np.arange(columns.num_rows))["image"]
 
 
 def check_overlap(train: Columns, test: Columns) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from tuwen.errors import TuwenError, UsageError
@@ -44,6 +45,7 @@ def train(
     network: Network | None = None,
     precision: Precision = "float32",
     parallel: Parallel = ALONE,
+    codebook_images: NDArray[np.uint8] | None = None,
 ) -> Trained:
     """A model of `method` that has seen so many `samples`, in batches, by AdamW with warm-up and cosine in each phase.
 
@@ -53,13 +55,16 @@ def train(
 
     `network`: one to train further, instead of a new one. `precision`: bf16 for what autocast computes in it; weights
     stay float32. `parallel`: this process among several that train together.
+    `codebook_images`: (N, side, side, 3), those that the codes of images are learnt from, instead of training images.
     """
     with deterministic(seed):
         if network is None:
             network = method.network(tokenizer or method.architecture.tokenizer(columns.texts))
             if (codes := method.architecture.codes) is not None and network.codebook is not None:
-                rows = np.random.default_rng(seed).permutation(columns.num_rows)[: codes.num_images]
-                network.codebook.fit(columns.take(rows)["image"], seed)
+                if codebook_images is None:
+                    rows = np.random.default_rng(seed).permutation(columns.num_rows)[: codes.num_images]
+                    codebook_images = columns.take(rows)["image"]
+                network.codebook.fit(codebook_images, seed)
         network = network.to(device)
         run = _Run(method, network, columns, samples, batch_size, seed, checkpoint, every, on_step, precision, parallel)
         return Trained(run.finish())

@@ -26,7 +26,8 @@ Group = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Releases:
-    """Pairs of the release `use` among `paths` (name → folder) train, pairs of the folder `test` test.
+    """Pairs of the release `use` among `paths` (name → folder) train, pairs of the folder `test_path` test. Without
+    `use` all releases train, a pair of each in turn.
 
     Training leaves out images of the test and those that look like one, to a cosine of `NEAR` of their centred pixels,
     where `drop_overlap` is set; else equal images are refused before training. `languages`: a column `is_NAME` for
@@ -43,7 +44,10 @@ class Releases:
     languages: tuple[str, ...] = ("en", "zh")
 
     def train(self, number: int, seed: int) -> Columns:
-        """So many pairs of the release `use`."""
+        """So many pairs of the release `use`, or of all releases."""
+        if not self.use:
+            pairs = _in_turn([self.training(name) for name in self.paths], number, seed)
+            return self._columns(pairs, np.arange(len(pairs)))
         if self.use not in self.paths:
             raise UsageError(f"use: {self.use!r} is none of {', '.join(self.paths)}")
         pairs = self.training(self.use)
@@ -126,6 +130,17 @@ def _near(path: str, test_path: str, side: int) -> NDArray[np.bool_]:
     for start in range(0, len(images), BLOCK):
         found[start : start + BLOCK] |= (images[start : start + BLOCK] @ others.T).max(1) > NEAR
     return found
+
+
+def _in_turn(releases: Sequence[Pairs], number: int, seed: int) -> Pairs:
+    """So many pairs, a pair of each release in turn; images that are equal to the byte are one."""
+    share = -(-number // len(releases))
+    drawn = [pairs.take(_draw(len(pairs), share, seed)) for pairs in releases]
+    turns = sorted((row, place) for place, pairs in enumerate(drawn) for row in range(len(pairs)))[:number]
+    shown = np.stack([drawn[place].images[drawn[place].image[row]] for row, place in turns])
+    images, image = np.unique(shown, axis=0, return_inverse=True)
+    told = [[getattr(drawn[place], name)[row] for row, place in turns] for name in ("texts", "languages", "hosts")]
+    return Pairs(images, image.reshape(-1).astype(np.int64), *told)
 
 
 def _draw(number: int, wanted: int, seed: int) -> NDArray[np.int64]:
