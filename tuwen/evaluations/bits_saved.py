@@ -46,9 +46,8 @@ class BitsSaved:
 
         own, others = nats(lambda row: texts[row]), nats(lambda row: other[row])
         found = {"saved": (own - others) / number / math.log(2), "bits": -own / number / math.log(2)}
-        if self.group is None:
-            return Items(found)
-        return Items(found, np.unique(np.asarray(test[self.group])[rows], return_inverse=True)[1].astype(np.int64))
+        items = Items(found, rows=np.array(rows, np.int64))
+        return items if self.group is None else items.grouped_by(test[self.group])
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         return float(items["saved"][indices].mean())

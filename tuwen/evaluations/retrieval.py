@@ -45,9 +45,8 @@ class Retrieval:
             right |= shared[:, None] == shared
         cosines = model.images(images) @ model.texts(texts).T
         found = {"image_to_text": ranks(cosines, right), "text_to_image": ranks(cosines.T, right.T)}
-        if self.group is None:
-            return Items(found)
-        return Items(found, np.unique(np.asarray(test[self.group])[rows], return_inverse=True)[1].astype(np.int64))
+        items = Items(found, rows=rows)
+        return items if self.group is None else items.grouped_by(test[self.group])
 
     def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
         names = ("image_to_text", "text_to_image") if self.direction == "both" else (self.direction,)

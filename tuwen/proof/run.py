@@ -193,7 +193,7 @@ def run(task: Task) -> Result:
     for name, told in claim.evaluations.items():
         evaluation = part_of("evaluations", told, task.allow_code)
         items[name] = evaluation.items(model, train, test)
-        if claim.group:
+        if claim.group and not len(items[name].group):
             items[name] = items[name].grouped_by(test[claim.group])
         figures[name] = evaluation.statistic(items[name], everything(items[name]))
     result = Result(task.arm, task.seed, items, figures, curve, cpu_s, samples, digest_of(test))
