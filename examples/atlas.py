@@ -85,9 +85,9 @@ def table(answer: Answer, lead: list[str]) -> list[str]:
     names = list(answer.figures)
     lines = ["# Atlas", "", *(line for each in lead for line in (each, ""))]
     lines += [f"| release, {answer.scales[-1]:g} × | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
-    for release in (*answer.names, UNTRAINED):
-        told = (answer.figures[name][release][-1] for name in names)
-        lines.append(f"| {release} | {' | '.join(f'{mean(each):.3f} ± {stdev(each):.3f}' for each in told)} |")
+    for way in (*answer.names, UNTRAINED):
+        told = (answer.figures[name][way][-1] for name in names)
+        lines.append(f"| {way} | {' | '.join(f'{mean(each):.3f} ± {stdev(each):.3f}' for each in told)} |")
     lines += ["", *(f"- **{name}**: {answer.sentence(name)}." for name in names), ""]
     lines += ["| measure | releases | scale | difference | interval |", "|---|---|---|---|---|"]
     for each in answer.pairs:
