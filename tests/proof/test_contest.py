@@ -186,6 +186,9 @@ def test_the_command_line(releases: Path, tmp_path: Path, capsys: pytest.Capture
     words += ["--test", str(releases / "test"), "--cache", str(tmp_path / "cache"), "--json"]
     assert main([*words, "--scales", "1", "--samples", "128", "--seeds", "1,2", "--workers", "1"]) in (0, 1)
     told = json.loads(capsys.readouterr().out)
+    page = (Path(__file__).parents[2] / "docs" / "json.md").read_text(encoding="utf-8")
+    section = page.split("## tuwen prove --releases\n")[1].split("\n## ")[0]
+    assert all(f"`{name}`" in section for name in (*told, *told["pairs"][0], *told["evaluations"]["all"]))
     assert set(told["releases"]) == {"right", "wrong"} and told["evaluations"]["all"]["rank_correlation"] is None
     page = (tmp_path / "releases" / "index.html").read_text()
     assert "Which release trains the better model?" in page and "<script" not in page
