@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from vector_corpus import DIM, add_images, add_pairs, key, small_corpus, take_down, vectors, write_columns
+from vector_corpus import DIM, RESOLVED, add_images, add_pairs, key, small_corpus, take_down, vectors, write_columns
 
 import tuwen
 import tuwen.corpus.indexes
@@ -121,6 +121,26 @@ def test_chains_of_near_duplicates_are_one(tmp_path: Path) -> None:
     add_images(corpus, ["q"], [np.eye(DIM)[0]])
     found = search(corpus, ids=[key("q")])
     assert found.ids == [key(0), key(4)] and found.hits[0].num_similar == 3
+
+
+def test_a_text_of_a_page_counts_once(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "corpus")
+    add_images(corpus, "abc", np.eye(DIM)[:3])
+    texts = [("t1", "Red birds", "a", "page"), ("t2", "red  birds", "b", "page"), ("t3", "red birds", "c", "other")]
+    texts += [("p1", "a red cardinal on a branch of a tree", "a", "page"), ("p2", "a red robin", "b", "page")]
+    columns = ("pair_id", "document_id", "text", "text_source", "source", "image_ref")
+    rows = [(key(name), key(page), text, "title", "s", name) for name, text, _, page in texts]
+    batch = pa.RecordBatch.from_pylist([dict(zip(columns, r, strict=True)) for r in rows], TABLES["pairs"].schema)
+    append_rows(corpus, "pairs", [batch])
+    images = {key(name): {"image_id": key(image), "language": "en"} for name, _, image, _ in texts}
+    write_columns(corpus, "pairs", "pair.resolve", RESOLVED, images)
+    found = search(corpus, "birds")
+    assert found.ids == ids_of("t1", "t3") and [hit.num_similar for hit in found.hits] == [1, 0]
+    assert names(corpus, "birds", collapse=None) == ["t1", "t2", "t3"]
+    assert search(corpus, "robin cardinal").ids == ids_of("p2", "p1")  # one page, two texts
+    both = search(corpus, "red robin cardinal")  # a title links no images that have more said of them
+    assert both.ids == ids_of("p2", "p1", "t3") and [hit.num_similar for hit in both.hits] == [1, 1, 0]
+    assert len(search(corpus, "birds", unit="image").hits) == 3
 
 
 def test_filters_are_rules(small: Corpus) -> None:
