@@ -27,11 +27,13 @@ bench: .venv/test
 # All registered claims, or some: make prove CLAIMS=claims/alip.yaml. Verdicts go into claims/results, pages into proof/.
 CLAIMS ?= $(filter-out claims/datacomp-small.yaml,$(sort $(wildcard claims/*.yaml)))
 prove: .venv/test
-	$(BIN)/tuwen prove --record $(CLAIMS); status=$$?; $(BIN)/python docs/generate.py; exit $$status
+	$(BIN)/tuwen prove --record $(CLAIMS) || test $$? = 1  # 1: not all are supported
+	$(BIN)/python docs/generate.py
 
 # Which way to choose pairs of a crawl trains the better model: make atlas CRAWL="a.warc.gz b.warc.gz" LEFT_OUT="RULE"
+# Other arguments of examples/atlas.py: ATLAS="--to mine --samples 2000 --scales 1 --seeds 1 2"
 atlas: .venv/test
-	$(BIN)/python examples/atlas.py $(if $(CRAWL),--crawl $(CRAWL)) $(if $(LEFT_OUT),--left-out "$(LEFT_OUT)")
+	$(BIN)/python examples/atlas.py $(if $(CRAWL),--crawl $(CRAWL)) $(if $(LEFT_OUT),--left-out "$(LEFT_OUT)") $(ATLAS)
 
 # The generated pages: docs/cli.md, docs/stages.md, docs/claims.md. A test fails when they are not what the code says.
 docs: .venv/test

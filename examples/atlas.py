@@ -12,6 +12,7 @@ import json
 import os
 import time
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import yaml
@@ -21,7 +22,7 @@ from tuwen.engine.build import build
 from tuwen.engine.progress import Progress
 from tuwen.engine.recipe import Recipe
 from tuwen.engine.train_scorer import train_scorer
-from tuwen.proof.contest import Contest, compare
+from tuwen.proof.contest import UNTRAINED, Answer, Contest, compare
 from tuwen.proof.contest_report import contest_report, told_of
 from tuwen.releases.page import el
 from tuwen.releases.release import release
@@ -73,9 +74,28 @@ def main() -> None:
     (arguments.to / "index.html").write_bytes(contest_report(contest, answer, [el("p", each) for each in lead]))
     text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True)
     (arguments.to / "atlas.json").write_text(text + "\n", encoding="utf-8")
+    (arguments.to / "atlas.md").write_text("\n".join(table(answer, lead)) + "\n", encoding="utf-8")
     for name in answer.figures:
         print(f"{name}: {answer.sentence(name)}")
     print(*notes, f"page: {arguments.to / 'index.html'}", sep="\n")
+
+
+def table(answer: Answer, lead: list[str]) -> list[str]:
+    """The answer as Markdown: figures of the largest scale, differences with their intervals."""
+    names = list(answer.figures)
+    lines = ["# Atlas", "", *(line for each in lead for line in (each, ""))]
+    lines += [f"| release, {answer.scales[-1]:g} × | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
+    for way in (*answer.names, UNTRAINED):
+        told = (answer.figures[name][way][-1] for name in names)
+        lines.append(f"| {way} | {' | '.join(f'{mean(each):.3f} ± {stdev(each):.3f}' for each in told)} |")
+    lines += ["", *(f"- **{name}**: {answer.sentence(name)}." for name in names), ""]
+    lines += ["| measure | releases | scale | difference | interval |", "|---|---|---|---|---|"]
+    for each in answer.pairs:
+        for place, scale in enumerate(answer.scales):
+            span = f"{each.lows[place]:+.3f} to {each.highs[place]:+.3f}"
+            one = f"| {each.evaluation} | {each.one} - {each.two} | {scale:g} |"
+            lines.append(f"{one} {each.means[place]:+.3f} | {span} |")
+    return lines
 
 
 def released(arguments: argparse.Namespace) -> tuple[list[str], int]:

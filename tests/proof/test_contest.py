@@ -182,7 +182,7 @@ def test_the_command_line(releases: Path, tmp_path: Path, capsys: pytest.Capture
     assert main(words) == 2
     assert "--test names the release" in capsys.readouterr().err
     assert main(["prove"]) == 2
-    assert "give claims, or releases" in capsys.readouterr().err
+    assert "give claims or releases" in capsys.readouterr().err
     words += ["--test", str(releases / "test"), "--cache", str(tmp_path / "cache"), "--json"]
     assert main([*words, "--scales", "1", "--samples", "128", "--seeds", "1,2", "--workers", "1"]) in (0, 1)
     told = json.loads(capsys.readouterr().out)

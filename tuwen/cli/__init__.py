@@ -14,6 +14,7 @@ import logging
 import os
 import re
 import sys
+from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 import tuwen
@@ -88,6 +89,8 @@ def main(arguments: list[str] | None = None) -> int:
     level = os.environ.get("TUWEN_LOG", "WARNING").upper()
     known = logging.getLevelNamesMapping()
     logging.basicConfig(level=known.get(level, logging.WARNING), format="%(levelname)s %(message)s")
+    if getattr(parsed, "allow_code", False):
+        sys.path.insert(0, str(Path.cwd()))  # where a module of one's own lies
     try:
         return_freed_memory()
         return verb_module(parsed.verb).run(parsed)

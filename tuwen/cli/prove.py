@@ -73,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if (arguments.releases is None) == (not arguments.claims):
         raise UsageError(
-            "give claims, or releases to compare: tuwen prove claims/smoke.yaml, or --releases A B --test T"
+            f"give {'either ' if arguments.claims else ''}claims or releases to compare: "
+            "tuwen prove claims/smoke.yaml, or tuwen prove --releases A B --test T"
         )
     if arguments.releases is not None:
         return _compare(arguments, Console())
@@ -81,7 +82,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.record and (arguments.seeds is not None or arguments.set):
         raise UsageError("--record keeps what was registered; leave --seeds and --set out, or change the claim's file")
     if arguments.seeds is not None:
-        claims = [claim.model_copy(update={"seeds": arguments.seeds}) for claim in claims]
+        named = "-".join(map(str, arguments.seeds))
+        claims = [
+            claim.model_copy(update={"seeds": arguments.seeds, "name": f"{claim.name}-seeds-{named}"})
+            for claim in claims
+        ]
     claims = [claim.scaled(arguments.scale) for claim in claims]
     console, found = Console(), []
     for path, claim in zip(arguments.claims, claims, strict=True):
@@ -137,6 +142,9 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     for name in ("scales", "samples", "examples", "drop_overlap"):
         told[name] = getattr(arguments, name)
     contest = Contest(arguments.releases, arguments.test, **told)
+    if not arguments.json:
+        for note in contest.notes():
+            console.print(shown(note), highlight=False)
     if arguments.dry_run:
         return _print_contest(console, contest, arguments.json)
     total = (len(contest.paths) + 1) * len(contest.seeds) * len(contest.scales)
@@ -155,10 +163,22 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.json:
         print_json(found)
     else:
+        _print_figures(console, answer)
         for name, each in found["evaluations"].items():
             console.print(f"[bold]{name}[/bold]: {shown(each['answer'])}", highlight=False)
         console.print(f"page: {shown(folder / 'index.html')}", highlight=False)
     return 0 if any(answer.learnt.values()) else 1
+
+
+def _print_figures(console: Console, answer: Any) -> None:
+    from rich.table import Column, Table
+
+    names = list(answer.figures)
+    table = Table("release", *[Column(name, justify="right") for name in names])
+    for release in answer.figures[names[0]]:
+        table.add_row(release, *[_spread(answer.figures[name][release][-1]) for name in names])
+    console.print(f"At {answer.scales[-1]:g} times the budget:", highlight=False)
+    console.print(table)
 
 
 def _print_contest(console: Console, contest: Any, as_json: bool) -> int:
@@ -196,7 +216,9 @@ def _print_claim(console: Console, claim: Any) -> None:
     console.print(f"  {arms}, {seeds}, {claim.budget.samples:,} samples each", highlight=False)
     for each in claim.comparisons:
         finds = "what it could find is not known: the claim gives no sd"
-        if each.sd is not None:
+        if each.sd is not None and len(claim.seeds) < 2:
+            finds = "one seed finds nothing"
+        elif each.sd is not None:
             finds = f"finds {detectable_effect(each.sd, len(claim.seeds), number):.3f} and more"
         what = f"{each.arm} over {each.against} in {each.evaluation}"
         console.print(f"  {what}: {each.smallest_effect:g} would matter; {finds}", highlight=False)
@@ -226,7 +248,10 @@ def _spread(values: list[float]) -> str:
 
 
 def _scale(word: str) -> float:
-    value = float(word)
+    try:
+        value = float(word)
+    except ValueError:
+        value = 0.0
     if not 0 < value < 1e6:
         raise argparse.ArgumentTypeError(f"{word} is no factor of a budget; give a number above 0")
     return value

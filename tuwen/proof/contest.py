@@ -77,9 +77,26 @@ class Contest:
             )
         return named
 
+    def notes(self) -> list[str]:
+        """What to know before anything trains: how much there is of everything."""
+        read = self._world()
+        told = []
+        for name in self.paths:
+            pairs = read.training(name)
+            told.append(f"{name}: {len(pairs):,} pairs of {len(set(pairs.image.tolist())):,} images may train")
+        test = read.test(self.test_pairs, 0)
+        images = len(set(test["same"].tolist()))
+        told.append(f"test: {test.num_rows:,} pairs of {images:,} images")
+        if images < LEAST_ITEMS:
+            told.append(f"fewer than {LEAST_ITEMS} images test: expect intervals that say nothing")
+        return told
+
+    def _world(self) -> Releases:
+        return Releases(self.paths, self.test, side=self.side, drop_overlap=self.drop_overlap)
+
     def claims(self) -> list[Claim]:
         """A claim for each scale, the smallest first."""
-        read = Releases(self.paths, self.test, side=self.side, drop_overlap=self.drop_overlap)
+        read = self._world()
         world = {name: getattr(read, name) for name in ("paths", "test_path", "side", "drop_overlap")}
         shown = {name: number for name in self.paths if (number := read.num_shown(name))}
         if shown and not self.drop_overlap:

@@ -92,7 +92,7 @@ class Method:
         """A method as YAML says it; `UsageError` for what cannot be."""
         told = dict(given)
         architecture = _validated(Architecture, told.pop("architecture", {}), "architecture")
-        adaptations = _parts("adaptations", told.pop("adaptations", ()), allow_code)
+        adaptations = parts_of("adaptations", told.pop("adaptations", ()), allow_code)
         phases = told.pop("phases", None)
         if phases is None:
             phases, told = [told], {}
@@ -112,13 +112,13 @@ def _phase(given: Any, allow_code: bool) -> Phase:
     if not told.get("objectives"):
         raise UsageError(f"a method needs objectives, a list of parts; got {given!r}")
     parts = {
-        "objectives": _parts("objectives", told.pop("objectives"), allow_code),
-        "views": _parts("views", told.pop("views", ()), allow_code),
-        "adaptations": _parts("adaptations", told.pop("adaptations", ()), allow_code),
+        "objectives": parts_of("objectives", told.pop("objectives"), allow_code),
+        "views": parts_of("views", told.pop("views", ()), allow_code),
+        "adaptations": parts_of("adaptations", told.pop("adaptations", ()), allow_code),
     }
     sampler = told.pop("sampler", None)
     if sampler is not None:
-        (parts["sampler"],) = _parts("samplers", [sampler], allow_code)
+        (parts["sampler"],) = parts_of("samplers", [sampler], allow_code)
     plain = {name: _PLAIN[name] for name in told if name in _PLAIN}
     for name in told:
         if name not in plain:
@@ -137,7 +137,8 @@ _PLAIN: dict[str, Any] = {
 }
 
 
-def _parts(package: str, told: Any, allow_code: bool) -> tuple[Any, ...]:
+def parts_of(package: str, told: Any, allow_code: bool = False) -> tuple[Any, ...]:
+    """A list of parts, each as `part_of` takes it."""
     if not isinstance(told, list | tuple):
         raise UsageError(f"{package}: a list is expected, got {told!r}")
     return tuple(part_of(package, each, allow_code) for each in told)

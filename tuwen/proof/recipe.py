@@ -20,8 +20,9 @@ from pydantic import Field, model_validator
 
 from tuwen.engine.recipe import override_value
 from tuwen.errors import UsageError
+from tuwen.models.network import Architecture
 from tuwen.parts import nearest
-from tuwen.proof.method import Method, part_of
+from tuwen.proof.method import Method, part_of, parts_of
 from tuwen.proof.strict import Strict
 
 METHOD = {
@@ -124,9 +125,9 @@ class TrainingRecipe(Strict):
 
     def made(self, *, allow_code: bool = False) -> Method:
         """The method; from a checkpoint, its architecture is not that of the network."""
+        if not self.budget.samples:  # a checkpoint is evaluated as it is
+            return Method(Architecture(), (), parts_of("adaptations", self.method.get("adaptations", ()), allow_code))
         told = dict(self.method)
-        if not self.budget.samples:
-            told = {"phases": [], "adaptations": self.method.get("adaptations", [])}
         if self.start.architecture is not None:
             told["architecture"] = self.start.architecture
         return Method.from_mapping(told, allow_code=allow_code)

@@ -78,6 +78,8 @@ def difference(
 
 def judge(found: Difference, smallest_effect: float) -> Verdict:
     """What an interval says about "greater by what matters": `smallest_effect` was fixed before the run."""
+    if not math.isfinite(found.low):
+        return Verdict("inconclusive", f"{found.mean:+.3f}; one seed, or items of one group, have no interval")
     told = f"{found.mean:+.3f}, {found.coverage:.1%} interval {found.low:+.3f} to {found.high:+.3f}"
     if found.high < 0:
         return Verdict("refuted", f"smaller: {told}")

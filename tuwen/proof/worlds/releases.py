@@ -139,8 +139,10 @@ def _in_turn(releases: Sequence[Pairs], number: int, seed: int) -> Pairs:
     turns = sorted((row, place) for place, pairs in enumerate(drawn) for row in range(len(pairs)))[:number]
     shown = np.stack([drawn[place].images[drawn[place].image[row]] for row, place in turns])
     images, image = np.unique(shown, axis=0, return_inverse=True)
-    told = [[getattr(drawn[place], name)[row] for row, place in turns] for name in ("texts", "languages", "hosts")]
-    return Pairs(images, image.reshape(-1).astype(np.int64), *told)
+    texts, languages, hosts = (
+        [getattr(drawn[place], name)[row] for row, place in turns] for name in ("texts", "languages", "hosts")
+    )
+    return Pairs(images, image.reshape(-1).astype(np.int64), texts, languages, hosts)
 
 
 def _draw(number: int, wanted: int, seed: int) -> NDArray[np.int64]:

@@ -96,6 +96,10 @@ def source_of(path: str) -> Source:
     folder = Path(path)
     if not folder.is_dir():
         raise UsageError(f"{path} is no folder; give that of a release (tuwen release … --to FOLDER)")
+    if (folder / "corpus.json").is_file():
+        raise UsageError(
+            f"{path} is a corpus; release a selection of it: tuwen release {path} --selection NAME --to FOLDER"
+        )
     if any(folder.rglob("*.tar")) or any(folder.rglob("*.tar.gz")):
         from tuwen.sources.webdataset import Webdataset
 
