@@ -122,3 +122,8 @@ def test_wrong_words_exit_with_two() -> None:
         with pytest.raises(SystemExit) as stopped:
             main(words)
         assert stopped.value.code == 2
+
+
+def test_train_says_what_it_can_train(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train"]) == 2
+    assert "name what to train: RECIPE.yaml, scorer or head" in capsys.readouterr().err

@@ -66,7 +66,10 @@ def test_drop_names_the_selections_that_lose_a_column(
     copy = tmp_path / "copy"
     shutil.copytree(corpus, copy)
     (tmp_path / "mine.txt").write_text("\n".join(ids[:9]))
+    capsys.readouterr()
     assert main(["join", str(copy), str(tmp_path / "mine.txt"), "--on", "pair_id", "--workers", "1"]) == 0
+    out = capsys.readouterr().out
+    assert f"  9 of {len(ids)} pairs have values\n" in out and "not:" not in out  # a list names the rows that it means
     recipe = Corpus.open(copy).recipe()
     recipe["selections"]["chosen"] = {"unit": "pair", "steps": [{"rule": "mine"}]}
     (tmp_path / "r.yaml").write_text(yaml.safe_dump(recipe))

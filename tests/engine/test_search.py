@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from vector_corpus import DIM, add_images, add_pairs, key, small_corpus, take_down, vectors, write_columns
+from vector_corpus import DIM, RESOLVED, add_images, add_pairs, key, small_corpus, take_down, vectors, write_columns
 
 import tuwen
 import tuwen.corpus.indexes
 import tuwen.engine.search_rankings
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.indexes import index_state
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.units import append_rows
 from tuwen.engine.search import save_ids, search
 from tuwen.engine.search_indexes import make_indexes
 from tuwen.errors import UsageError
@@ -118,6 +121,26 @@ def test_chains_of_near_duplicates_are_one(tmp_path: Path) -> None:
     add_images(corpus, ["q"], [np.eye(DIM)[0]])
     found = search(corpus, ids=[key("q")])
     assert found.ids == [key(0), key(4)] and found.hits[0].num_similar == 3
+
+
+def test_a_text_of_a_page_counts_once(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "corpus")
+    add_images(corpus, "abc", np.eye(DIM)[:3])
+    texts = [("t1", "Red birds", "a", "page"), ("t2", "red  birds", "b", "page"), ("t3", "red birds", "c", "other")]
+    texts += [("p1", "a red cardinal on a branch of a tree", "a", "page"), ("p2", "a red robin", "b", "page")]
+    columns = ("pair_id", "document_id", "text", "text_source", "source", "image_ref")
+    rows = [(key(name), key(page), text, "title", "s", name) for name, text, _, page in texts]
+    batch = pa.RecordBatch.from_pylist([dict(zip(columns, r, strict=True)) for r in rows], TABLES["pairs"].schema)
+    append_rows(corpus, "pairs", [batch])
+    images = {key(name): {"image_id": key(image), "language": "en"} for name, _, image, _ in texts}
+    write_columns(corpus, "pairs", "pair.resolve", RESOLVED, images)
+    found = search(corpus, "birds")
+    assert found.ids == ids_of("t1", "t3") and [hit.num_similar for hit in found.hits] == [1, 0]
+    assert names(corpus, "birds", collapse=None) == ["t1", "t2", "t3"]
+    assert search(corpus, "robin cardinal").ids == ids_of("p2", "p1")  # one page, two texts
+    both = search(corpus, "red robin cardinal")  # a title links no images that have more said of them
+    assert both.ids == ids_of("p2", "p1", "t3") and [hit.num_similar for hit in both.hits] == [1, 1, 0]
+    assert len(search(corpus, "birds", unit="image").hits) == 3
 
 
 def test_filters_are_rules(small: Corpus) -> None:
@@ -267,6 +290,40 @@ def test_empty_and_vectorless_corpora(tmp_path: Path) -> None:
         search(corpus, "red", by="meaning")
     add_pairs(corpus, [("p1", "a red bicycle", None, "en"), ("p2", "some red wine", None, "en")])
     assert names(corpus, ids=[key("p1")]) == ["p2"]  # by its words
+
+
+def test_vectors_of_a_scorer_are_never_compared(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "corpus")
+    rows = [{"image_id": key(name), "bytes": name.encode(), "source": "s"} for name in "ab"]
+    append_rows(corpus, "images", [pa.RecordBatch.from_pylist(rows, schema=TABLES["images"].schema)])
+    add_pairs(corpus, [("p1", "a red bicycle", "a", "en"), ("p2", "some red wine", "b", "en")])
+    made = {key(name): {"scorer_embedding": vector.tolist()} for name, vector in zip("ab", vectors(2), strict=True)}
+    schema = pa.schema([("scorer_embedding", pa.list_(pa.float16(), DIM))])
+    write_columns(corpus, "images", "image.scorer", schema, made)
+    why = r"a scorer's vectors do not serve search.*add the stage image\.embedding"
+    scorer = tmp_path / "scorer"
+    scorer.mkdir()
+    (scorer / "scorer.json").write_text("{}")
+    for options in (
+        {"ids": [key("a")]},
+        {"text": "red", "by": "meaning"},
+        {"text": "red", "by": "meaning", "model": str(scorer)},
+        {"text": "red", "by": "meaning", "model": str(scorer / "fold-0")},
+        {"ids": [key("a")], "column": "scorer_embedding"},
+        {"ids": [key("a")], "column": "images.scorer_embedding"},
+    ):
+        with pytest.raises(UsageError, match=why):
+            search(corpus, **options)
+    with pytest.raises(UsageError, match=why):
+        make_indexes(corpus, "scorer_embedding")
+    assert names(corpus, ids=[key("p1")]) == ["p2"]  # by its words
+    assert [state.column for state in make_indexes(corpus)] == ["text"]
+
+
+def test_a_scorer_is_not_the_model_of_other_vectors(small: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "scorer.json").write_text("{}")
+    with pytest.raises(UsageError, match="a scorer's vectors do not serve search"):
+        search(small, "red", by="meaning", model=str(tmp_path))
 
 
 def test_searching_writes_nothing_and_needs_no_lock(copied: Corpus) -> None:

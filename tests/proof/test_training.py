@@ -228,6 +228,7 @@ def test_evaluating_on_training_images_is_refused(shards: Path, tmp_path: Path) 
     ("changes", "message"),
     [
         ({"bugdet": {}}, "unknown key 'bugdet'; did you mean 'budget'"),
+        ({"budget": {"smaples": 320}}, "budget: unknown key 'smaples'; did you mean 'samples'"),
         ({"start": {}}, "an architecture or a checkpoint"),
         ({"start": {"architecture": {"sides": 3}}}, "sides"),
         ({"objectives": ["contrasts"]}, "did you mean 'contrast'"),

@@ -12,14 +12,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from tuwen.cli import plural, positive, print_json, shown
-from tuwen.errors import missing_extra
+from tuwen.errors import UsageError, missing_extra
 
 BARS = "▁▂▃▄▅▆▇█"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of each model that can be trained."""
-    models = parser.add_subparsers(dest="model", metavar="MODEL", required=True)
+    models = parser.add_subparsers(dest="model", metavar="MODEL")
     _add_model(models)
     _add_scorer(models)
     _add_head(models)
@@ -85,6 +85,8 @@ def _add_head(models: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, and say what was learnt; 1 where a scorer learnt nothing."""
+    if arguments.model is None:
+        raise UsageError("name what to train: RECIPE.yaml, scorer or head; tuwen train --help tells more")
     return {"model": _train_model, "scorer": _train_scorer, "head": _train_head}[arguments.model](arguments)
 
 

@@ -30,6 +30,8 @@ SAMPLED_PER_PARTITION, ITERATIONS = 50, 6
 NUM_PROBES = 20
 GROWN = 0.125
 """An index is extended by up to this share of its rows, and made anew for more: Lance assigns new rows slowly."""
+SCORER_EMBEDDING: Final = "scorer_embedding"
+"""Vectors of the stage image.scorer: those of each fold lie in a space of their own, so no search compares them."""
 JOURNAL = "index-journal.json"
 VECTOR_INDEX: Final = "IVF_SQ"
 os.environ.setdefault("LANCE_USE_HNSW_SPEEDUP_INDEXING", "disabled")  # exact assignment of rows that come later, too
@@ -71,6 +73,16 @@ def is_vector(kind: pa.DataType) -> bool:
     return bool(pa.types.is_fixed_size_list(kind) and pa.types.is_floating(kind.value_type))
 
 
+def vector_columns(corpus: Corpus) -> dict[tuple[str, str], int]:
+    """(table, column) of vectors that lie in one space each → their length. `SCORER_EMBEDDING` does not."""
+    return {
+        (table, field.name): field.type.list_size
+        for table in ("images", "pairs")
+        for field in corpus.schema(table)
+        if is_vector(field.type) and field.name in corpus.current_columns(table) and field.name != SCORER_EMBEDDING
+    }
+
+
 def build_index(corpus: Corpus, table: str, column: str) -> IndexState:
     """Index a column of vectors or texts, or bring its index up to date. Only under the write lock.
 
@@ -104,7 +116,7 @@ def update_indexes(corpus: Corpus) -> list[IndexState]:
     remove_rubbish(corpus)
     updated = []
     for state in index_states(corpus):
-        if state.num_missing > (EXACT_ROWS if state.kind == "vector" else 0):
+        if state.column != SCORER_EMBEDDING and state.num_missing > (EXACT_ROWS if state.kind == "vector" else 0):
             updated.append(build_index(corpus, state.table, state.column))
     return updated
 

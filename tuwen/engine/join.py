@@ -53,7 +53,8 @@ NUM_EXAMPLES = 3  # of keys that found nothing
 
 @dataclass
 class Joined:
-    """What a join came to. Rows of the file count once per key; examples are keys that the other side lacks."""
+    """What a join came to. Rows of the file count once per key; examples are keys that the other side lacks;
+    a list of ids is not meant to name all rows of the table, so it has none of those."""
 
     name: str
     table: str
@@ -275,7 +276,7 @@ def _matched(corpus: Corpus, request: JoinRequest, record: JoinRecord, stage: Jo
         record.num_duplicates,
         record.num_without_key,
         unmatched,
-        lacking,
+        [] if record.is_list else lacking,
     )
 
 

@@ -258,6 +258,8 @@ class Searcher:
             if each[0] not in asked and row["image_id"] not in asked
         ]
         labels = self._labels([row for _, row in scored], request)
+        if request.collapse is not None and unit == "pair" and request.parts == ("words",):
+            labels = _once_a_document(labels, [row for _, row in scored])
         sizes = np.bincount(labels, minlength=len(scored))
         first = np.flatnonzero(labels == np.arange(len(scored)))
         hits = []
@@ -274,7 +276,7 @@ class Searcher:
         labels = np.arange(len(rows), dtype=np.int64)
         if request.collapse is None or len(rows) < 2:
             return labels
-        names = [row["image_id"] or f"text {' '.join((row['text'] or '').casefold().split())}" for row in rows]
+        names = [row["image_id"] or f"text {_folded(row['text'])}" for row in rows]
         _, first, same = np.unique(np.array(names, dtype=object).astype(str), return_index=True, return_inverse=True)
         labels = link(labels, labels, first[same].astype(np.int64))
         column = self._image_vectors(request)
@@ -327,6 +329,22 @@ class Searcher:
                 vectors = ranking.vectors
                 notes.append(f"{vectors.num_pending:,} {vectors.table} have no vector yet; run tuwen build to its end")
         return Found(unit, hits, hidden.count(UNSAFE), hidden.count(TAKEN_DOWN), not_scored, notes)
+
+
+def _once_a_document(labels: NDArray[np.int64], rows: list[dict[str, Any]]) -> NDArray[np.int64]:
+    """Labels once what stands for near-duplicates counts to the first one of its document with an equal text.
+
+    Not by links: the title that all images of a page share would make one of them all, whatever else is said of them.
+    """
+    target, seen = np.arange(len(rows), dtype=np.int64), dict[tuple[str, str], int]()
+    for place in np.flatnonzero(labels == target).tolist():
+        if (document := rows[place]["document_id"]) is not None:
+            target[place] = seen.setdefault((document, _folded(rows[place]["text"])), place)
+    return target[labels]
+
+
+def _folded(text: str | None) -> str:
+    return " ".join((text or "").casefold().split())
 
 
 def save_ids(found: Found, file: str | Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.indexes import IndexState, build_index, is_vector, remove_rubbish
+from tuwen.corpus.indexes import IndexState, build_index, remove_rubbish, vector_columns
 from tuwen.corpus.versions import tag_version
 from tuwen.engine.search_vectors import vector_column
 
@@ -16,16 +16,11 @@ def make_indexes(path: str | Path | Corpus, column: str | None = None) -> list[I
     Under the corpus' lock. What is up to date costs nothing. The corpus gets a version of its own.
     """
     corpus = path if isinstance(path, Corpus) else Corpus.open(path)
-    chosen = [("pairs", "text")] if column is None else []
     if column is not None:
         found = vector_column(corpus, column)
         chosen = [(found.table, found.column)]
     else:
-        for table in ("images", "pairs"):
-            current = corpus.current_columns(table)
-            chosen += [
-                (table, each.name) for each in corpus.schema(table) if is_vector(each.type) and each.name in current
-            ]
+        chosen = [("pairs", "text"), *vector_columns(corpus)]
     with corpus.writing():
         remove_rubbish(corpus)
         made = [build_index(corpus, *each) for each in chosen if corpus.count(each[0])]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tuwen.corpus.columns import Origin, parse_name, read_record
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.indexes import is_vector
+from tuwen.corpus.indexes import SCORER_EMBEDDING, vector_columns
 from tuwen.corpus.tables import ID_CHARACTERS, TABLES
 from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.engine.search_request import Request
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 DEFAULTS = (("images", "embedding"), ("pairs", "text_embedding"))
 MAX_RECORDS = 64  # fragments whose records are read to learn what made a column
 MAX_IMAGE_BYTES = 100_000_000
+NO_SCORER = (
+    "a scorer's vectors do not serve search: those of each fold lie in a space of their own; "
+    "add the stage image.embedding with a model (docs/search.md)"
+)
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,10 @@ def vector_column(corpus: Corpus, name: str | None = None) -> VectorColumn:
 
     `UsageError` where there is none, with what would make one; `TuwenError` where several models made it.
     """
-    known = {
-        (table, field.name): field.type.list_size
-        for table in ("images", "pairs")
-        for field in corpus.schema(table)
-        if is_vector(field.type) and field.name in corpus.current_columns(table)
-    }
+    known = vector_columns(corpus)
+    has_scorer = SCORER_EMBEDDING in corpus.current_columns("images")
+    if has_scorer and (not known if name is None else name in (SCORER_EMBEDDING, f"images.{SCORER_EMBEDDING}")):
+        raise UsageError(NO_SCORER)
     wanted = DEFAULTS if name is None else [each for each in known if name in (each[1], ".".join(each))]
     for table, column in wanted:
         if (table, column) in known:
@@ -174,11 +176,14 @@ def _stored(corpus: Corpus, vectors: VectorColumn, key: str | None) -> NDArray[n
 def _encoder(vectors: VectorColumn, named: str | None) -> Encoder:
     """The model that made the column. Vectors of another would be compared with nonsense, so that is refused."""
     from tuwen.models.encoder import encoder, encoder_hash, encoder_shape
+    from tuwen.models.scorer import DESCRIPTION
 
     model = named or vectors.model
     where = f"{vectors.table}.{vectors.column}"
     if model is None:
         raise UsageError(f"what made the vectors in {where} is not known; name its model with --model")
+    if (Path(model) / DESCRIPTION).is_file():
+        raise UsageError(NO_SCORER)
     if encoder_shape(model)[0] != vectors.dim:
         raise UsageError(
             f"the vectors of {model} have {encoder_shape(model)[0]} numbers, those of {where} {vectors.dim}"

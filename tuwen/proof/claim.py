@@ -24,21 +24,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from tuwen.engine.recipe import override_value
 from tuwen.errors import UsageError
 from tuwen.parts import load_class, nearest
 from tuwen.proof.method import Method, part_of
+from tuwen.proof.strict import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Budget(_Strict):
+class Budget(Strict):
     """What every arm may spend: distinct training `examples`, `samples` seen, in batches; `test` examples."""
 
     examples: Annotated[int, Field(gt=0)]
@@ -47,7 +44,7 @@ class Budget(_Strict):
     test: Annotated[int, Field(gt=0)] = 1_000
 
 
-class Gate(_Strict):
+class Gate(Strict):
     """The arm has to reach this, on the mean over seeds, or the claim is inconclusive: nothing was learnt."""
 
     arm: Name
@@ -55,7 +52,7 @@ class Gate(_Strict):
     above: float
 
 
-class Comparison(_Strict):
+class Comparison(Strict):
     """`arm` is better than `against` in an evaluation; `smallest_effect` is what would matter.
 
     `ablation`: the arm without the part that is said to do it; the arm has to beat it too. `sd`: of seeds' differences,
@@ -71,7 +68,7 @@ class Comparison(_Strict):
     better: Literal["higher", "lower"] = "higher"
 
 
-class Arm(_Strict):
+class Arm(Strict):
     """One side: a method, on the world with some of its knobs turned, and what `curations` leave of its examples.
 
     `curations`: parts of `tuwen.proof.curations`, in order. `samples`: factor of the budget, 1 unless arms are
@@ -79,7 +76,7 @@ class Arm(_Strict):
     """
 
     method: dict[str, Any]
-    world: dict[str, Any] = {}
+    world: dict[str, Any] = Field(default_factory=dict)
     curations: tuple[Any, ...] = ()
     examples: Annotated[float, Field(gt=0)] = 1.0
     samples: Annotated[float, Field(gt=0)] = 1.0
@@ -92,7 +89,7 @@ class Arm(_Strict):
         return self
 
 
-class Claim(_Strict):
+class Claim(Strict):
     """A registered claim. `world` is `{name: knobs}`; `evaluations` are parts by a name of the claim's own.
 
     `group`: a column of the test; items whose rows are equal in it (texts of one image, pictures of one family) are
@@ -116,7 +113,7 @@ class Claim(_Strict):
     mark: Literal["direction", "real", "none"] = "direction"
     source: str = ""
     gate: Gate | None = None
-    exact: dict[str, Literal["code", "hand", "description"]] = {}
+    exact: dict[str, Literal["code", "hand", "description"]] = Field(default_factory=dict)
     notes: str = ""
 
     @model_validator(mode="before")
@@ -172,11 +169,7 @@ class Claim(_Strict):
     @classmethod
     def from_mapping(cls, told: Any, name: str = "claim") -> Claim:
         """A claim as YAML says it."""
-        try:
-            return cls.model_validate(told)
-        except ValidationError as error:
-            lines = [f"{'.'.join(map(str, each['loc'])) or name}: {each['msg']}" for each in error.errors()[:5]]
-            raise UsageError(f"{name}: " + "; ".join(lines)) from error
+        return cls.checked(told, name)
 
     def check(self, *, allow_code: bool = False) -> None:
         """`UsageError` where a part of the claim does not exist or does not take its parameters."""

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from tuwen.engine.recipe import override_value
 from tuwen.errors import UsageError
 from tuwen.models.network import Architecture
 from tuwen.parts import nearest
 from tuwen.proof.method import Method, part_of, parts_of
+from tuwen.proof.strict import Strict
 
 METHOD = {
     *("objectives", "views", "sampler", "phases", "adaptations"),
@@ -31,11 +32,7 @@ METHOD = {
 NOT_IN_RESULT = {"to", "device", "workers", "checkpoint"}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Start(_Strict):
+class Start(Strict):
     """New weights of an `architecture`, or those of the folder `checkpoint`: a CLIP of transformers or open_clip, or
     what tuwen saved."""
 
@@ -49,7 +46,7 @@ class Start(_Strict):
         return self
 
 
-class Budget(_Strict):
+class Budget(Strict):
     """`samples` that training sees, in batches of `batch_size`, which `torchrun` shares out to its processes. None: the
     checkpoint is evaluated as it is, adaptations apart."""
 
@@ -57,15 +54,15 @@ class Budget(_Strict):
     batch_size: Annotated[int, Field(gt=1)] = 256
 
 
-class Evaluation(_Strict):
+class Evaluation(Strict):
     """`parts` of tuwen.evaluations on `examples` that were held out. Examples that say themselves how they are tested
     need no parts."""
 
     examples: Any
-    parts: dict[str, Any] = {}
+    parts: dict[str, Any] = Field(default_factory=dict)
 
 
-class TrainingRecipe(_Strict):
+class TrainingRecipe(Strict):
     """A recipe of `tuwen train`.
 
     `seed`: of weights, order and views. `precision`: bf16 for what autocast computes in it. `device`: auto is cuda
@@ -114,11 +111,7 @@ class TrainingRecipe(_Strict):
                 raise UsageError(f"{name}: unknown key {key!r}; {nearest(str(key), _keys())}")
         method = {key: told[key] for key in told if key in METHOD}
         others = {key: told[key] for key in told if key not in METHOD}
-        try:
-            found = cls.model_validate({**others, "method": method})
-        except ValidationError as error:
-            lines = [f"{'.'.join(map(str, each['loc'])) or name}: {each['msg']}" for each in error.errors()[:5]]
-            raise UsageError(f"{name}: " + "; ".join(lines)) from error
+        found = cls.checked({**others, "method": method}, name)
         found.made(allow_code=allow_code)
         if found.examples is not None:
             found.part(found.examples, allow_code=allow_code)

@@ -216,7 +216,7 @@ def test_the_shipped_claim_is_datacomps() -> None:
 def test_changes_are_checked() -> None:
     with pytest.raises(UsageError, match="--set takes path=value"):
         Claim.load(SHIPPED, ["seeds"])
-    with pytest.raises(UsageError, match="Extra inputs"):
+    with pytest.raises(UsageError, match="budget: unknown key 'steps'; did you mean"):
         Claim.load(SHIPPED, ["budget.steps=3"])
 
 

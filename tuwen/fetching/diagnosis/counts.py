@@ -26,6 +26,8 @@ REFUSALS = frozenset(name for name, outcome in OUTCOMES.items() if outcome.famil
 TURNS = REFUSALS | {"http_503", "not_an_image"}
 """What a host that has had enough answers instead of images."""
 
+ADDRESS = "(address)"
+"""What stands for the top-level domain of an IP address, which no resolver is asked about."""
 _ADDRESS = re.compile(r"\[.*\]|[\d.]+")
 _SHOWN_HOSTS = 3
 
@@ -135,7 +137,7 @@ def of(part: int, whole: int) -> str:
 
 def tld_of(host: str) -> str:
     """Top-level domain; `(address)` for an IP address."""
-    return "(address)" if _ADDRESS.fullmatch(host) else host.rstrip(".").rpartition(".")[2]
+    return ADDRESS if _ADDRESS.fullmatch(host) else host.rstrip(".").rpartition(".")[2]
 
 
 def site_of(host: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from tuwen.fetching.diagnosis.counts import FEW, SILENT, Counts, Finding, HostCounts, of, widespread
+from tuwen.fetching.diagnosis.counts import ADDRESS, FEW, SILENT, Counts, Finding, HostCounts, of, widespread
 
 if TYPE_CHECKING:
     from tuwen.fetching.settings import Fetch
@@ -105,13 +105,14 @@ def _registry_at_fault(counts: Counts, failing: list[HostCounts]) -> str | None:
 def special_addresses(counts: Counts) -> list[Finding]:
     """Names that lead to private addresses: by a filter, or into an intranet."""
     num_urls = counts.num("blocked_address")
-    sites = [site for site in counts.sites if site.mostly({"blocked_address"}, 0.5)]
-    if widespread(len(sites), len(counts.sites), DNS_FAILING):
+    names = [site for site in counts.sites if site.tld != ADDRESS]
+    sites = [site for site in names if site.mostly({"blocked_address"}, 0.5)]
+    if len(sites) >= FEW and widespread(len(sites), len(names), DNS_FAILING):
         return [
             Finding(
                 "resolver",
                 "The resolver leads many unrelated names to private or special addresses: it filters or misleads.",
-                f"{of(len(sites), len(counts.sites))} sites",
+                f"{of(len(sites), len(names))} sites",
                 "Name other servers in fetch.nameservers; in an intranet, name its network in fetch.allow_addresses. "
                 "Then build with --retry blocked_address.",
                 ("fetch.nameservers", "fetch.allow_addresses", "--retry blocked_address"),

@@ -1,0 +1,39 @@
+"""What claims and recipes are read into: unknown keys are refused, with the nearest known one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+
+from tuwen.errors import UsageError
+from tuwen.parts import nearest
+
+MOST_PROBLEMS = 5
+
+
+class Strict(BaseModel):
+    """A mapping with the keys of its fields, and no others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, told: Any) -> Any:
+        for key in told if isinstance(told, Mapping) else ():
+            if key not in cls.model_fields:
+                raise ValueError(f"unknown key {key!r}; {nearest(str(key), cls.model_fields)}")
+        return told
+
+    @classmethod
+    def checked(cls, told: Any, name: str) -> Self:
+        """Read `told`; `UsageError` says what is wrong in `name`, and where."""
+        try:
+            return cls.model_validate(told)
+        except ValidationError as error:
+            lines = [
+                f"{'.'.join(map(str, each['loc'])) or name}: {each['msg'].removeprefix('Value error, ')}"
+                for each in error.errors()[:MOST_PROBLEMS]
+            ]
+            raise UsageError(f"{name}: " + "; ".join(lines)) from error
