@@ -112,4 +112,11 @@ def _read(path: Path, claim: Claim, name: str) -> tuple[Mapping[str, Any] | None
 
 def _registered(claim: Mapping[str, Any]) -> Mapping[str, Any]:
     """What of a claim decides its result: all but its words."""
-    return {name: claim[name] for name in claim if name not in ("statement", "source", "notes", "exact")}
+    return _said({name: claim[name] for name in claim if name not in ("statement", "source", "notes", "exact")})
+
+
+def _said(value: Any) -> Any:
+    """Without what is empty: a field that claims got later was not set before."""
+    if isinstance(value, Mapping):
+        return {name: _said(each) for name, each in value.items() if each not in ("", None, {}, [], ())}
+    return [_said(each) for each in value] if isinstance(value, list | tuple) else value
