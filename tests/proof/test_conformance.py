@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from tuwen.evaluations.effective_robustness import EffectiveRobustness
 from tuwen.models.columns import Columns
 from tuwen.models.features import Batch, Features
 from tuwen.models.image_tokenizer import ImageTokenizer
@@ -161,7 +162,9 @@ def test_an_evaluation_has_items_and_a_statistic_of_any_of_them(evaluation: Any)
     assert math.isfinite(figure)
     assert evaluation.statistic(one, everything[::-1].copy()) == pytest.approx(figure)
     twice = evaluation.statistic(one, np.tile(everything, 2))
-    assert twice == pytest.approx(figure, abs=0.02), "items that all come twice change no mean"
+    # Its accuracies are those of half an item more of each kind, which weighs less beside twice the items.
+    room = 0.02 if isinstance(evaluation, EffectiveRobustness) else 1e-9
+    assert twice == pytest.approx(figure, abs=room), "items that all come twice change nothing"
 
 
 @pytest.mark.parametrize("world", parts("proof.worlds"))

@@ -40,11 +40,6 @@ class Difference:
         seeds = tuple(-each for each in self.seeds)
         return Difference(-self.mean, -self.high, -self.low, self.coverage, seeds, self.sd_items) if turned else self
 
-    @property
-    def sd_seeds(self) -> float:
-        """Standard deviation of the seeds' differences."""
-        return float(np.std(self.seeds, ddof=1)) if len(self.seeds) > 1 else math.nan
-
 
 @dataclass(frozen=True)
 class Verdict:
