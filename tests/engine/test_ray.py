@@ -114,7 +114,7 @@ def test_stages_with_models_on_a_gpu_run_in_actors_that_hold_one(folder: Path, c
 
 
 def test_an_error_that_tells_what_to_do_arrives_as_it_is(folder: Path, cluster: Any) -> None:
-    with pytest.raises(TuwenError, match="deadly:Deadly: .* processes that ran it"):
+    with pytest.raises(TuwenError, match=r"deadly:Deadly: .* processes that ran it"):
         run(folder, Deadly(fatal=""), engine="ray", address=cluster.address)
 
 
@@ -124,7 +124,7 @@ def test_ray_on_this_machine(folder: Path) -> None:
 
 
 def test_a_cluster_that_is_not_there(folder: Path) -> None:
-    with pytest.raises(TuwenError, match="Ray: no cluster at 127.0.0.1:1: .*--engine local"):
+    with pytest.raises(TuwenError, match=r"Ray: no cluster at 127.0.0.1:1: .*--engine local"):
         run(folder, Length(), engine="ray", address="127.0.0.1:1")
 
 
@@ -135,7 +135,7 @@ def test_without_ray(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_engines_and_addresses_that_do_not_go_together(folder: Path) -> None:
-    with pytest.raises(UsageError, match="no engine 'dask'; there are local and ray"):
+    with pytest.raises(UsageError, match=r"no engine 'dask'; there are local and ray"):
         run(folder, Length(), engine="dask")
-    with pytest.raises(UsageError, match="add --engine ray"):
+    with pytest.raises(UsageError, match=r"add --engine ray"):
         run(folder, Length(), address="auto")
