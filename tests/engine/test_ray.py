@@ -114,8 +114,8 @@ def test_stages_with_models_on_a_gpu_run_in_actors_that_hold_one(folder: Path, c
 
 
 def test_an_error_that_tells_what_to_do_arrives_as_it_is(folder: Path, cluster: Any) -> None:
-    with pytest.raises(TuwenError, match=r"deadly:Deadly: .* processes that ran it"):
-        run(folder, Deadly(fatal=""), engine="ray", address=cluster.address)
+    with pytest.raises(TuwenError, match=r"deadly:Deadly: ImportError: libx"):
+        run(folder, Deadly(how="library"), engine="ray", address=cluster.address)
 
 
 def test_ray_on_this_machine(folder: Path) -> None:
