@@ -10,7 +10,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from tuwen.explorer.pages import (
@@ -36,7 +36,7 @@ FOREVER = "private, max-age=31536000, immutable"  # an id is the digest of what 
 
 def make_app(path: str | Path, port: int | None = None) -> Starlette:
     """The application for a corpus folder; `port`: the only one it answers to (None: any, for tests)."""
-    routes = [
+    routes: list[BaseRoute] = [
         Route(url, endpoint(handler, seconds), methods=[method])
         for module in PAGES
         for method, url, handler, seconds in module.ROUTES
