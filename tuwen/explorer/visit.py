@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import jinja2
@@ -171,7 +172,8 @@ def _environment(language: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-    environment.filters |= {"web": web, "count": counted, "short": short}
+    environment.filters |= {"web": web, "lines": lines, "count": counted, "short": short}
+    environment.tests["webaddress"] = is_web_address
     environment.globals |= {"language": language, "version": tuwen.__version__, "LANGUAGES": LANGUAGES,
                             "folder": os.path.basename}  # fmt: skip
     return environment
@@ -185,6 +187,20 @@ def web(value: object, limit: int = 300) -> Markup:
     text = " ".join(plain_text(str(value)[: 4 * limit]).split())
     cut = text if len(text) <= limit else f"{text[: limit - 1]}…"
     return Markup('<bdi dir="auto">{}</bdi>').format(cut)
+
+
+def lines(value: object, limit: int = 20_000) -> Markup:
+    """As `web`, with the lines that it has."""
+    text = str(value)[:limit]
+    return Markup('<bdi dir="auto">{}</bdi>').format("\n".join(map(plain_text, text.splitlines())))
+
+
+def is_web_address(value: object) -> bool:
+    """Whether a text is an address of the web that a link may lead to."""
+    try:
+        return isinstance(value, str) and urlsplit(value).scheme in ("http", "https") and value.isprintable()
+    except ValueError:
+        return False
 
 
 def short(value: object, limit: int = 60) -> str:
