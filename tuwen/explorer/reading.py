@@ -66,14 +66,15 @@ class Region:
 
 @dataclass(frozen=True)
 class Reading:
-    """Some nodes of a document, by regions; `first` of `total`, and where the pages before and after start."""
+    """Some nodes of a document, by regions; `first` of `total`, and where the pages before and after start. `at`: where
+    the image that was asked for stands first."""
 
     regions: list[Region]
     first: int
     total: int
     before: int | None
     after: int | None
-    num_here: int = 0
+    at: int | None = None
 
 
 def reading(snapshot: Snapshot, row: Mapping[str, Any], at: str = "", first: int | None = None) -> Reading:
@@ -95,7 +96,7 @@ def reading(snapshot: Snapshot, row: Mapping[str, Any], at: str = "", first: int
         regions[-1].nodes.append(node)
     after = shown.stop if shown.stop < len(nodes) else None
     before = max(first - NODES, 0) if first else None
-    return Reading(regions, first, len(nodes), before, after, len(places))
+    return Reading(regions, first, len(nodes), before, after, next((each for each in places if each in shown), None))
 
 
 def _node(

@@ -30,6 +30,8 @@ from tuwen.releases.page import plain_text
 
 LOG = logging.getLogger("tuwen.explorer")
 MAX_FORM_BYTES = 32 << 20
+YEAR_S = 365 * 86_400
+BLUR = ("on", "off")
 HEAVY = 4  # requests that read the corpus at once; others wait
 Handler = Callable[["Visit"], Response]
 
@@ -94,13 +96,21 @@ class Visit:
                                                          unblurred=self.unblurred, **values)  # fmt: skip
         response = HTMLResponse(text, status, {"Cache-Control": "no-store"})
         if self.request.query_params.get("lang") in LANGUAGES:
-            response.set_cookie("tuwen_lang", self.language, max_age=365 * 86_400, samesite="strict", httponly=True)
+            response.set_cookie("tuwen_lang", self.language, max_age=YEAR_S, samesite="strict", httponly=True)
+        if self.request.query_params.get("blur") in BLUR:
+            response.set_cookie("tuwen_blur", self.request.query_params["blur"], max_age=YEAR_S, samesite="strict")
         return response
+
+    def here(self, **changes: str) -> str:
+        """This page with other parameters."""
+        url = self.request.url.include_query_params(**changes)
+        return f"{url.path}?{url.query}"
 
     @property
     def unblurred(self) -> bool:
         """Whether this person has asked for pictures without blur."""
-        return self.request.cookies.get("tuwen_blur") == "off"
+        asked = self.request.query_params.get("blur")
+        return (asked if asked in BLUR else self.request.cookies.get("tuwen_blur")) == "off"
 
     @property
     def is_part(self) -> bool:

@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -128,7 +129,8 @@ def _shown(visit: Visit, places: IndexedPlaces, life: Life, row: int) -> dict[st
         "values": values,
         "answers": answers(snapshot, life.kind, row, life.verdicts),
         "limit_of": limit_of,
-        "words": words,
+        "value_of": value_of,
+        "shown": shown_value,
         "written": _written(life),
         "neighbours": _neighbours(snapshot, life.kind, row),
         "image_id": life.id if life.kind == "image" else values.get("image_id"),
@@ -157,6 +159,20 @@ def _shown(visit: Visit, places: IndexedPlaces, life: Life, row: int) -> dict[st
     if life.kind == "image":
         shown["title"] = next((text.text for text in shown["texts"]), "")
     return shown | {"near": _near(snapshot, image_row), "clusters": _clusters(snapshot, life.kind, values)}
+
+
+def value_of(value: Any) -> str:
+    """A value on one line: as `tuwen why` prints it, numbers and times shorter."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else words(value)
+
+
+def shown_value(cell: Cell) -> str:
+    """A column's value; of bytes how many there are."""
+    if isinstance(cell.value, Mapping) and set(cell.value) == {"num_bytes"}:
+        return f"{cell.value['num_bytes']:,} bytes"
+    return value_of(cell.value)
 
 
 def _title(life: Life, values: Mapping[str, Any]) -> str:
