@@ -102,7 +102,8 @@ class Selection:
             }
             if named.given_name:
                 parameters["name"] = named.given_name
-            entries.append({parts.name_of(named.step).removeprefix("steps."): parameters})
+            kind = parts.name_of(named.step).removeprefix("steps.")
+            entries.append({kind: _short(named.step, kind, parameters) if brief else parameters})
         optional = {key: value for key in ("description", "images") if (value := getattr(self, key)) is not None}
         return {"unit": self.unit, **optional, "steps": entries}
 
@@ -172,6 +173,14 @@ def _step(where: str, entry: object, allow_code: bool) -> NamedStep:
     if not isinstance(step, Step):
         raise UsageError(f"{where}: {kind} lacks reads or conditions")
     return NamedStep(step, given_name)
+
+
+def _short(step: Step, kind: str, parameters: dict[str, Any]) -> Any:
+    """A single first parameter by itself, which is how recipes write it."""
+    first = _first_field(type(step), kind)
+    if list(parameters) == [first] and not isinstance(parameters[first], Mapping):
+        return parameters[first]
+    return parameters
 
 
 def _default(step: Step, name: str) -> Any:
