@@ -15,9 +15,7 @@ TRIED = 20  # ports from the first one on, where none was asked for
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("corpus", metavar="DIR", help="corpus folder")
-    parser.add_argument(
-        "--port", type=int, metavar="N", help=f"port on 127.0.0.1 (default: the first free from {PORT})"
-    )
+    parser.add_argument("--port", type=int, metavar="N", help=f"port on 127.0.0.1 (default: a free one from {PORT} on)")
     parser.add_argument("--no-browser", action="store_true", help="only say where the page is")
 
 
@@ -42,13 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _listening(port: int | None) -> socket.socket:
-    """A socket on 127.0.0.1, bound before the page is announced."""
+    """A socket on 127.0.0.1 that takes connections before the page is announced."""
     wanted = [port] if port is not None else range(PORT, PORT + TRIED)
     for each in wanted:
         made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             made.bind(("127.0.0.1", each))
+            made.listen(128)
         except (OSError, OverflowError):
             made.close()
             continue

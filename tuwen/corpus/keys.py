@@ -76,12 +76,13 @@ class KeyIndex:
     @property
     def positions(self) -> NDArray[np.integer[Any]]:
         """Row positions in the order of their keys."""
-        return self._positions_of
+        positions: NDArray[np.integer[Any]] = self._positions_of
+        return positions
 
     def find(self, keys: Sequence[str | None] | pa.Array) -> list[int]:
         """Row position of each key; -1 where it is unknown or null."""
         array = keys if isinstance(keys, pa.Array) else pa.array(keys, pa.string())
-        return self.rows(array).tolist()
+        return list(self.rows(array).tolist())
 
     def rows(self, keys: pa.Array) -> NDArray[np.int64]:
         """As `find`, as an array."""
@@ -96,7 +97,7 @@ class KeyIndex:
         """Rows whose keys start with these hexadecimal digits, in the order of the keys."""
         low, high = (np.frombuffer(bytes.fromhex(prefix.ljust(32, fill)), "S16")[0] for fill in "0f")
         first, behind = np.searchsorted(self._keys, low, "left"), np.searchsorted(self._keys, high, "right")
-        return self._positions_of[first:behind].astype(np.int64)
+        return np.asarray(self._positions_of[first:behind], np.int64)
 
 
 def save_array(file: Path, array: NDArray[Any]) -> None:

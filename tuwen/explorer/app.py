@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from tuwen.corpus.tables import ID_CHARACTERS
 from tuwen.explorer.pages import (
     browse,
     compare,
@@ -36,7 +38,7 @@ FOREVER = "private, max-age=31536000, immutable"  # an id is the digest of what 
 
 def make_app(path: str | Path, port: int | None = None) -> Starlette:
     """The application for a corpus folder; `port`: the only one it answers to (None: any, for tests)."""
-    routes = [
+    routes: list[BaseRoute] = [
         Route(url, endpoint(handler, seconds), methods=[method])
         for module in PAGES
         for method, url, handler, seconds in module.ROUTES
@@ -55,8 +57,10 @@ def make_app(path: str | Path, port: int | None = None) -> Starlette:
 
 def picture(visit: Visit) -> Response:
     """A thumbnail. One that was taken down is not shown, however it is asked for."""
-    size = min(SIZES, key=lambda each: abs(each - int(visit.argument("size") or SIZES[0])))
+    size = SIZES[-1] if visit.argument("size") == str(SIZES[-1]) else SIZES[0]
     image_id = visit.request.path_params["id"]
+    if not re.fullmatch(f"[0-9a-f]{{{ID_CHARACTERS}}}", image_id):
+        return PlainTextResponse("no id", 404)
     gone = visit.snapshot.gone("image")
     if gone is not None:
         row = int(visit.snapshot.rows_of("image", [image_id])[0])

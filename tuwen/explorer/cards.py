@@ -91,7 +91,7 @@ def _images(snapshot: Snapshot, rows: NDArray[np.int64]) -> list[Card]:
     for id_, row, all_pairs, pairs, safe in zip(
         ids, rows, of_image, chosen, safety(snapshot, "image", rows), strict=True
     ):
-        best = min(texts[start : start + len(pairs)], key=_telling, default={})
+        best: dict[str, Any] = min(texts[start : start + len(pairs)], key=_telling, default={})
         start += len(pairs)
         text = best.get("text") or ""
         source, language = best.get("text_source"), best.get("language")

@@ -47,7 +47,7 @@ class Facet:
     """A column's values among the rows of a view.
 
     `exact` is false where only `read` of `total` rows were looked at before the time was up: counts are then "at
-    least". `free`: a column of free text, whose values are not counted. `num_values`: how many different ones there are.
+    least". `free`: a column of free text, whose values are not counted. `num_values`: how many differ.
     """
 
     column: Column
@@ -102,7 +102,7 @@ def is_free(snapshot: Snapshot, column: Column) -> bool:
         return False
     values = sample(snapshot, column)
     known = len(values) - values.null_count
-    return known > MAX_VALUES and pc.count_distinct(values).as_py() > FREE_TEXT * known
+    return bool(known > MAX_VALUES and pc.count_distinct(values).as_py() > FREE_TEXT * known)
 
 
 def texts(view: View, column: Column, scan: Scan, most: int = MAX_VALUES) -> Facet:
@@ -171,7 +171,7 @@ def edges(snapshot: Snapshot, column: Column, bins: int = MAX_BINS) -> NDArray[n
         return np.concatenate([[0.0] if low < powers[0] else [], powers])
     step = _round_step((high - low) / bins, whole)
     first_edge = math.floor(low / step) * step
-    return np.round(np.arange(first_edge, high + step, step), 10)
+    return np.round(np.arange(first_edge, high + step, step), 10).astype(np.float64)
 
 
 def _round_step(step: float, whole: bool) -> float:

@@ -91,7 +91,7 @@ def _sorted(snapshot: Snapshot, view: View, stop: Stop, size: int) -> Listing:
             values, rows = _first(values, rows, size + 1)
     values, rows = _first(values, rows, size + 1)
     full = len(rows) > size
-    after = f"{values[size - 1]!r}:{rows[size - 1]}" if full else ""
+    after = f"{float(values[size - 1])!r}:{rows[size - 1]}" if full else ""
     shown = cards(snapshot, view.unit, rows[:size])
     kept = snapshot.take(view.unit, rows[:size], [column.name])[column.name].to_pylist()
     shown = [replace(card, score=_shown(value)) for card, value in zip(shown, kept, strict=True)]

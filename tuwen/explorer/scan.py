@@ -166,7 +166,7 @@ def masks(snapshot: Snapshot, view: View) -> list[Mask]:
         found.append(lambda low, high: ~gone[low:high])
     found += [_verdict(snapshot, view.unit, term) for term in view.terms]
     if view.lasso:
-        from tuwen.explorer.projection import inside
+        from tuwen.explorer.projection import inside  # type: ignore[import-not-found,unused-ignore]
 
         chosen = inside(snapshot, view)
         found.append(lambda low, high: chosen[low:high])
@@ -182,8 +182,7 @@ def _verdict(snapshot: Snapshot, unit: str, term: Term) -> Mask:
 
     def mask(low: int, high: int) -> NDArray[np.bool_]:
         if link is None:
-            said = verdicts[low:high]
-            known = np.True_
+            said, known = verdicts[low:high], np.ones(high - low, bool)
         else:
             places = link[low:high]
             said, known = verdicts[places], places >= 0

@@ -73,10 +73,9 @@ class LocalOnly:
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         if (host not in self._hosts) if self._hosts is not None else (name not in LOCAL):
             return f"The explorer answers on this machine only, not as {host!r}."
-        if headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none", "same-site"):
-            # A link from elsewhere may open a page; nothing else from there is answered.
-            if headers.get("sec-fetch-mode") != "navigate" or method != "GET":
-                return "This request comes from another site."
+        foreign = headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
+        if foreign and (headers.get("sec-fetch-mode") != "navigate" or method != "GET"):
+            return "This request comes from another site."  # where a link may lead here, and nothing else
         if method not in ("GET", "HEAD"):
             origin = urlsplit(headers.get("origin", ""))
             if origin.scheme != "http" or origin.netloc != host:

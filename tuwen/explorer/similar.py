@@ -91,11 +91,8 @@ def _by_hash(
     else:
         own = _hash_of(uploads / view.image)
     if own is None:
-        return (
-            np.empty(0, np.int64),
-            np.empty(0),
-            ["This picture could not be decoded, so nothing is known to be like it."],
-        )
+        note = "This picture could not be decoded, so nothing is known to be like it."
+        return np.empty(0, np.int64), np.empty(0), [note]
     known = hashes.is_valid().to_numpy(zero_copy_only=False)
     bits = np.bitwise_count(np.asarray(hashes.fill_null(0).to_numpy(zero_copy_only=False)) ^ np.uint64(own))
     bits = np.where(known, bits, 255)

@@ -15,12 +15,13 @@ from tuwen.selections.selection import UNITS
 MAX_TERMS = 8
 MAX_POINTS = 500
 WAYS = ("words", "meaning", "both")
+_TOKENS = {"like": "[0-9a-f]{4,32}", "image": "[0-9a-f]{32}", "after": r"[0-9.e+-]{1,40}(:\d{1,18})?"}
 _TERM = re.compile(r"(!?)([^\W_][\w-]{0,99})(?::(\d{1,4}))?")
 
 
 @dataclass(frozen=True)
 class Term:
-    """What a selection said: kept (`strong`), refused (`!strong`), or refused at one step (`strong:3`; 0: taken down)."""
+    """What a selection said: kept (`strong`), refused (`!strong`), or at which step (`strong:3`; 0: taken down)."""
 
     selection: str
     kept: bool = True
@@ -69,11 +70,7 @@ class View:
             raise UsageError(f"a text is sought by {', '.join(WAYS)}, not by {self.by!r}")
         if len(self.terms) > MAX_TERMS:
             raise UsageError(f"at most {MAX_TERMS} verdicts can be asked for at once")
-        for name, pattern in (
-            ("like", "[0-9a-f]{4,32}"),
-            ("image", "[0-9a-f]{32}"),
-            ("after", r"[0-9.e+-]{1,40}(:\d{1,18})?"),
-        ):
+        for name, pattern in _TOKENS.items():
             value = getattr(self, name)
             if value and not re.fullmatch(pattern, value):
                 raise UsageError(f"{name}={value[:60]!r} is none that this page gave out")

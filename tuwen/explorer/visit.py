@@ -83,7 +83,7 @@ class Visit:
 
     def translated(self, text: str, **values: Any) -> str:
         """A text of ours in the language of the person."""
-        found = translations(self.language).gettext(text)
+        found = str(translations(self.language).gettext(text))
         return found % values if values else found
 
     def render(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
