@@ -59,11 +59,7 @@ class Facet:
     read: int = 0
     total: int = 0
     quantiles: tuple[float, ...] = ()
-
-    @property
-    def num_counted(self) -> int:
-        """Rows, or entries of lists, that have one of the values shown."""
-        return sum(value.count for value in self.values)
+    num_rows: int = 0
 
     @property
     def most(self) -> int:
@@ -108,7 +104,7 @@ def is_free(snapshot: Snapshot, column: Column) -> bool:
 def texts(view: View, column: Column, scan: Scan, most: int = MAX_VALUES) -> Facet:
     """The commonest values of a column of texts, flags or lists of texts; `scan` reads that column."""
     counts: Counter[object] = Counter()
-    num_null, read, exact_values = 0, 0, True
+    num_null, num_rows, read, exact_values = 0, 0, 0, True
     for chunk in scan:
         values = chunk.columns[column.name].combine_chunks()
         if column.kind == "list":
@@ -120,11 +116,13 @@ def texts(view: View, column: Column, scan: Scan, most: int = MAX_VALUES) -> Fac
                 counts[entry["values"]] += entry["counts"]
         if len(counts) > MAX_DISTINCT:
             counts, exact_values = Counter(dict(counts.most_common(MAX_DISTINCT // 2))), False
+        num_rows += len(chunk.rows)
         read = chunk.read
     order = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
     values_shown = [_value(view, column, value, count) for value, count in order[:most]]
     exact = scan.finished and exact_values
-    return Facet(column, values_shown, num_null, len(counts), False, exact, scan.total if exact else read, scan.total)
+    read = scan.total if scan.finished else read
+    return Facet(column, values_shown, num_null, len(counts), False, exact, read, scan.total, num_rows=num_rows)
 
 
 def _value(view: View, column: Column, value: object, count: int) -> Value:
@@ -195,7 +193,7 @@ def numbers(
     """Columns of numbers or times in bins, between `edges` or the bounds that are given; `scan` reads all of them."""
     ends = [bounds[each.name] if each.name in bounds else edges(snapshot, each) for each in columns]
     counts = [np.zeros(len(each) + 1, np.int64) for each in ends]  # below the first, between two, from the last one on
-    num_null, read = [0] * len(columns), 0
+    num_null, num_rows, read = [0] * len(columns), 0, 0
     seen: list[list[NDArray[np.float64]]] = [[] for _ in columns]
     for chunk in scan:
         for place, column in enumerate(columns):
@@ -204,15 +202,18 @@ def numbers(
             num_null[place] += len(values) - len(known)
             counts[place] += np.bincount(np.searchsorted(ends[place], known, "right"), minlength=len(counts[place]))
             seen[place].append(known[:: max(1, len(known) // SEEN)])
+        num_rows += len(chunk.rows)
         read = chunk.read
     read = scan.total if scan.finished else read
     found = []
     for place, column in enumerate(columns):
         shown = _bins(view, column, ends[place], counts[place], is_whole(snapshot, column)) if len(ends[place]) else []
         values = np.concatenate([np.empty(0), *seen[place]])
-        quantiles = tuple(np.quantile(values, [0.01, 0.5, 0.99]).tolist()) if len(values) else ()
+        quantiles = tuple(np.quantile(values, [0.01, 0.5, 0.99], method="lower").tolist()) if len(values) else ()
         found.append(
-            Facet(column, shown, num_null[place], len(shown), False, scan.finished, read, scan.total, quantiles)
+            Facet(
+                column, shown, num_null[place], len(shown), False, scan.finished, read, scan.total, quantiles, num_rows
+            )
         )
     return found
 

@@ -1,11 +1,11 @@
-"""How rows are spread: what a block of the page of distributions asks of a corpus, and the answers."""
+"""How rows are spread: the answers to what a block of the page of distributions asks of a corpus."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -19,140 +19,12 @@ from tuwen.explorer.facets import Facet, Value, floats, normal, numbers, rule_na
 from tuwen.explorer.scan import Scan, Stop
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.explorer.view import View
-from tuwen.selections.selection import UNITS
 from tuwen.selections.tree import literal
 
 MOST = 15  # values that a block lists
 MAX_HOSTS = 200_000  # different hosts or concepts that are counted; beyond, the rarest so far are let go
 CLUSTER_SIZES = np.array([1.0, *(2.0**k + 1 for k in range(21))])  # 1, 2, 3 to 4, 5 to 8, …
 HALF_OCTAVES = np.array(sorted({math.ceil(2 ** (k / 2)) for k in range(33)}))  # 1, 2, 3, 4, 6, 8, 12, …
-UNIT_OF = {table: unit for unit, table in UNITS.items()}
-
-
-# What there is to ask ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Block:
-    """One question: a `kind` of answer, about `names` of the columns of the rows of a view. `title`: its columns."""
-
-    kind: str
-    view: View
-    names: tuple[str, ...]
-    title: str
-
-    @property
-    def url(self) -> str:
-        """Where its answer is."""
-        return self.view.url("/spread", kind=self.kind, columns=",".join(self.names))
-
-
-_WANTED: dict[str, tuple[tuple[str, str, str], ...]] = {  # section → (kind, table, column)
-    "hosts": (("hosts", "documents", "url"), ("hosts", "pairs", "image_ref")),
-    "languages": (("values", "pairs", "language"), ("values", "documents", "language")),
-    "sources": (("values", "pairs", "text_source"), ("values", "pairs", "region"), ("values", "pairs", "source")),
-    "lengths": (
-        ("numbers", "pairs", "num_characters"),
-        ("numbers", "pairs", "num_words"),
-        ("numbers", "documents", "num_characters"),
-        ("numbers", "documents", "num_images"),
-    ),
-    "images": (("values", "images", "format"), ("numbers", "images", "num_bytes")),
-    "duplicates": (("numbers", "images", "num_pages"), ("numbers", "images", "num_hosts")),
-    "fetches": (("values", "pairs", "fetch_error"), ("values", "images", "decode_error")),
-}
-SECTIONS = ("hosts", "languages", "sources", "lengths", "images", "duplicates", "optouts", "fetches", "concepts", "scores")  # fmt: skip
-
-
-def is_whole(view: View) -> bool:
-    """Whether a view asks for no rows in particular."""
-    return not (view.where or view.terms or view.lasso)
-
-
-def sections(snapshot: Snapshot, view: View) -> dict[str, list[Block]]:
-    """The blocks of each section: about the tables as they are, or, where the view asks for some rows, about these and
-    what belongs to them. A section without a block is left out."""
-    scope = _Scope(snapshot, view)
-    found = {
-        section: [block for kind, table, stored in _WANTED.get(section, ()) if (block := scope.block(kind, table, stored))]
-        for section in SECTIONS
-    }  # fmt: skip
-    found["images"] = [*scope.sizes(), *found["images"]]
-    found["duplicates"] = [*scope.clusters(), *found["duplicates"]]
-    found["optouts"] = scope.optouts()
-    if is_whole(view) and snapshot.corpus.count("fetches"):
-        found["fetches"] = [Block("fetches", View(), (), "fetches"), *found["fetches"]]
-    found["concepts"] = [
-        block
-        for table in UNITS.values()
-        for column in scope.columns(table)
-        if column.kind == "list" and (column.stage or "").startswith("concepts.")
-        if (block := scope.block("concepts", table, column.stored))
-    ]
-    found["scores"] = scope.scores({(each.view.unit, name) for blocks in found.values() for each in blocks for name in each.names})
-    return {section: blocks for section, blocks in found.items() if blocks}
-
-
-class _Scope:
-    """Names the columns that a view's rows can be asked about."""
-
-    def __init__(self, snapshot: Snapshot, view: View) -> None:
-        self._snapshot = snapshot
-        self._view = view.changed(q="", like="", image="", sort="")
-        self._whole = is_whole(view)
-
-    def columns(self, table: str) -> list[Column]:
-        """Of a table, those that can be asked about."""
-        unit = UNIT_OF[table] if self._whole else self._view.unit
-        if self._whole and not self._snapshot.num_rows(unit):
-            return []
-        return [each for each in self._snapshot.columns[unit].values() if each.table == table]
-
-    def view(self, table: str) -> View:
-        return View(unit=UNIT_OF[table]) if self._whole else self._view
-
-    def block(self, kind: str, table: str, *stored: str) -> Block | None:
-        """A block about columns of a table; None where one is not there."""
-        names = {column.stored: column.name for column in self.columns(table)}
-        if not all(name in names for name in stored):
-            return None
-        return Block(kind, self.view(table), tuple(names[name] for name in stored), f"{table}.{', '.join(stored)}")
-
-    def sizes(self) -> list[Block]:
-        block = self.block("sizes", "images", "width", "height")
-        return [block] if block else []
-
-    def clusters(self) -> list[Block]:
-        names = [(table, c.stored) for table in ("images", "pairs", "documents") for c in self.columns(table)
-                 if c.kind == "number" and c.stored.endswith("cluster_size")]  # fmt: skip
-        return [block for table, name in names if (block := self.block("clusters", table, name))]
-
-    def optouts(self) -> list[Block]:
-        """Flags and lists of stages that look for objections, and the evidence that was found."""
-        found = []
-        for table in ("documents", "pairs"):
-            names = [c.stored for c in self.columns(table) if (c.stage or "").endswith(".opt_out") and c.kind in ("flag", "list")]  # fmt: skip
-            found += [self.block("flags", table, *names)] if names else []
-        found += [self.block("values", "documents", "license"), self.block("rights", "documents", "rights")]
-        found += [self.block("rights", "pairs", "image_rights")]
-        return [block for block in found if block]
-
-    def scores(self, taken: set[tuple[str, str]]) -> list[Block]:
-        """All other numbers, those of one stage together. A hash is no number, for all that it is stored as one."""
-        found = []
-        for table in ("pairs", "images", "documents"):
-            by_stage: dict[str | None, list[str]] = {}
-            for column in self.columns(table):
-                known = (self.view(table).unit, column.name) in taken or column.stored.endswith("hash")
-                if column.kind == "number" and not known:
-                    by_stage.setdefault(column.stage, []).append(column.stored)
-            for stage, names in by_stage.items():
-                block = self.block("numbers", table, *names)
-                found += [Block("numbers", block.view, block.names, stage or table)] if block else []
-        return found
-
-
-# Answers ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -206,8 +78,7 @@ def _clusters(snapshot: Snapshot, view: View, columns: Sequence[Column], stop: S
 
 def _without_empty_end(facet: Facet) -> Facet:
     last = max((place for place, value in enumerate(facet.values) if value.count), default=-1)
-    return Facet(facet.column, facet.values[: last + 1], facet.num_null, last + 1, False, facet.exact, facet.read,
-                 facet.total, facet.quantiles)  # fmt: skip
+    return replace(facet, values=facet.values[: last + 1], num_values=last + 1)
 
 
 def _refuse_others(columns: Sequence[Column]) -> None:
@@ -228,6 +99,7 @@ def _hosts(snapshot: Snapshot, view: View, columns: Sequence[Column], stop: Stop
     if column.kind != "text":
         raise UsageError(f"{column.name} holds no URLs")
     host, counts, num_null, read, complete = host_sql(rule_name(column.name)), Counter[str](), 0, 0, True
+    num_rows = 0
     scan = Scan(snapshot, view, [column.name], stop=stop)
     with duckdb.connect(":memory:", config={"threads": "2"}) as connection:
         for chunk in scan:
@@ -236,12 +108,13 @@ def _hosts(snapshot: Snapshot, view: View, columns: Sequence[Column], stop: Stop
             num_null += sum(count for name, count in found if not name)
             counts.update({name: count for name, count in found if name})
             counts, complete = _bounded(counts, complete)
+            num_rows += len(chunk.rows)
             read = chunk.read
     order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:MOST]
     values = [_spelt(view, name, f"{host} = {literal(name)}", count) for name, count in order]
     exact = scan.finished and complete
     read = scan.total if scan.finished else read
-    return _of_facets([Facet(column, values, num_null, len(counts), False, exact, read, scan.total)])
+    return _of_facets([Facet(column, values, num_null, len(counts), False, exact, read, scan.total, num_rows=num_rows)])
 
 
 def _bounded(counts: Counter[str], complete: bool) -> tuple[Counter[str], bool]:
@@ -293,7 +166,7 @@ def _concepts(snapshot: Snapshot, view: View, columns: Sequence[Column], stop: S
     (column,) = columns[:1]
     if column.kind != "list":
         raise UsageError(f"{column.name} holds no lists")
-    counts, num_null, read, complete = Counter[str](), 0, 0, True
+    counts, num_null, num_rows, read, complete = Counter[str](), 0, 0, 0, True
     scan = Scan(snapshot, view, [column.name], stop=stop)
     for chunk in scan:
         lists = chunk.columns[column.name].combine_chunks()
@@ -301,13 +174,14 @@ def _concepts(snapshot: Snapshot, view: View, columns: Sequence[Column], stop: S
         for entry in pc.value_counts(lists.flatten()).to_pylist():
             counts[entry["values"]] += entry["counts"]
         counts, complete = _bounded(counts, complete)
+        num_rows += len(chunk.rows)
         read = chunk.read
     order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     name = rule_name(column.name)
     values = [_spelt(view, each, f"list_contains({name}, {literal(each)})", count) for each, count in order[:MOST]]
     exact = scan.finished and complete
     read = scan.total if scan.finished else read
-    facet = Facet(column, values, num_null, len(counts), False, exact, read, scan.total)
+    facet = Facet(column, values, num_null, len(counts), False, exact, read, scan.total, num_rows=num_rows)
     frequencies = np.array([count for _, count in order], np.int64)
     return Answer([facet], exact, read, scan.total, ranks=_ranks(frequencies), tail=_tail(frequencies))
 
@@ -352,18 +226,20 @@ def _rights(snapshot: Snapshot, view: View, columns: Sequence[Column], stop: Sto
     kind = snapshot.corpus.schema(column.table).field(column.stored).type
     if not pa.types.is_list(kind) or not pa.types.is_struct(kind.value_type):
         raise UsageError(f"{column.name} holds no evidence")
-    counts, with_any, num_null, read = Counter[str](), 0, 0, 0
+    counts, num_null, read = Counter[str](), 0, 0
     scan = Scan(snapshot, view, [column.name], stop=stop)
     for chunk in scan:
         lists = chunk.columns[column.name].combine_chunks()
         num_null += lists.null_count
-        with_any += int(pc.sum(pc.cast(pc.greater(pc.list_value_length(lists), 0), pa.int64())).as_py() or 0)
         for entry in pc.value_counts(pc.struct_field(lists.flatten(), "kind")).to_pylist():
             counts[entry["values"]] += entry["counts"]
         read = chunk.read
     read = scan.total if scan.finished else read
     values = [Value(name or "?", "", count) for name, count in counts.most_common(MOST)]
-    return _of_facets([Facet(column, values, num_null, len(counts), False, scan.finished, read, scan.total)])
+    total = counts.total()
+    return _of_facets(
+        [Facet(column, values, num_null, len(counts), False, scan.finished, read, scan.total, num_rows=total)]
+    )
 
 
 def _fetches(snapshot: Snapshot, stop: Stop) -> Answer:
@@ -383,7 +259,7 @@ def _fetches(snapshot: Snapshot, stop: Stop) -> Answer:
         rule = f"fetch_error = {literal(error)}" if error and linked else ""
         values.append(Value(" · ".join(str(each) for each in (status, error) if each is not None), rule, count))
     column = Column("status", "fetches", "status", "other", None)
-    return _of_facets([Facet(column, values, 0, len(counts), False, read == total, read, total)])
+    return _of_facets([Facet(column, values, 0, len(counts), False, read == total, read, total, num_rows=read)])
 
 
 _ASK = {

@@ -15,6 +15,7 @@ WIDTH, HEIGHT = 360.0, 150.0
 LEFT, RIGHT, TOP, BOTTOM = 40.0, 8.0, 8.0, 22.0
 SIDE = 300.0  # of the heat map
 LABELS = 6
+FEWEST = 8  # bars that there is room for: two alone would look like a wall
 SHADES = 5
 
 
@@ -26,8 +27,11 @@ def markup(svg: Element) -> Markup:
 def histogram(values: Sequence[Value], url_of: Callable[[Value], str], label: str) -> Markup:
     """Bars of equal width, one for each range of values, over their lower ends."""
     most = max((value.count for value in values), default=0) or 1
-    step, inner = (WIDTH - LEFT - RIGHT) / max(len(values), 1), HEIGHT - TOP - BOTTOM
-    marks = [_text(LEFT - 4, TOP + 8, compact(most), "end"), _line(LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM)]
+    step, inner = (WIDTH - LEFT - RIGHT) / max(len(values), FEWEST), HEIGHT - TOP - BOTTOM
+    marks = [
+        _text(LEFT - 4, TOP + 8, compact(most), "end"),
+        _line(LEFT, HEIGHT - BOTTOM, WIDTH - RIGHT, HEIGHT - BOTTOM),
+    ]
     every = max(1, -(-len(values) // LABELS))
     for place, value in enumerate(values):
         x, height = LEFT + step * place, inner * value.count / most
@@ -37,7 +41,14 @@ def histogram(values: Sequence[Value], url_of: Callable[[Value], str], label: st
             el(
                 "a",
                 el("rect", title, x=x, y=TOP, width=step, height=inner, class_="reach"),
-                el("rect", x=x + 0.5, y=HEIGHT - BOTTOM - height, width=max(step - 1, 0.5), height=height, class_="mark"),
+                el(
+                    "rect",
+                    x=x + 0.5,
+                    y=HEIGHT - BOTTOM - height,
+                    width=max(step - 1, 0.5),
+                    height=height,
+                    class_="mark",
+                ),
                 href=url_of(value),
                 tabindex="-1",
             )
@@ -63,8 +74,8 @@ def heat(
     step = (SIDE - left - RIGHT) / (high - low)
     base = SIDE - bottom
     marks = []
-    every = max(1, -(-(high - low) // LABELS))
-    for edge in range(low, min(high, len(edges) - 1) + 1, every):
+    whole = [place for place in range(low, min(high, len(edges) - 1) + 1) if edges[place].bit_count() == 1]
+    for edge in whole[:: max(1, -(-len(whole) // LABELS))]:  # powers of two
         at = step * (edge - low)
         marks += [_text(left + at, base + 13, compact(edges[edge]), "middle")]
         marks += [_text(left - 4, base - at + 3, compact(edges[edge]), "end")]
@@ -87,7 +98,9 @@ def span(edges: Sequence[int], place: int) -> str:
     """The whole numbers of one step between edges, for people."""
     if place + 1 >= len(edges):
         return f"≥ {edges[place]:,}"
-    return f"{edges[place]:,}" if edges[place + 1] - edges[place] == 1 else f"{edges[place]:,} – {edges[place + 1] - 1:,}"
+    return (
+        f"{edges[place]:,}" if edges[place + 1] - edges[place] == 1 else f"{edges[place]:,} – {edges[place + 1] - 1:,}"
+    )
 
 
 def rank_curve(points: Sequence[tuple[int, int]], across: str, up: str) -> Markup:

@@ -9,10 +9,12 @@ from starlette.responses import Response
 
 from tuwen.explorer.facets import Value
 from tuwen.explorer.scan import Stop
-from tuwen.explorer.spread import HALF_OCTAVES, Answer, answer, cell_rule, is_whole, sections
+from tuwen.explorer.spread import HALF_OCTAVES, Answer, answer, cell_rule
+from tuwen.explorer.spread_blocks import is_whole, sections
 from tuwen.explorer.spread_charts import heat, histogram, rank_curve, span
 from tuwen.explorer.view import View
 from tuwen.explorer.visit import Routes, Visit
+from tuwen.releases.charts import compact
 
 IN_FULL_S = 3_600.0
 
@@ -22,7 +24,11 @@ def distributions(visit: Visit) -> Response:
     view = scope(visit)
     found = sections(visit.snapshot, view)
     return visit.render(
-        "distributions.html", view=view, sections=found, whole=is_whole(view), selections=list(visit.snapshot.selections)
+        "distributions.html",
+        view=view,
+        sections=found,
+        whole=is_whole(view),
+        selections=list(visit.snapshot.selections),
     )
 
 
@@ -68,6 +74,10 @@ class _Charts:
     def cell_url(self, cell: tuple[int, int, int]) -> str:
         """The rows of a cell in the grid."""
         return self._view.with_rule(cell_rule(self._names, cell)).url()
+
+    def number(self, value: float) -> str:
+        """A number in few characters: 0.0123, 12.3, 1,234, 34k."""
+        return f"{value:.3g}" if abs(value) < 1000 else compact(value)
 
     def histogram(self, values: list[Value], label: str) -> str:
         return histogram(values, self.url, label)
