@@ -97,7 +97,7 @@ class Snapshot:
         """Where the rows of a unit are, by their ids."""
         table = UNITS[unit]
         made = self.prepared.get(
-            ("keys", table, self._rows_digest(table)), f"the places of {table}", lambda: self._index(table)
+            ("keys", table, self.rows_digest(table)), f"the places of {table}", lambda: self._index(table)
         )
         return made  # type: ignore[no-any-return]
 
@@ -105,9 +105,9 @@ class Snapshot:
         def keys() -> pa.RecordBatchReader:
             return scan_dataset(self.corpus.dataset(table), [TABLES[table].key], rows=CHUNK_ROWS)
 
-        return KeyIndex.stored(self.folder, f"{table}-{self._rows_digest(table)}", keys)
+        return KeyIndex.stored(self.folder, f"{table}-{self.rows_digest(table)}", keys)
 
-    def _rows_digest(self, table: str) -> str:
+    def rows_digest(self, table: str) -> str:
         """Digest of which rows there are, and in which order."""
         if table not in self._digests:
             parts = [f"{each.fragment_id}:{each.count_rows()}" for each in self.corpus.dataset(table).get_fragments()]
@@ -127,7 +127,7 @@ class Snapshot:
     def _link_digest(self, unit: str) -> str:
         if LINKS[unit] not in self._digests:
             content = self.corpus.content("pairs", LINKS[unit])
-            self._digests[LINKS[unit]] = digest(self._rows_digest("pairs"), self._rows_digest(UNITS[unit]), content)
+            self._digests[LINKS[unit]] = digest(self.rows_digest("pairs"), self.rows_digest(UNITS[unit]), content)
         return self._digests[LINKS[unit]]
 
     def _link(self, unit: str) -> NDArray[np.int32]:
