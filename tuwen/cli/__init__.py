@@ -38,6 +38,7 @@ VERBS = {
     "import": "make a corpus from an export",
     "release": "freeze a selection into files that others can use",
     "verify": "check every byte of a release",
+    "takedown": "take images, addresses or hosts out of everything, and patch releases",
 }
 INTERRUPTED = 130
 MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag
