@@ -58,7 +58,7 @@ class Manifest:
         return canonical_json({**self._content(), "seal": self.seal}, indent=1)
 
     def _content(self) -> dict[str, Any]:
-        """All fields; `supersedes` only in a patch, so that other manifests are what they were before there were any."""
+        """All fields; `supersedes` only in a patch: other manifests are what they were before there were patches."""
         content = asdict(self)
         if self.supersedes is None:
             del content["supersedes"]

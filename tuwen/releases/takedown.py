@@ -141,8 +141,8 @@ def _image_id(corpus: Corpus, word: str) -> str:
     )
     if not known:
         raise UsageError(
-            f"--image takes the {ID_CHARACTERS} digits of an image of the corpus, or a file with its bytes; {word!r} is "
-            f"neither. `tuwen search {corpus.path} WORDS` and `tuwen why` find ids"
+            f"--image takes the {ID_CHARACTERS} digits of an image of the corpus, or a file with its bytes; {word!r} "
+            f"is neither. `tuwen search {corpus.path} WORDS` and `tuwen why` find ids"
         )
     return word
 

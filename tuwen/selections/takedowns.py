@@ -1,4 +1,4 @@
-"""What was taken down, as SQL over the table `tombstones`: images and their neighbours, URLs, domains with all below."""
+"""What was taken down, as SQL over the table `tombstones`: images, their neighbours, URLs, whole domains."""
 
 from __future__ import annotations
 
