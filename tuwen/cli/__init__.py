@@ -38,6 +38,7 @@ VERBS = {
     "import": "make a corpus from an export",
     "release": "freeze a selection into files that others can use",
     "verify": "check every byte of a release",
+    "diff": "compare two releases or selections: rows, columns, settings, and what the rows are like",
     "takedown": "take images, addresses or hosts out of everything, and patch releases",
 }
 INTERRUPTED = 130

@@ -107,7 +107,7 @@ class Barred:
         return pa.array([url is not None and self._takes_down(url) for url in urls.to_pylist()], pa.bool_())
 
     def _takes_down(self, url: str) -> bool:
-        return url in self._urls or bool(self._domains and is_below(_host(url), self._domains))
+        return url in self._urls or bool(self._domains and is_below(host_of(url), self._domains))
 
 
 def is_below(host: str, domains: set[str]) -> bool:
@@ -116,7 +116,8 @@ def is_below(host: str, domains: set[str]) -> bool:
     return any(".".join(parts[start:]) in domains for start in range(len(parts)))
 
 
-def _host(url: str) -> str:
+def host_of(url: str) -> str:
+    """Lower-case host of a URL, as `host_sql` finds it; empty if there is none."""
     try:
         netloc = urlsplit(url).netloc.rpartition("@")[2].lower()
     except ValueError:

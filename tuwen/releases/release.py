@@ -139,7 +139,7 @@ def _write(
     require_clean: bool,
     supersedes: Manifest | None,
 ) -> Manifest:
-    selection = _definition(ledger.selection, inner)
+    selection = definition_of(ledger.selection, inner)
     if content.query("SELECT count(*) FROM released")[0][0] == 0:
         raise UsageError(
             f"selection {selection['name']!r} keeps nothing to release; `tuwen funnel {content.corpus.path} "
@@ -200,7 +200,7 @@ def _write(
     return manifest
 
 
-def _definition(selection: Selection, inner: Mapping[str, Ledger]) -> dict[str, Any]:
+def definition_of(selection: Selection, inner: Mapping[str, Ledger]) -> dict[str, Any]:
     """As in a recipe, with every selection that it builds on: nobody else has that recipe."""
     definition = selection.to_mapping() | {"name": selection.name, "unit": selection.unit}
     others = {name: ledger.selection.to_mapping() for name, ledger in inner.items()}

@@ -38,13 +38,14 @@ def key_column(manifest: Manifest) -> str:
     return f"{manifest.selection['unit']}_id"
 
 
-def released_rows(folder: Path, manifest: Manifest) -> Iterator[Released]:
-    """Every row of every shard, shard by shard; of documents, those of `images/` as well.
+def released_rows(folder: Path, manifest: Manifest, within: str = "") -> Iterator[Released]:
+    """Every row of every shard, shard by shard; of documents, those of `images/` as well, unless `within` is `data/`.
 
     Raises `TuwenError` for a shard that is missing or damaged, or of a format that has no rows to read.
     """
     key = key_column(manifest)
-    for name in sorted(name for name, file in manifest.files.items() if file.num_samples is not None):
+    shards = [name for name, file in manifest.files.items() if file.num_samples is not None]
+    for name in sorted(name for name in shards if name.startswith(within)):
         path = folder / name
         if ".." in Path(name).parts or Path(name).is_absolute():
             raise TuwenError(f"{folder}: its manifest names {name!r}, outside of the release; nothing is read")
