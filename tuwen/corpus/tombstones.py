@@ -70,6 +70,7 @@ class Barred:
     def __init__(self, corpus: Corpus) -> None:
         stones = read_stones(corpus)
         self.images = pa.array([stone.value for stone in stones if stone.kind == "image"], pa.string())
+        self._image_ids = set(self.images.to_pylist())
         self._urls = {stone.value for stone in stones if stone.kind == "url"}
         self._domains = {stone.value.lower() for stone in stones if stone.kind == "domain"}
 
@@ -99,6 +100,10 @@ class Barred:
             images += [batch["image_id"].filter(self._gone(batch["url"])).drop_null() for batch in fetches()]
             pages += [batch["document_id"].filter(self._gone(batch["url"])) for batch in documents()]
         return {"images": pa.concat_arrays(images), "documents": pa.concat_arrays(pages)}
+
+    def holds(self, url: str, image_id: str | None) -> bool:
+        """Whether an attempt at this URL, which brought this image, is barred."""
+        return (image_id is not None and image_id in self._image_ids) or self._takes_down(url)
 
     def __bool__(self) -> bool:
         return bool(len(self.images) or self._urls or self._domains)

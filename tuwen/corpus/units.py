@@ -132,7 +132,13 @@ def sealed_units(corpus: Corpus) -> set[tuple[str, str]]:
 
 
 def recover(corpus: Corpus) -> str | None:
-    """Undo a half-appended unit that a killed run left; returns its name. Only under the write lock."""
+    """Undo a half-appended unit or a half-done purge that a killed run left; returns the unit's name.
+
+    Only under the write lock.
+    """
+    from tuwen.corpus.rewriting import undo
+
+    undo(corpus)
     path = _journal(corpus.path)
     if not path.exists():
         return None
@@ -160,8 +166,7 @@ def _append(corpus: Corpus, table: str, batches: Iterable[pa.RecordBatch]) -> in
         nonlocal count
         for batch in batches:
             count += batch.num_rows
-            columns = [_blobs(batch[name]) if name in described.blobs else batch[name] for name in schema.names]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            yield as_stored(table, batch)
 
     iterator = stored()
     first = next(iterator, None)
@@ -180,6 +185,14 @@ def _append(corpus: Corpus, table: str, batches: Iterable[pa.RecordBatch]) -> in
         max_rows_per_file=described.rows_per_fragment,
     )
     return count
+
+
+def as_stored(table: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Base rows as Lance stores them: their image bytes as blobs."""
+    described = TABLES[table]
+    schema = stored_schema(described.schema, described.blobs)
+    columns = [_blobs(batch[name]) if name in described.blobs else batch[name] for name in schema.names]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _blobs(values: pa.Array) -> pa.Array:
