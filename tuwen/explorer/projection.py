@@ -107,9 +107,7 @@ def laid_out(vectors: NDArray[np.float32], method: str) -> NDArray[np.float32]:
     _, axes = np.linalg.eigh(centred.T.astype(np.float64) @ centred)
     kept = axes[:, ::-1][:, : max(2, min(COMPONENTS, axes.shape[1]))]
     # Signs of axes are arbitrary: the largest number of each is positive.
-    kept = kept * np.where(
-        kept[np.abs(kept).argmax(axis=0), np.arange(kept.shape[1])] < 0, -1, 1
-    )
+    kept = kept * np.where(kept[np.abs(kept).argmax(axis=0), np.arange(kept.shape[1])] < 0, -1, 1)
     places = centred @ kept
     if places.shape[1] < 2:
         places = np.hstack([places, np.zeros_like(places)])

@@ -25,20 +25,22 @@ from tuwen.selections.life import Cell, Life, words
 from tuwen.selections.selection import UNITS
 from tuwen.selections.why import why
 
-TEXTS = 60  # of an image that are shown; the grid has the others
+TEXTS = 60  # different ones of an image that are shown; the grid has the others
+READ_TEXTS = 600
 SHOWN_NEAR = 6
 HIDDEN = ("nodes", "image_ids", "text")  # columns that the page shows in words of their own
 
 
 @dataclass(frozen=True)
 class Text:
-    """A text of an image. `kept`: selections of pairs that keep it."""
+    """A text of an image. `kept`: selections of pairs that keep it. `times`: how often its pages say it."""
 
     id: str
     text: str
     source: str
     language: str | None
     kept: tuple[str, ...]
+    times: int = 1
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def _shown(visit: Visit, places: IndexedPlaces, life: Life, row: int) -> dict[st
         "image_id": life.id if life.kind == "image" else values.get("image_id"),
         "texts": [],
         "by_source": [],
+        "num_texts": life.origin.get("num_texts", life.origin.get("num_other_texts", 0)),
         "title": _title(life, values),
         "reading": None,
         "near": [],
@@ -207,27 +210,22 @@ def _neighbours(snapshot: Snapshot, unit: str, row: int) -> dict[str, str | None
 
 
 def _texts(snapshot: Snapshot, image_row: int, but: str) -> list[Text]:
-    """Texts of an image, the most telling sources first, but one that the page shows already."""
+    """Texts of an image, the most telling sources first and equal ones once, without the pair `but`."""
     (rows,) = snapshot.pairs_of("image", [image_row])
     gone = snapshot.gone("pair")
-    if gone is not None:
-        rows = rows[~gone[rows]]
-    rows = rows[: 10 * TEXTS]
+    rows = (rows if gone is None else rows[~gone[rows]])[:READ_TEXTS]
     known = ["language"] if "language" in snapshot.columns["pair"] else []
     taken = snapshot.take("pair", rows, ["pair_id", "text", "text_source", *known]).to_pylist()
     verdicts = {name: snapshot.verdicts(name) for name, each in snapshot.selections.items() if each.unit == "pair"}
-    found = [
-        Text(
-            each["pair_id"],
-            each["text"] or "",
-            each["text_source"],
-            each.get("language"),
-            tuple(name for name, said in verdicts.items() if said[row] == KEPT),
-        )
-        for each, row in zip(taken, rows, strict=True)
-        if each["pair_id"] != but
-    ]
-    return sorted(found, key=_telling)[:TEXTS]
+    found: dict[tuple[object, ...], Text] = {}
+    for each, row in zip(taken, rows, strict=True):
+        if each["pair_id"] == but:
+            continue
+        kept = tuple(name for name, said in verdicts.items() if said[row] == KEPT)
+        key = each["text_source"], each["text"], each.get("language"), kept
+        text = Text(each["pair_id"], each["text"] or "", each["text_source"], each.get("language"), kept, 0)
+        found[key] = replace(found.get(key, text), times=found.get(key, text).times + 1)
+    return sorted(found.values(), key=_telling)[:TEXTS]
 
 
 def _telling(text: Text) -> tuple[int, str, int, str]:
