@@ -39,6 +39,9 @@ VERBS = {
     "import": "make a corpus from an export",
     "release": "freeze a selection into files that others can use",
     "verify": "check every byte of a release",
+    "diff": "compare two releases or selections: rows, columns, settings, and what the rows are like",
+    "takedown": "take images, addresses or hosts out of everything, and patch releases",
+    "purge": "remove what was taken down from the disk, for good",
 }
 INTERRUPTED = 130
 MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag

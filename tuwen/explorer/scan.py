@@ -58,18 +58,26 @@ class Chunk:
 class Scan:
     """The rows of a view, with some of their columns.
 
-    Iterating gives chunks; when it ends early because of `stop`, `finished` stays false.
+    Iterating gives chunks; when it ends early because of `stop`, `finished` stays false. `more`: what else rows must
+    pass by their numbers.
     """
 
     def __init__(
-        self, snapshot: Snapshot, view: View, names: Sequence[str] = (), *, stop: Stop | None = None, first: int = 0
+        self,
+        snapshot: Snapshot,
+        view: View,
+        names: Sequence[str] = (),
+        *,
+        stop: Stop | None = None,
+        first: int = 0,
+        more: Sequence[Mask] = (),
     ) -> None:
         self._snapshot = snapshot
         self._unit = view.unit
         self._rule = view.rule
         self._wanted = list(dict.fromkeys(names))
         self._tested = [snapshot.column(view.unit, name) for name in (self._rule.columns() if self._rule else ())]
-        self._masks = masks(snapshot, view)
+        self._masks = [*masks(snapshot, view), *more]
         self._stop = Stop() if stop is None else stop
         self._first = first
         self.total = snapshot.num_rows(view.unit)

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 import tuwen
 from tuwen.errors import TuwenError, UsageError
+from tuwen.explorer.cutting import Cutting
 from tuwen.explorer.messages import LANGUAGES, translations
 from tuwen.explorer.prepared import NotReadyError
 from tuwen.explorer.scan import Stop
@@ -41,6 +42,7 @@ class Explorer:
     explored: Explored = field(init=False)
     thumbnails: Thumbnails = field(init=False)
     uploads: Path = field(init=False)
+    cutting: Cutting = field(init=False)
     limiter: anyio.CapacityLimiter | None = None
 
     def __post_init__(self) -> None:
@@ -48,6 +50,7 @@ class Explorer:
         folder = self.path / "cache" / "explorer"
         self.thumbnails = Thumbnails(folder / "thumbnails")
         self.uploads = folder / "uploads"
+        self.cutting = Cutting(self.path)
 
 
 @dataclass
