@@ -308,6 +308,31 @@ _DISTRIBUTIONS: dict[str, str] = {
     "concepts": "概念数",
     "Count all rows": "统计全部数据",
 }
-_MAP: dict[str, str] = {}
+_MAP: dict[str, str] = {
+    "Map": "地图",
+    "A map lays out pictures so that those that look alike lie together. It needs vectors of a model, and this corpus has none.": "地图把相像的图像排在一起。它需要模型算出的向量，而这个语料还没有。",
+    "What to add": "需要添加什么",
+    "Get a dual encoder (CLIP, Chinese-CLIP, SigLIP …) as a folder; nothing is downloaded for you.": "准备一个双塔编码器（CLIP、Chinese-CLIP、SigLIP 等）的文件夹；这里不会自动下载任何东西。",
+    "Add its stage to the recipe, below": "把它的阶段加入配方，写在",
+    "Bring what it needs and build again; only this stage is computed:": "安装所需依赖并重新构建；只会计算这一个阶段：",
+    "Vectors that were computed elsewhere do as well:": "在别处算好的向量也可以：",
+    "More exactly:": "具体原因：",
+    "Colour": "颜色",
+    "one for all": "单一颜色",
+    "%(name)s: kept or refused": "%(name)s：保留或拒绝",
+    "kept": "保留",
+    "refused": "拒绝",
+    "%(n)s of %(total)s images": "%(total)s 张图像中的 %(n)s 张",
+    "%(n)s of %(total)s pairs": "%(total)s 个图文对中的 %(n)s 个",
+    "by": "，依据",
+    "Laid out by the two main directions of the vectors (PCA); with scikit-learn installed, neighbours would lie together: pip install 'tuwen[classifier]'.": "按向量的两个主方向（PCA）排布；安装 scikit-learn 后，相近的会排在一起：pip install 'tuwen[classifier]'。",
+    "Laid out by t-SNE: what lies together is alike; how far apart groups lie means little.": "由 t-SNE 排布：排在一起的彼此相像；各群之间相距多远没有多少含义。",
+    "Show the %(n)s inside": "查看圈内的 %(n)s 个",
+    "clear": "清除",
+    "Draw around points to see them in the grid, point at one to see what it is, click to open it. Without a mouse: choose a square below.": "圈出一些点，即可在网格中查看；指向一个点看它是什么，点击打开。不用鼠标时，可在下方选择一个方格。",
+    "Squares of the map": "地图的方格",
+    "others": "其他",
+    "no value": "无值",
+}
 
 CHINESE = _FRAME | _ITEM | _DUPLICATES | _SELECTIONS | _RELEASES | _COMPARE | _DISTRIBUTIONS | _MAP
