@@ -133,7 +133,7 @@ def test_the_index_finds_the_rest(folder: Path) -> None:
     purge(corpus, allow_code=True)
     (state,) = index_states(corpus)
     assert (state.table, state.column, state.num_missing) == ("pairs", "text", 0)
-    assert {hit.text for hit in tuwen.search(corpus, f"w{STAYS}n0").hits} == {text(STAYS, 0), f"{text(STAYS, 0)}!"}
+    assert {hit.text for hit in tuwen.search(corpus, f"w{STAYS}n0").hits} == {text(STAYS, 0)}
     assert not tuwen.search(corpus, f"w{GONE}n0").hits
 
 
@@ -154,7 +154,7 @@ def test_killed_at_every_step(made: Path, folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     expected, num_steps = dict(contents(Corpus.open(undisturbed / "corpus"))), int(done.stdout)
     assert num_steps > 50
-    for step in range(1, num_steps + 1, 2):  # each run is a process
+    for step in range(1, num_steps + 1, 4):  # each run is a process; steps are counted before and after each change
         killed = copied(f"killed{step}")
         ended = subprocess.run([sys.executable, SCRIPT, killed, str(step)], capture_output=True, text=True)
         assert ended.returncode == -9, f"step {step}: {ended.stderr}"

@@ -41,6 +41,7 @@ VERBS = {
     "diff": "compare two releases or selections: rows, columns, settings, and what the rows are like",
     "takedown": "take images, addresses or hosts out of everything, and patch releases",
     "purge": "remove what was taken down from the disk, for good",
+    "gc": "free the bytes of images that no selection wants, and keep all that was computed of them",
 }
 INTERRUPTED = 130
 MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag

@@ -137,6 +137,14 @@ def write_without(corpus: Corpus, table: str, fragment: FragmentState, column: s
     return written
 
 
+def sizes_of(fragment: lance.LanceFragment, column: str) -> NDArray[np.int64]:
+    """Bytes of each blob of a fragment, -1 where there is none, without reading any."""
+    described = fragment.scanner(columns=[column], blob_handling="blobs_descriptions").to_table()[column]
+    sizes = described.combine_chunks().field("size").cast(pa.int64())
+    blobs = pc.if_else(described.combine_chunks().is_valid(), sizes, -1)
+    return np.asarray(pc.fill_null(blobs, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
 def replace_fragments(corpus: Corpus, table: str, old: Sequence[int], new: Sequence[FragmentMetadata]) -> None:
     """Put fragments in the place of others, in one commit. Only under the write lock."""
     operation = lance.LanceOperation.Update(

@@ -184,6 +184,7 @@ def _image_origin(corpus: Corpus, row: Mapping[str, Any]) -> dict[str, Any]:
     fetches = _rows(corpus, "fetches", where, _FETCH)
     texts = _rows(corpus, "pairs", where, _TEXT) if "image_id" in corpus.columns("pairs") else []
     return {
+        "has_bytes": corpus.images([row["image_id"]]) != [None],
         "num_texts": len(texts),
         "texts": texts[:SHOWN],
         "num_pages": len(pages),
