@@ -42,6 +42,7 @@ VERBS = {
     "takedown": "take images, addresses or hosts out of everything, and patch releases",
     "purge": "remove what was taken down from the disk, for good",
     "gc": "free the bytes of images that no selection wants, and keep all that was computed of them",
+    "repair": "tell what is left over, lost or wrong in a corpus, and do what is safe about it",
 }
 INTERRUPTED = 130
 MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag

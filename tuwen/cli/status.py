@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from typing import Any
 
 from tuwen.cli import plural, print_json, shown
@@ -11,6 +12,9 @@ from tuwen.cli import plural, print_json, shown
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("corpus", metavar="DIR", help="corpus folder")
+    parser.add_argument(
+        "--deep", action="store_true", help="read every byte: what is left over, lost or wrong (as tuwen repair tells)"
+    )
     parser.add_argument("--allow-code", action="store_true", help="let the corpus name stages as package.module:Class")
     parser.add_argument("--json", action="store_true", help="print as JSON")
 
@@ -20,8 +24,19 @@ def run(arguments: argparse.Namespace) -> int:
     from tuwen.engine.status import status
 
     found = status(arguments.corpus, allow_code=arguments.allow_code)
+    harmed = False
+    if arguments.deep:
+        from tuwen.engine.checkup import examine
+
+        findings = examine(arguments.corpus)
+        harmed = any(finding.is_harm for finding in findings)
+        found["findings"] = [asdict(finding) for finding in findings]
     print_json(found) if arguments.json else print_status(found)
-    return 0
+    if arguments.deep and not arguments.json:
+        from tuwen.cli.repair import print_findings
+
+        print_findings(findings)
+    return 1 if harmed else 0
 
 
 def print_status(found: dict[str, Any]) -> None:

@@ -169,6 +169,9 @@ def forget_versions(corpus: Corpus, numbers: Sequence[int]) -> None:
         dataset.cleanup_old_versions(
             older_than=timedelta(0), delete_unverified=True, error_if_tagged_old_versions=False
         )
+        for folder in (corpus.path / f"{table}.lance" / "data").iterdir():
+            if folder.is_dir() and not any(folder.iterdir()):  # of blobs that went; Lance leaves it
+                folder.rmdir()
 
 
 def _numbers(corpus: Corpus) -> list[int]:
