@@ -16,7 +16,7 @@ from tuwen.cli import main
 from tuwen.corpus.columns import ColumnWriter, TableState
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.indexes import build_index
-from tuwen.corpus.tables import TABLES
+from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.units import append_rows
 from tuwen.engine.checkup import examine
 from tuwen.engine.repair import repair
@@ -90,7 +90,7 @@ def half_a_unit(corpus: Path) -> None:
     opened = Corpus.open(corpus)
     journal = {"source": "tiny:Pages", "source_unit": "z", "tables": opened.version()}
     (corpus / "unit-journal.json").write_text(json.dumps(journal))
-    row = {"image_id": "f" * 32, "bytes": b"x", "source": "tiny:Pages", "source_unit": "z"}
+    row = {"image_id": digest(b"x"), "bytes": b"x", "source": "tiny:Pages", "source_unit": "z"}
     append_rows(opened, "images", [pa.RecordBatch.from_pylist([row], schema=TABLES["images"].schema)])
 
 
@@ -171,8 +171,7 @@ def lost_rows(corpus: Path) -> None:
 
 
 def wrong_image(corpus: Path) -> None:
-    path = next((corpus / "images.lance/data").rglob("*.blob"), None)
-    data = next(Corpus.open(corpus).dataset("images").read_blobs("bytes", indices=[0]))[1]
+    ((_, data),) = Corpus.open(corpus).dataset("images").read_blobs("bytes", indices=[0])
     for path in (corpus / "images.lance/data").rglob("*"):
         if path.is_file() and (at := path.read_bytes().find(data[:60])) >= 0:
             flipped(path, at + 10)
