@@ -47,7 +47,7 @@ quality: .venv/test
 	$(PYTHON) -m venv .venv
 
 .venv/core: .venv/bin/python pyproject.toml constraints.txt
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.[explore]'
 	@touch $@
 
 .venv/test: .venv/bin/python pyproject.toml constraints.txt

@@ -19,7 +19,7 @@ import yaml
 from PIL import Image
 
 from tuwen import parts
-from tuwen.cli.release import parameters_from
+from tuwen.releases.parameters import parameters_from
 from tuwen.corpus.corpus import Corpus
 from tuwen.errors import TuwenError, UsageError
 from tuwen.fetching.reencode import reencode

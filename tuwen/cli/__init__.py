@@ -28,6 +28,7 @@ VERBS = {
     "funnel": "show how many rows each step of a selection refuses",
     "fetches": "show what became of image URLs, why some failed, and what the loss does to the corpus",
     "concepts": "show how often concepts are mentioned, or which pairs mention one",
+    "explore": "open a page that shows a corpus, says why, and cuts releases",
     "search": "find pairs and images by words, meaning, image or id",
     "mixture": "compare the sources of a corpus: size, kinds, quality, and what they share",
     "train": "train a model by a recipe, a scorer on the pairs of a selection, or a head on labels of images",
