@@ -2,7 +2,7 @@
 
 A fragment is never given deletions, which `commit_columns` refuses. Its remaining rows are written as a new fragment,
 base file and one column file a stage, under names that say what they hold now; one commit puts the new fragments in the
-place of the old ones. See docs/adr/009.
+place of the old ones. See docs/adr/010.
 
 While several tables are rewritten, a journal holds the versions that they had: `undo` puts those back.
 """
