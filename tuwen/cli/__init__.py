@@ -37,6 +37,7 @@ VERBS = {
     "why": "show the whole life of one image, pair or document",
     "export": "write a corpus as plain Parquet",
     "import": "make a corpus from an export",
+    "merge": "make one corpus of two, no row twice",
     "release": "freeze a selection into files that others can use",
     "verify": "check every byte of a release",
     "diff": "compare two releases or selections: rows, columns, settings, and what the rows are like",
