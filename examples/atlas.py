@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--crawl", metavar="WARC", nargs="+", help="WARC files (default: the demo's)")
     parser.add_argument("--left-out", metavar="RULE", default=LEFT_OUT, help="pairs that test, a DuckDB expression")
     parser.add_argument("--to", metavar="DIR", type=Path, default=Path("atlas"))
-    parser.add_argument("--samples", metavar="N", type=int, default=24_000, help="pairs that a model sees at scale 1")
+    parser.add_argument("--samples", metavar="N", type=int, default=12_000, help="pairs that a model sees at scale 1")
     parser.add_argument("--scales", metavar="X", type=float, nargs="+", default=[1])
     parser.add_argument("--seeds", metavar="N", type=int, nargs="+", default=[11, 12, 13, 14, 15])
     parser.add_argument("--workers", metavar="N", type=int, default=os.cpu_count() or 1)

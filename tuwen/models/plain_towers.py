@@ -1,7 +1,7 @@
 """Towers for few real pairs: what is fixed, or has no order, cannot be learnt by heart.
 
-Some hundred pictures teach a network of convolutions and attention its training pairs, and next to nothing about others.
-Gradients of cells and sums of tokens, as image search had them before networks, carry over.
+From some thousand pairs convolutions and attention learn these pairs, and next to nothing about others. Gradients of
+cells and sums of tokens, as image search had them before networks, carry over.
 """
 
 from __future__ import annotations

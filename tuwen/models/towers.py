@@ -27,9 +27,9 @@ class ImageTower:
     """Images of `side` pixels to `num_patches` vectors of `width` numbers.
 
     `conv` halves the image with each of its layers until 4 × 4 patches are left; `vit` has `layers` of attention over
-    patches of `patch` pixels; `gradients` makes one vector of edges and colours. `pool`: how `conv` makes one vector of its patches: from all `places`, which keeps where
-    things are, or by the `max` over them, which learns what they are from far fewer examples.
-    `heads` of attention: a 32nd of the width where nothing is said.
+    patches of `patch` pixels; `gradients` maps edges and colours, which are not learnt, to one vector. `pool`: how
+    `conv` makes one vector of its patches: from all `places`, which keeps where things are, or by the `max` over them,
+    which learns what they are from far fewer examples. `heads` of attention: a 32nd of the width where nothing is said.
     """
 
     __pydantic_config__: ClassVar[Any] = STRICT
