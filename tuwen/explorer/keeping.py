@@ -1,4 +1,4 @@
-"""What is on screen as a selection: rules, verdicts of other selections, and the rows that a search or a lasso found."""
+"""What is on screen as a selection: rules, verdicts of other selections, and the rows that a search or lasso found."""
 
 from __future__ import annotations
 
@@ -66,11 +66,13 @@ def _refused_at(selection: Selection, unit: str, step: int) -> Iterator[NamedSte
     named = selection.steps[step - 1] if step <= len(selection.steps) else None
     if named is None:
         raise UsageError(f"selection {selection.name!r} has {len(selection.steps)} steps, not {step}")
-    rule = rule_of(named.step) if not isinstance(named.step, Within) else Expression.parse(_within(named.step.selection))
+    rule = (
+        rule_of(named.step) if not isinstance(named.step, Within) else Expression.parse(_within(named.step.selection))
+    )
     if rule is None:
         raise UsageError(
-            f"step {step} of {selection.name!r} ({named.name}) compares rows with each other, so what it refuses cannot "
-            f"be said by a rule; save what {selection.name!r} refuses as a whole (is=!{selection.name}) instead"
+            f"step {step} of {selection.name!r} ({named.name}) compares rows with each other, so no rule can say what "
+            f"it refuses; save what {selection.name!r} refuses as a whole (is=!{selection.name}) instead"
         )
     yield from selection.steps[: step - 1]
     yield NamedStep(Rule(f"({rule}) is not true"), f"not: {named.name}"[:100])
