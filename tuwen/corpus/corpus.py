@@ -187,8 +187,11 @@ class Corpus:
 
     def images(self, ids: Sequence[str]) -> list[bytes | None]:
         """Original bytes of images, in the order asked for; None for an unknown id."""
+        return self.images_at(self._positions().find(ids))
+
+    def images_at(self, positions: Sequence[int]) -> list[bytes | None]:
+        """As `images`, by the positions of rows; None where one is -1."""
         dataset = self.dataset("images")
-        positions = self._positions().find(ids)
         known = [position for position in positions if position >= 0]
         found = dict(
             zip(
@@ -336,7 +339,8 @@ def _blob_batches(
 ) -> Iterator[pa.RecordBatch]:
     for fragment in fragments:
         described = fragment.scanner(columns=blobs, blob_handling="blobs_descriptions").to_table()
-        sizes = sum(described[name].combine_chunks().field("size").to_numpy(zero_copy_only=False) for name in blobs)
+        fields = (described[name].combine_chunks().field("size") for name in blobs)
+        sizes = sum(field.fill_null(0).to_numpy(zero_copy_only=False) for field in fields)
         for start, length in _windows(sizes, rows):
             read = fragment.scanner(columns=schema.names, blob_handling="all_binary", offset=start, limit=length)
             table = read.to_table().combine_chunks()

@@ -98,7 +98,7 @@ FETCHES = pa.schema(
 )
 TOMBSTONES = pa.schema(
     [
-        pa.field("kind", pa.string()),  # image url domain
+        pa.field("kind", pa.string()),  # image url domain near
         pa.field("value", pa.string()),
         pa.field("reason", pa.string()),
         pa.field("at", pa.timestamp("us", tz="UTC")),

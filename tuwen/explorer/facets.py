@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ SAMPLED = 4_096  # rows, evenly spread, that tell what a column is like
 MAX_VALUES = 12
 MAX_DISTINCT = 50_000  # values of texts that are counted; beyond, the rarest so far are let go
 MAX_BINS = 24
+SEEN = 1_000  # numbers of a chunk that quantiles are taken of
 FREE_TEXT = 0.5  # share of different values in the sample from which on a column holds free text
 
 
@@ -56,6 +58,8 @@ class Facet:
     exact: bool = True
     read: int = 0
     total: int = 0
+    quantiles: tuple[float, ...] = ()
+    num_rows: int = 0
 
     @property
     def most(self) -> int:
@@ -70,17 +74,17 @@ def facet(snapshot: Snapshot, view: View, name: str, stop: Stop) -> Facet:
     widened = view.changed(where=" and ".join(f"({rule})" for rule in others))
     scan = Scan(snapshot, widened, [name], stop=stop)
     if column.kind in ("number", "time"):
-        return _numbers(snapshot, view, column, scan)
-    if column.kind == "other" or (column.kind == "text" and _is_free(snapshot, view.unit, column)):
+        return numbers(snapshot, view, [column], scan)[0]
+    if column.kind == "other" or is_free(snapshot, column):
         return Facet(column, free=True, total=scan.total)
-    return _texts(view, column, scan)
+    return texts(view, column, scan)
 
 
 def _speaks_of_it_alone(rule: str, name: str) -> bool:
     return Expression.parse(rule).columns() == (name,)
 
 
-def sample(snapshot: Snapshot, unit: str, column: Column) -> pa.ChunkedArray:
+def sample(snapshot: Snapshot, column: Column) -> pa.ChunkedArray:
     """Values of a column in some rows, evenly spread over its table; the same rows every time."""
     total = snapshot.corpus.count(column.table)
     rows = np.unique(np.linspace(0, max(total - 1, 0), min(SAMPLED, total)).astype(np.int64))
@@ -88,15 +92,19 @@ def sample(snapshot: Snapshot, unit: str, column: Column) -> pa.ChunkedArray:
     return snapshot.take(other, rows, [column.stored])[column.stored]
 
 
-def _is_free(snapshot: Snapshot, unit: str, column: Column) -> bool:
-    values = sample(snapshot, unit, column)
+def is_free(snapshot: Snapshot, column: Column) -> bool:
+    """Whether nearly every row has a text of its own, so that counting them tells nothing."""
+    if column.kind != "text":
+        return False
+    values = sample(snapshot, column)
     known = len(values) - values.null_count
     return bool(known > MAX_VALUES and pc.count_distinct(values).as_py() > FREE_TEXT * known)
 
 
-def _texts(view: View, column: Column, scan: Scan) -> Facet:
+def texts(view: View, column: Column, scan: Scan, most: int = MAX_VALUES) -> Facet:
+    """The commonest values of a column of texts, flags or lists of texts; `scan` reads that column."""
     counts: Counter[object] = Counter()
-    num_null, read, exact_values = 0, 0, True
+    num_null, num_rows, read, exact_values = 0, 0, 0, True
     for chunk in scan:
         values = chunk.columns[column.name].combine_chunks()
         if column.kind == "list":
@@ -108,11 +116,13 @@ def _texts(view: View, column: Column, scan: Scan) -> Facet:
                 counts[entry["values"]] += entry["counts"]
         if len(counts) > MAX_DISTINCT:
             counts, exact_values = Counter(dict(counts.most_common(MAX_DISTINCT // 2))), False
+        num_rows += len(chunk.rows)
         read = chunk.read
     order = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
-    values_shown = [_value(view, column, value, count) for value, count in order[:MAX_VALUES]]
+    values_shown = [_value(view, column, value, count) for value, count in order[:most]]
     exact = scan.finished and exact_values
-    return Facet(column, values_shown, num_null, len(counts), False, exact, scan.total if exact else read, scan.total)
+    read = scan.total if scan.finished else read
+    return Facet(column, values_shown, num_null, len(counts), False, exact, read, scan.total, num_rows=num_rows)
 
 
 def _value(view: View, column: Column, value: object, count: int) -> Value:
@@ -140,15 +150,15 @@ def rule_name(name: str) -> str:
 # Numbers ----------------------------------------------------------------------------------------------------------
 
 
-def edges(snapshot: Snapshot, unit: str, column: Column, bins: int = MAX_BINS) -> NDArray[np.float64]:
+def edges(snapshot: Snapshot, column: Column, bins: int = MAX_BINS) -> NDArray[np.float64]:
     """Edges of bins that show how a column's numbers are spread: round numbers, even steps or, where the values span
     orders of magnitude, even factors. Empty where nothing is known."""
-    values = floats(sample(snapshot, unit, column).combine_chunks())
+    values = floats(sample(snapshot, column).combine_chunks())
     values = values[np.isfinite(values)]
     if not len(values):
         return np.empty(0)
     low, high = np.quantile(values, [0.01, 0.99])
-    whole = pa.types.is_integer(snapshot.corpus.schema(column.table).field(column.stored).type)
+    whole = is_whole(snapshot, column)
     if low == high:
         return np.array([low, low + 1.0])
     positive = values[values > 0]
@@ -168,22 +178,49 @@ def _round_step(step: float, whole: bool) -> float:
     return max(nice, 1.0) if whole else nice
 
 
-def _numbers(snapshot: Snapshot, view: View, column: Column, scan: Scan) -> Facet:
-    bounds = edges(snapshot, view.unit, column)
-    counts = np.zeros(len(bounds) + 1, np.int64)  # below the first edge, between two, from the last one on
-    num_null, read = 0, 0
+def is_whole(snapshot: Snapshot, column: Column) -> bool:
+    """Whether a column holds whole numbers."""
+    return bool(pa.types.is_integer(snapshot.corpus.schema(column.table).field(column.stored).type))
+
+
+def numbers(
+    snapshot: Snapshot,
+    view: View,
+    columns: Sequence[Column],
+    scan: Scan,
+    bounds: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
+) -> list[Facet]:
+    """Columns of numbers or times in bins, between `edges` or the bounds that are given; `scan` reads all of them."""
+    ends = [bounds[each.name] if each.name in bounds else edges(snapshot, each) for each in columns]
+    counts = [np.zeros(len(each) + 1, np.int64) for each in ends]  # below the first, between two, from the last one on
+    num_null, num_rows, read = [0] * len(columns), 0, 0
+    seen: list[list[NDArray[np.float64]]] = [[] for _ in columns]
     for chunk in scan:
-        values = floats(chunk.columns[column.name].combine_chunks())
-        known = values[~np.isnan(values)]
-        num_null += len(values) - len(known)
-        counts += np.bincount(np.searchsorted(bounds, known, "right"), minlength=len(counts))
+        for place, column in enumerate(columns):
+            values = floats(chunk.columns[column.name].combine_chunks())
+            known = values[~np.isnan(values)]
+            num_null[place] += len(values) - len(known)
+            counts[place] += np.bincount(np.searchsorted(ends[place], known, "right"), minlength=len(counts[place]))
+            seen[place].append(known[:: max(1, len(known) // SEEN)])
+        num_rows += len(chunk.rows)
         read = chunk.read
-    values_shown = _bins(view, column, bounds, counts) if len(bounds) else []
     read = scan.total if scan.finished else read
-    return Facet(column, values_shown, num_null, len(values_shown), False, scan.finished, read, scan.total)
+    found = []
+    for place, column in enumerate(columns):
+        shown = _bins(view, column, ends[place], counts[place], is_whole(snapshot, column)) if len(ends[place]) else []
+        values = np.concatenate([np.empty(0), *seen[place]])
+        quantiles = tuple(np.quantile(values, [0.01, 0.5, 0.99], method="lower").tolist()) if len(values) else ()
+        found.append(
+            Facet(
+                column, shown, num_null[place], len(shown), False, scan.finished, read, scan.total, quantiles, num_rows
+            )
+        )
+    return found
 
 
-def _bins(view: View, column: Column, bounds: NDArray[np.float64], counts: NDArray[np.int64]) -> list[Value]:
+def _bins(
+    view: View, column: Column, bounds: NDArray[np.float64], counts: NDArray[np.int64], whole: bool
+) -> list[Value]:
     name = rule_name(column.name)
     ends: list[float | None] = [None, *bounds.tolist(), None]
     found = []
@@ -194,14 +231,20 @@ def _bins(view: View, column: Column, bounds: NDArray[np.float64], counts: NDArr
         parts = [f"{name} >= {spelt_low}"] if low is not None else []
         parts += [f"{name} < {spelt_high}"] if high is not None else []
         rule = normal(" and ".join(parts))
-        label = f"{number(low)} – {number(high)}" if low is not None and high is not None else (
-            f"< {number(high)}" if low is None else f"≥ {number(low)}"
-        )  # fmt: skip
-        if column.kind == "time":
-            label = f"{_day(low)} – {_day(high)}"
+        label = f"{_day(low)} – {_day(high)}" if column.kind == "time" else _range(low, high, whole)
         active = all(part in view.rules for part in map(normal, parts))
         found.append(Value(label, rule, count, low, high, active))
     return found
+
+
+def _range(low: float | None, high: float | None, whole: bool) -> str:
+    if low is None:
+        return f"< {number(high)}"
+    if high is None:
+        return f"≥ {number(low)}"
+    if whole and high - low <= 1:
+        return number(low)
+    return f"{number(low)} – {number(high - 1 if whole else high)}"
 
 
 def _spelt(column: Column, value: float | None) -> str:

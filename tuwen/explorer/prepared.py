@@ -22,6 +22,7 @@ class NotReadyError(Exception):
 class Prepared:
     """Values by key, each computed once; one at a time, so that two large ones never need memory together.
 
+    What takes minutes and little memory (`slow`) has a thread of its own, so that nobody waits behind it.
     A value that could not be made raises what its making raised, and is tried again at the next call.
     """
 
@@ -29,17 +30,17 @@ class Prepared:
         self._wait_s = wait_s
         self._futures: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(1, "tuwen-prepare")
+        self._pools = {slow: ThreadPoolExecutor(1, "tuwen-prepare") for slow in (False, True)}
         self._working = threading.local()
 
-    def get(self, key: Hashable, what: str, make: Callable[[], Any]) -> Any:
+    def get(self, key: Hashable, what: str, make: Callable[[], Any], *, slow: bool = False) -> Any:
         """The value; `NotReadyError` if it is not there within the time to wait."""
         if getattr(self._working, "yes", False):
             return self._inner(key, make)
         with self._lock:
             future = self._futures.get(key)
             if future is None or (future.done() and future.exception() is not None):
-                future = self._futures[key] = self._pool.submit(self._work, make)
+                future = self._futures[key] = self._pools[slow].submit(self._work, make)
         try:
             return future.result(self._wait_s)
         except NotInTime:
@@ -69,4 +70,5 @@ class Prepared:
 
     def close(self) -> None:
         """End when what is being made is made."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)

@@ -97,7 +97,7 @@ class Snapshot:
         """Where the rows of a unit are, by their ids."""
         table = UNITS[unit]
         made = self.prepared.get(
-            ("keys", table, self._rows_digest(table)), f"the places of {table}", lambda: self._index(table)
+            ("keys", table, self.rows_digest(table)), f"the places of {table}", lambda: self._index(table)
         )
         return made  # type: ignore[no-any-return]
 
@@ -105,9 +105,9 @@ class Snapshot:
         def keys() -> pa.RecordBatchReader:
             return scan_dataset(self.corpus.dataset(table), [TABLES[table].key], rows=CHUNK_ROWS)
 
-        return KeyIndex.stored(self.folder, f"{table}-{self._rows_digest(table)}", keys)
+        return KeyIndex.stored(self.folder, f"{table}-{self.rows_digest(table)}", keys)
 
-    def _rows_digest(self, table: str) -> str:
+    def rows_digest(self, table: str) -> str:
         """Digest of which rows there are, and in which order."""
         if table not in self._digests:
             parts = [f"{each.fragment_id}:{each.count_rows()}" for each in self.corpus.dataset(table).get_fragments()]
@@ -127,7 +127,7 @@ class Snapshot:
     def _link_digest(self, unit: str) -> str:
         if LINKS[unit] not in self._digests:
             content = self.corpus.content("pairs", LINKS[unit])
-            self._digests[LINKS[unit]] = digest(self._rows_digest("pairs"), self._rows_digest(UNITS[unit]), content)
+            self._digests[LINKS[unit]] = digest(self.rows_digest("pairs"), self.rows_digest(UNITS[unit]), content)
         return self._digests[LINKS[unit]]
 
     def _link(self, unit: str) -> NDArray[np.int32]:
@@ -173,7 +173,7 @@ class Snapshot:
         columns = [self.column(unit, name) for name in names]
         own = [column for column in columns if column.table == UNITS[unit]]
         places = np.asarray(rows, np.int64)
-        taken = self._taken(UNITS[unit], places, [column.stored for column in own])
+        taken = self.taken(UNITS[unit], places, [column.stored for column in own])
         arrays = {column.name: taken[column.stored] for column in own}
         for other in LINKS:
             theirs = [column for column in columns if column.table == UNITS[other] and column not in own]
@@ -184,18 +184,23 @@ class Snapshot:
     def _followed(self, unit: str, rows: NDArray[np.int64], columns: Sequence[Column]) -> Mapping[str, pa.Array]:
         theirs = np.asarray(self.link(unit)[rows], np.int64)
         known = theirs >= 0
-        taken = self._taken(UNITS[unit], theirs[known], [column.stored for column in columns])
+        taken = self.taken(UNITS[unit], theirs[known], [column.stored for column in columns])
         places = np.full(len(rows), -1, np.int64)
         places[known] = np.arange(known.sum())
         at = pa.array(places, mask=~known)
         return {column.name: taken[column.stored].combine_chunks().take(at) for column in columns}
 
-    def _taken(self, table: str, rows: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+    def taken(self, table: str, rows: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
+        """Stored columns of some rows of a table, in the order asked for."""
         dataset = self.corpus.dataset(table)
         if not len(rows) or not columns:
             return pa.schema([pa.field(name, dataset.schema.field(name).type) for name in columns]).empty_table()
         unique, back = np.unique(rows, return_inverse=True)
         return dataset.take(unique.tolist(), columns=list(columns)).take(pa.array(back))
+
+    def image_bytes(self, image_id: str) -> bytes | None:
+        """Original bytes of an image; None where there is no such image."""
+        return self.corpus.images_at(self.rows_of("image", [image_id]).tolist())[0]
 
     def whole(self, column: Column) -> pa.ChunkedArray:
         """All values of a column of images or documents; the most recently used of them stay in memory."""
@@ -267,7 +272,7 @@ class Snapshot:
     def id_of(self, unit: str, row: int) -> str:
         """The id of a row."""
         key = TABLES[UNITS[unit]].key
-        return str(self._taken(UNITS[unit], np.array([row]), [key])[key][0].as_py())
+        return str(self.taken(UNITS[unit], np.array([row]), [key])[key][0].as_py())
 
 
 class Explored:

@@ -31,7 +31,7 @@ class Thumbnails:
             return file.read_bytes()
         except OSError:
             pass
-        (data,) = snapshot.corpus.images([image_id])
+        data = snapshot.image_bytes(image_id)
         if data is None:
             return "missing"
         with _DECODING:
