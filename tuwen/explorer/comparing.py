@@ -61,7 +61,7 @@ class Shift:
 class Shifted:
     """A column. `distance`: half the sum of differences of shares, in percent: 0 alike, 100 disjoint."""
 
-    column: Column
+    name: str
     distance: float
     shifts: list[Shift]
     num_values: int
@@ -150,7 +150,7 @@ def shifts(snapshot: Snapshot, unit: str, a: str, b: str, stop: Stop) -> Shifts:
                 found[column.name][side].update(_counted(column, values, bounds.get(column.name)))
         read = chunk.read
     shifted = [_shifted(column, found[column.name], bounds.get(column.name)) for column in columns]
-    shifted.sort(key=lambda each: (-each.distance, each.column.name))
+    shifted.sort(key=lambda each: (-each.distance, each.name))
     return Shifts(shifted, scan.total if scan.finished else read, scan.total, scan.finished)
 
 
@@ -177,7 +177,7 @@ def _shifted(column: Column, sides: Sequence[Counter[object]], bounds: NDArray[n
         order = sorted(values, key=lambda value: (-abs(found[value].points), str(value)))[:SHOWN_VALUES]
     else:
         order = sorted(values, key=lambda value: (value is None, value or 0))
-    return Shifted(column, distance, [found[value] for value in order], len(values))
+    return Shifted(column.name, distance, [found[value] for value in order], len(values))
 
 
 def _label(value: object, bounds: NDArray[np.float64] | None) -> str:

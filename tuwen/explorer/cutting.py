@@ -178,7 +178,7 @@ class Cutting:
         self._remember(
             Made(str(work.target), work.order.selection, work.order.format, work.target.stat().st_mtime, problems)
         )
-        self._end(work, DONE, "")
+        self._end(work, DONE, "\n".join(problems[:5]))
 
     def _end(self, work: Work, state: str, told: str) -> None:
         work.ended, work.told, work.state = time.time(), told, state

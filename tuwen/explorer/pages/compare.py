@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from starlette.responses import Response
 
 from tuwen.errors import UsageError
 from tuwen.explorer.cards import Card, cards
-from tuwen.explorer.comparing import PARTS, comparable, counts, shifts, unit_of, view_of
-from tuwen.explorer.comparing_releases import compare as compare_releases
+from tuwen.explorer.comparing import PARTS, Shift, Shifted, Shifts, comparable, counts, shifts, unit_of, view_of
 from tuwen.explorer.visit import Routes, Visit
+from tuwen.releases.diff import Diff, diff
+from tuwen.releases.rows import key_column
+from tuwen.selections.selection import UNITS
 
 SHOWN = 6
 
@@ -29,9 +32,11 @@ def compare(visit: Visit) -> Response:
     paths = {each.path for each in made}
     if a in paths and b in paths:
         key = ("compared", a, b, *(Path(each).stat().st_mtime_ns for each in (a, b)))
-        found = snapshot.prepared.get(key, "what the two releases hold", lambda: compare_releases(Path(a), Path(b)))
-        shown = {part: _cards(visit, found.key, ids) for part, ids in (("a", found.ids_a), ("b", found.ids_b))}
-        return visit.render("compare.html", kind="releases", found=found, cards=shown, **shared)
+        found: Diff = snapshot.prepared.get(key, "what the two releases hold", lambda: diff(a, b))
+        unit = manifest_unit(visit, a)
+        shown = {"a": _cards(visit, unit, found.rows.removed_examples)}
+        shown["b"] = _cards(visit, unit, found.rows.added_examples)
+        return visit.render("compare.html", kind="releases", found=found, cards=shown, spread=_spread(found), **shared)
     if a in paths or b in paths:
         raise UsageError("a release is compared with a release, and a selection with a selection")
     unit = unit_of(snapshot, a, b)
@@ -43,11 +48,33 @@ def compare(visit: Visit) -> Response:
     )
 
 
-def _cards(visit: Visit, key: str, ids: list[str]) -> list[Card]:
+def manifest_unit(visit: Visit, path: str) -> str:
+    """What the samples of a release are named by: webdataset has one sample an image, whatever was selected."""
+    _, manifest = visit.explorer.cutting.named(path)
+    return key_column(manifest).removesuffix("_id")
+
+
+def _cards(visit: Visit, unit: str, ids: Sequence[str]) -> list[Card]:
     """Those of a release's samples that this corpus has, too."""
-    unit = key.removesuffix("_id")
+    if unit not in UNITS:
+        return []
     rows = visit.snapshot.rows_of(unit, ids)
     return cards(visit.snapshot, unit, rows[rows >= 0][:SHOWN])
+
+
+def _spread(found: Diff) -> Shifts:
+    """A diff's distributions as those of selections are shown."""
+    one, two = max(found.before.num_rows, 1), max(found.after.num_rows, 1)
+    columns = [
+        Shifted(
+            each.name,
+            100 * each.distance,
+            [Shift(shift.value or "—", 100 * shift.before / one, 100 * shift.after / two) for shift in each.shifts],
+            each.num_values,
+        )
+        for each in found.distributions
+    ]
+    return Shifts(columns, two, two, True)
 
 
 def shifted(visit: Visit) -> Response:
