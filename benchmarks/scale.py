@@ -223,7 +223,9 @@ def main() -> int:
         rates.append(found["rows"] / cpu_s)
     peaks = [max(peak_mb for _, peak_mb, _ in found["steps"].values()) for found in results]
     drift, growth = abs(rates[-1] / rates[0] - 1), peaks[-1] / peaks[0]
-    print(f"\npairs per CPU-s: {', '.join(f'{rate:,.0f}' for rate in rates)}; {time.monotonic() - started:.0f} s in all")
+    print(
+        f"\npairs per CPU-s: {', '.join(f'{rate:,.0f}' for rate in rates)}; {time.monotonic() - started:.0f} s in all"
+    )
     print(f"scale-drift: {drift:.3f} (goal 0.1) {'ok' if drift <= 0.1 else 'short'}")
     print(f"scale-memory: {growth:.2f} (goal 1.5) {'ok' if growth <= 1.5 else 'short'}")
     return 0
