@@ -66,7 +66,9 @@ def _refused_at(selection: Selection, unit: str, step: int) -> Iterator[NamedSte
     named = selection.steps[step - 1] if step <= len(selection.steps) else None
     if named is None:
         raise UsageError(f"selection {selection.name!r} has {len(selection.steps)} steps, not {step}")
-    rule = rule_of(named.step) if not isinstance(named.step, Within) else Expression.parse(_within(named.step.selection))
+    rule = (
+        rule_of(named.step) if not isinstance(named.step, Within) else Expression.parse(_within(named.step.selection))
+    )
     if rule is None:
         raise UsageError(
             f"step {step} of {selection.name!r} ({named.name}) compares rows with each other, so what it refuses cannot "

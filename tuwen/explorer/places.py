@@ -78,7 +78,9 @@ class IndexedPlaces(Places):
         if image < 0:
             return np.empty(0, np.int64)
         key = ("naming", table, *self._snapshot.version.values())
-        links = self._snapshot.prepared.get(key, f"which of the {table} show which image", lambda: self._links(table))
+        links: NDArray[np.uint64] = self._snapshot.prepared.get(
+            key, f"which of the {table} show which image", lambda: self._links(table)
+        )
         first, behind = np.searchsorted(links, np.array([image, image + 1], np.uint64) << np.uint64(32))
         return (links[first:behind] & np.uint64(0xFFFFFFFF)).astype(np.int64)
 

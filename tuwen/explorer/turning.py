@@ -244,7 +244,9 @@ def funnel_after(snapshot: Snapshot, selection: Selection, stop: Stop) -> list[F
         return preview(snapshot.corpus, selection, snapshot.selections, watch=lambda each: interrupted(each, stop))
     except TuwenError as error:
         if stop:
-            raise TuwenError("judging the whole selection takes longer than this page waits; save it to see it") from error
+            raise TuwenError(
+                "judging the whole selection takes longer than this page waits; save it to see it"
+            ) from error
         raise
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import anyio
 import jinja2
@@ -30,6 +31,8 @@ from tuwen.releases.page import plain_text
 
 LOG = logging.getLogger("tuwen.explorer")
 MAX_FORM_BYTES = 32 << 20
+YEAR_S = 365 * 86_400
+BLUR = ("on", "off")
 HEAVY = 4  # requests that read the corpus at once; others wait
 Handler = Callable[["Visit"], Response]
 
@@ -96,13 +99,21 @@ class Visit:
                                                          unblurred=self.unblurred, **values)  # fmt: skip
         response = HTMLResponse(text, status, {"Cache-Control": "no-store"})
         if self.request.query_params.get("lang") in LANGUAGES:
-            response.set_cookie("tuwen_lang", self.language, max_age=365 * 86_400, samesite="strict", httponly=True)
+            response.set_cookie("tuwen_lang", self.language, max_age=YEAR_S, samesite="strict", httponly=True)
+        if self.request.query_params.get("blur") in BLUR:
+            response.set_cookie("tuwen_blur", self.request.query_params["blur"], max_age=YEAR_S, samesite="strict")
         return response
+
+    def here(self, **changes: str) -> str:
+        """This page with other parameters."""
+        url = self.request.url.include_query_params(**changes)
+        return f"{url.path}?{url.query}"
 
     @property
     def unblurred(self) -> bool:
         """Whether this person has asked for pictures without blur."""
-        return self.request.cookies.get("tuwen_blur") == "off"
+        asked = self.request.query_params.get("blur")
+        return (asked if asked in BLUR else self.request.cookies.get("tuwen_blur")) == "off"
 
     @property
     def is_part(self) -> bool:
@@ -174,7 +185,8 @@ def _environment(language: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-    environment.filters |= {"web": web, "count": counted, "short": short}
+    environment.filters |= {"web": web, "lines": lines, "count": counted, "short": short}
+    environment.tests["webaddress"] = is_web_address
     environment.globals |= {"language": language, "version": tuwen.__version__, "LANGUAGES": LANGUAGES,
                             "folder": os.path.basename}  # fmt: skip
     return environment
@@ -188,6 +200,20 @@ def web(value: object, limit: int = 300) -> Markup:
     text = " ".join(plain_text(str(value)[: 4 * limit]).split())
     cut = text if len(text) <= limit else f"{text[: limit - 1]}…"
     return Markup('<bdi dir="auto">{}</bdi>').format(cut)
+
+
+def lines(value: object, limit: int = 20_000) -> Markup:
+    """As `web`, with the lines that it has."""
+    text = str(value)[:limit]
+    return Markup('<bdi dir="auto">{}</bdi>').format("\n".join(map(plain_text, text.splitlines())))
+
+
+def is_web_address(value: object) -> bool:
+    """Whether a text is an address of the web that a link may lead to."""
+    try:
+        return isinstance(value, str) and urlsplit(value).scheme in ("http", "https") and value.isprintable()
+    except ValueError:
+        return False
 
 
 def short(value: object, limit: int = 60) -> str:

@@ -1,7 +1,7 @@
 """The numbers in a selection that can be turned: each comparison of something with a number, and each size of a step.
 
-    for dial in dials(selection):
-        preview(corpus, turned(selection, dial, "0.4"), selections)
+for dial in dials(selection):
+    preview(corpus, turned(selection, dial, "0.4"), selections)
 """
 
 from __future__ import annotations

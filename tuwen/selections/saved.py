@@ -57,7 +57,9 @@ def save(corpus: Corpus, selection: Selection, known: Mapping[str, Selection], *
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise TuwenError(f"{path} cannot be written: {error.strerror}; is the corpus on a disk for reading only?") from error
+        raise TuwenError(
+            f"{path} cannot be written: {error.strerror}; is the corpus on a disk for reading only?"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return path

@@ -11,6 +11,15 @@ export function toggleBlur() {
   if (!blurred) document.querySelector("[data-unscored]")?.remove();
 }
 
+/** Show the pictures of a card, or blur them again; with no card marked, the one that a page is about. */
+export function showPicture(card) {
+  const box = document.querySelector("[data-reveal]");
+  const pictures = card?.matches("[data-card]") ? [...card.querySelectorAll(".picture")] : [];
+  const shown = pictures.some((picture) => picture.classList.contains("shown"));
+  for (const picture of pictures) picture.classList.toggle("shown", !shown);
+  if (!pictures.length) box?.click();
+}
+
 export function startBlur() {
   for (const button of document.querySelectorAll("[data-blur]")) button.addEventListener("click", toggleBlur);
   // The first click on a blurred picture shows it; the second one follows the link.

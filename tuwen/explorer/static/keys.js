@@ -1,5 +1,5 @@
-// Keys: arrows move among cards, / searches, b blurs, n and p turn pages, ? explains.
-import { toggleBlur } from "./blur.js";
+// Keys: arrows move among cards, v shows one picture, / searches, b blurs, n and p turn pages, ? explains.
+import { showPicture, toggleBlur } from "./blur.js";
 
 const cards = () => [...document.querySelectorAll("[data-card]")];
 
@@ -23,7 +23,11 @@ function neighbour(from, key) {
   return best;
 }
 
-const follow = (selector) => document.querySelector(selector)?.click();
+function follow(selector) {
+  const link = document.querySelector(selector);
+  link?.click();
+  return link;
+}
 
 export function startKeys() {
   const help = document.querySelector("#help");
@@ -43,8 +47,9 @@ export function startKeys() {
       box?.focus();
       box?.select();
     } else if (event.key === "b") toggleBlur();
+    else if (event.key === "v") showPicture(document.activeElement);
     else if (event.key === "n") follow("a[rel=next]");
-    else if (event.key === "p") history.back();
+    else if (event.key === "p") follow("a[rel=prev]") ?? history.back();
     else if (event.key === "?") help.showModal();
   });
 }
