@@ -211,7 +211,7 @@ class Snapshot:
         if row < 0:
             return None
         ((_, data),) = self.corpus.dataset("images").read_blobs("bytes", indices=[row], preserve_order=True)
-        return bytes(data)
+        return None if data is None else bytes(data)
 
     def whole(self, column: Column) -> pa.ChunkedArray:
         """All values of a column of images or documents; the most recently used of them stay in memory."""
