@@ -19,7 +19,7 @@ check: .venv/test
 	$(BIN)/pytest tests/test_architecture.py
 
 # One benchmark: make bench NAME=extract. All of them: make bench
-NAME ?= warc extract images selection balance build fetch join near_duplicates concepts mixture embedding scorer search \
+NAME ?= warc extract images selection balance build fetch join near_duplicates concepts mixture embedding scorer search explore \
 	training proof
 bench: .venv/test
 	@for name in $(NAME); do $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -17,7 +17,7 @@ GIGABYTE = 1 << 30
 class Deadly:
     """Ends its process on texts that end in `fatal`, by a signal (SIGSEGV), `memory` (allocates) or `exit`."""
 
-    fatal: str = "7 1"
+    fatal: str = "17 1"
     how: str = "SIGSEGV"
     table = "pairs"
     reads = ("text",)
@@ -56,7 +56,7 @@ class DeadlyOnce:
 class DeadlyMarks:
     """Adds pairs, and dies of texts that end in `fatal`."""
 
-    fatal: str = "7 1"
+    fatal: str = "17 1"
     table = "pairs"
     adds = "pairs"
     reads = ("text",)

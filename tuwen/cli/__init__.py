@@ -37,11 +37,14 @@ VERBS = {
     "why": "show the whole life of one image, pair or document",
     "export": "write a corpus as plain Parquet",
     "import": "make a corpus from an export",
+    "merge": "make one corpus of two, no row twice",
     "release": "freeze a selection into files that others can use",
     "verify": "check every byte of a release",
     "diff": "compare two releases or selections: rows, columns, settings, and what the rows are like",
     "takedown": "take images, addresses or hosts out of everything, and patch releases",
     "purge": "remove what was taken down from the disk, for good",
+    "gc": "free the bytes of images that no selection wants, and keep all that was computed of them",
+    "repair": "tell what is left over, lost or wrong in a corpus, and do what is safe about it",
 }
 INTERRUPTED = 130
 MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag

@@ -339,7 +339,8 @@ def _blob_batches(
 ) -> Iterator[pa.RecordBatch]:
     for fragment in fragments:
         described = fragment.scanner(columns=blobs, blob_handling="blobs_descriptions").to_table()
-        sizes = sum(described[name].combine_chunks().field("size").to_numpy(zero_copy_only=False) for name in blobs)
+        fields = (described[name].combine_chunks().field("size") for name in blobs)
+        sizes = sum(field.fill_null(0).to_numpy(zero_copy_only=False) for field in fields)
         for start, length in _windows(sizes, rows):
             read = fragment.scanner(columns=schema.names, blob_handling="all_binary", offset=start, limit=length)
             table = read.to_table().combine_chunks()

@@ -2,7 +2,7 @@
 
 A fragment is never given deletions, which `commit_columns` refuses. Its remaining rows are written as a new fragment,
 base file and one column file a stage, under names that say what they hold now; one commit puts the new fragments in the
-place of the old ones. See docs/adr/009.
+place of the old ones. See docs/adr/010.
 
 While several tables are rewritten, a journal holds the versions that they had: `undo` puts those back.
 """
@@ -137,6 +137,14 @@ def write_without(corpus: Corpus, table: str, fragment: FragmentState, column: s
     return written
 
 
+def sizes_of(fragment: lance.LanceFragment, column: str) -> NDArray[np.int64]:
+    """Bytes of each blob of a fragment, -1 where there is none, without reading any."""
+    described = fragment.scanner(columns=[column], blob_handling="blobs_descriptions").to_table()[column]
+    sizes = described.combine_chunks().field("size").cast(pa.int64())
+    blobs = pc.if_else(described.combine_chunks().is_valid(), sizes, -1)
+    return np.asarray(pc.fill_null(blobs, -1).to_numpy(zero_copy_only=False), dtype=np.int64)
+
+
 def replace_fragments(corpus: Corpus, table: str, old: Sequence[int], new: Sequence[FragmentMetadata]) -> None:
     """Put fragments in the place of others, in one commit. Only under the write lock."""
     operation = lance.LanceOperation.Update(
@@ -161,6 +169,9 @@ def forget_versions(corpus: Corpus, numbers: Sequence[int]) -> None:
         dataset.cleanup_old_versions(
             older_than=timedelta(0), delete_unverified=True, error_if_tagged_old_versions=False
         )
+        for folder in (corpus.path / f"{table}.lance" / "data").iterdir():
+            if folder.is_dir() and not any(folder.iterdir()):  # of blobs that went; Lance leaves it
+                folder.rmdir()
 
 
 def _numbers(corpus: Corpus) -> list[int]:

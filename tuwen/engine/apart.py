@@ -23,12 +23,11 @@ from typing import IO, Any
 import pyarrow as pa
 
 from tuwen.engine.local import start_worker
-from tuwen.engine.state import read_state
 from tuwen.errors import TuwenError
 from tuwen.parts import name_of
 from tuwen.stages import Stage, option
 
-IN_A_ROW, IN_ALL = 16, 400  # deaths of one stage on one fragment, from which on it is not the rows
+IN_A_ROW, IN_ALL = 12, 400  # deaths of one stage on one fragment, from which on it is not the rows
 PIECES = 16  # that a batch is cut into after a death: starting a child costs more than rows do
 _LENGTH = struct.Struct("<Q")
 
@@ -132,7 +131,7 @@ def serve() -> None:
     os.dup2(2, 1)
     try:
         stage, place = _receive(receiving)
-        state = read_state(place) if place else None
+        state = pa.ipc.open_file(pa.memory_map(str(place))).read_all() if place else None  # without Lance: starts fast
     except Exception as error:  # for instance a class of the user's script, which this process cannot import
         return _send(sending, TuwenError(f"a stage cannot be run in a process of its own: {error}"))
     _send(sending, True)

@@ -371,4 +371,5 @@ class Runner:
             errors=outcome.errors,
             examples=outcome.examples,
             cpu_s=round(outcome.cpu_s, 3),
+            stage_cpu_s={stage: round(seconds, 3) for stage, seconds in outcome.stage_cpu_s.items()},
         )

@@ -72,6 +72,8 @@ class Outcome:
     errors: dict[str, dict[str, int]] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     cpu_s: float = 0.0
+    stage_cpu_s: dict[str, float] = field(default_factory=dict)
+    """CPU seconds in the calls of each stage; those of reading, decoding and writing are in `cpu_s` alone."""
 
 
 def run(task: Task) -> Outcome:
@@ -239,7 +241,10 @@ class _StageRun:
             extras["pixels"] = columns.pixels(short_side)
         if option(self.stage, "cached"):
             extras["cache"] = self._corpus.folder("cache")
-        result = self._isolated(columns.batch(self.stage), extras)
+        batch, started = columns.batch(self.stage), time.process_time()
+        result = self._isolated(batch, extras)
+        spent = self._outcome.stage_cpu_s
+        spent[name_of(self.stage)] = spent.get(name_of(self.stage), 0.0) + time.process_time() - started
         for table, bases in columns.bases(self.stage).items():
             self._bases.setdefault(table, set()).update(bases)
         columns.add(result)

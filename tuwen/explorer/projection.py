@@ -25,7 +25,7 @@ from tuwen.explorer.view import View
 from tuwen.selections.selection import UNITS
 from tuwen.stages.words import words_of
 
-MAX_SAMPLED = {"t-SNE": 10_000, "PCA": 20_000}
+MAX_SAMPLED = 5_000  # Plotly draws so many as SVG; its WebGL compiles code, which our pages' policy forbids
 COMPONENTS = 50  # that t-SNE is given
 SIDE = 100.0  # of the map
 CELLS = 8  # a side
@@ -83,7 +83,7 @@ def _made(
     snapshot: Snapshot, unit: str, vectors: VectorColumn, method: str, file: Path
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     total = snapshot.num_rows(unit)
-    rows = np.unique(np.linspace(0, max(total - 1, 0), min(MAX_SAMPLED[method], total)).astype(np.int64))
+    rows = np.unique(np.linspace(0, max(total - 1, 0), min(MAX_SAMPLED, total)).astype(np.int64))
     taken = snapshot.take(unit, rows, [vectors.column])[vectors.column]
     values, known = unit_vectors_of(taken.combine_chunks())
     rows, values = rows[known], values[known]
@@ -113,9 +113,11 @@ def laid_out(vectors: NDArray[np.float32], method: str) -> NDArray[np.float32]:
         places = np.hstack([places, np.zeros_like(places)])
     if method == "t-SNE" and len(vectors) >= FEWEST:
         from sklearn.manifold import TSNE
+        from threadpoolctl import threadpool_limits
 
         perplexity = min(30.0, (len(vectors) - 1) / 3)
-        places = TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(places)
+        with threadpool_limits(1):  # its threads wait for each other: on two busy cores thirty times as long
+            places = TSNE(perplexity=perplexity, init="pca", random_state=0, n_jobs=1).fit_transform(places)
     flat = places[:, :2] - places[:, :2].min(axis=0)
     return np.asarray(np.round(flat * (SIDE / max(float(flat.max()), 1e-9)), 2), np.float32)
 

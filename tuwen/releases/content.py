@@ -181,8 +181,9 @@ class Content:
         missing = [image_id for image_id, data in zip(ids, found, strict=True) if data is None]
         if missing:
             raise TuwenError(
-                f"the corpus has no bytes for image {missing[0]} ({len(missing)} missing); rebuild it, or record a "
-                "takedown for what is gone"
+                f"the corpus has no bytes for image {missing[0]} ({len(missing)} missing): `tuwen gc` freed them, or "
+                "they were lost (`tuwen status --deep` tells). The formats index and ids need none; or select images "
+                "that have some, or record a takedown for what is gone"
             )
         return [data for data in found if data is not None]
 

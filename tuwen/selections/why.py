@@ -159,6 +159,7 @@ def _image_origin(places: Places, row: Mapping[str, Any]) -> dict[str, Any]:
     fetches = places.fetches_of(row["image_id"], _FETCH)
     texts = places.pairs_of("image", row["image_id"])
     return {
+        "has_bytes": places.image(row["image_id"]) is not None,
         "num_texts": len(texts),
         "texts": places.rows("pair", texts[:SHOWN], _TEXT),
         "num_pages": len(pages),

@@ -5,8 +5,8 @@ const colours = ["#3b78c4", "#d9822b", "#3a9a5f", "#b5467c", "#8a6fd1", "#b3a125
 const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 function traces(data) {
-  const base = { type: "scattergl", mode: "markers", hoverinfo: "none" };
-  const size = data.rows.length > 5000 ? 4 : 6;
+  const base = { type: "scatter", mode: "markers", hoverinfo: "none" };
+  const size = data.rows.length > 1000 ? 5 : 7;
   const pick = (places) => ({
     x: places.map((i) => data.x[i]), y: places.map((i) => data.y[i]), customdata: places.map((i) => data.rows[i]),
   });
