@@ -110,12 +110,12 @@ def compared_columns(snapshot: Snapshot, unit: str) -> list[Column]:
     for kind in ("number", "text", "flag"):
         names += [name for name, each in known.items() if each.kind == kind and name not in names]
     found = [known[name] for name in names if not any(word in name for word in OPAQUE)]
-    telling = [column for column in found if column.kind in ("number", "flag") or _has_few(snapshot, unit, column)]
+    telling = [column for column in found if column.kind in ("number", "flag") or _has_few(snapshot, column)]
     return telling[:MOST_COLUMNS]
 
 
-def _has_few(snapshot: Snapshot, unit: str, column: Column) -> bool:
-    return column.kind == "text" and pc.count_distinct(sample(snapshot, unit, column)).as_py() <= MOST_VALUES
+def _has_few(snapshot: Snapshot, column: Column) -> bool:
+    return column.kind == "text" and pc.count_distinct(sample(snapshot, column)).as_py() <= MOST_VALUES
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def shifts(snapshot: Snapshot, unit: str, a: str, b: str, stop: Stop) -> Shifts:
     """How the rows that A keeps and those that B keeps are spread over the values of columns."""
     columns = compared_columns(snapshot, unit)
     kept = [masks(snapshot, View(unit=unit, terms=(Term(name),))) for name in (a, b)]
-    bounds = {each.name: edges(snapshot, unit, each, BINS) for each in columns if each.kind == "number"}
+    bounds = {each.name: edges(snapshot, each, BINS) for each in columns if each.kind == "number"}
     found: dict[str, list[Counter[object]]] = {each.name: [Counter(), Counter()] for each in columns}
 
     def either(low: int, high: int) -> NDArray[np.bool_]:

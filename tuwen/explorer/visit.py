@@ -185,7 +185,7 @@ def _environment(language: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-    environment.filters |= {"web": web, "lines": lines, "count": counted, "short": short}
+    environment.filters |= {"web": web, "lines": lines, "count": counted, "short": short, "lines": lines}
     environment.tests["webaddress"] = is_web_address
     environment.globals |= {"language": language, "version": tuwen.__version__, "LANGUAGES": LANGUAGES,
                             "folder": os.path.basename}  # fmt: skip
@@ -214,6 +214,11 @@ def is_web_address(value: object) -> bool:
         return isinstance(value, str) and urlsplit(value).scheme in ("http", "https") and value.isprintable()
     except ValueError:
         return False
+
+
+def lines(value: object) -> str:
+    """Text of several lines, each without characters that steer instead of showing."""
+    return "\n".join(map(plain_text, str(value).split("\n")))
 
 
 def short(value: object, limit: int = 60) -> str:
