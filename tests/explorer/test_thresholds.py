@@ -81,8 +81,16 @@ def test_judging_ends_when_nobody_waits(snapshot: Snapshot) -> None:
 
 
 @pytest.mark.parametrize(
-    ("values", "limit"), [([1.0], 1.0), ([0.0] * 5, 0.0), ([0.1, 0.2, 0.9], 0.5), (list(range(100_000)), 3.0), ([-5, 5], 100.0), ([1e-9, 1e9], 1.0)]
-)  # fmt: skip
+    ("values", "limit"),
+    [
+        ([1.0], 1.0),
+        ([0.0] * 5, 0.0),
+        ([0.1, 0.2, 0.9], 0.5),
+        (list(range(100_000)), 3.0),
+        ([-5, 5], 100.0),
+        ([1e-9, 1e9], 1.0),
+    ],
+)
 def test_edges_ascend_and_hold_the_limit(values: list[float], limit: float) -> None:
     edges = edges_of(np.array(values, float), limit)
     assert limit in edges and len(edges) >= 2 and np.all(np.diff(edges) > 0) and len(edges) < 200
@@ -101,8 +109,9 @@ def test_the_page_works_without_a_script(pages: TestClient, demo: Corpus) -> Non
 
 
 @pytest.mark.parametrize(
-    "query", [{"value": "abc"}, {"value": "1 or true"}, {"step": "77"}, {"step": "x"}, {"at": "-1"}, {"selection": "nix"}]
-)  # fmt: skip
+    "query",
+    [{"value": "abc"}, {"value": "1 or true"}, {"step": "77"}, {"step": "x"}, {"at": "-1"}, {"selection": "nix"}],
+)
 def test_what_is_no_threshold_is_refused(query: dict[str, str], pages: TestClient) -> None:
     asked = {"selection": "weak", "step": "5", "at": "0", "value": "20"} | query
     for url in ("/thresholds", "/thresholds/crossing", "/thresholds/funnel", "/save"):

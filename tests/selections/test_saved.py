@@ -81,7 +81,16 @@ def test_the_recipe_wins_a_name_that_it_gets_later(corpus):
     assert selections_of(corpus)["mine"].steps == ()
 
 
-@pytest.mark.parametrize("text", ["{", "selections: {}", "selections: {other: {unit: image}}", "selections: {bad: {unit: x}}", "selections: {bad: {unit: image, steps: [{within: gone}]}}"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "selections: {}",
+        "selections: {other: {unit: image}}",
+        "selections: {bad: {unit: x}}",
+        "selections: {bad: {unit: image, steps: [{within: gone}]}}",
+    ],
+)
 def test_a_damaged_one_is_left_out_with_a_warning(text, corpus, caplog):
     save(corpus, selection("good"), selections_of(corpus))
     (corpus.path / FOLDER / "bad.yaml").write_text(text, encoding="utf-8")
