@@ -121,10 +121,11 @@ class _Listed:
 class Searcher:
     """Searches a corpus as it is when this is made: indexes stay open and warm between searches."""
 
-    def __init__(self, corpus: Corpus | str | Path) -> None:
+    def __init__(self, corpus: Corpus | str | Path, links: Links | None = None) -> None:
+        """`links`: where rows are, for whoever has that at hand for the corpus as it is now."""
         corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
         self.corpus = corpus.pinned()
-        self._links = Links(self.corpus)
+        self._links = Links(self.corpus) if links is None else links
         self._texts = Texts(self.corpus)
         self._standing: dict[str, Standing] = {}
         self._columns: dict[str | None, VectorColumn] = {}

@@ -27,6 +27,7 @@ from tuwen.explorer.pages import (
     selections,
     thresholds,
 )
+from tuwen.explorer.prepared import NotReadyError
 from tuwen.explorer.security import LocalOnly
 from tuwen.explorer.thumbnails import SIZES
 from tuwen.explorer.visit import Explorer, Visit, endpoint
@@ -44,7 +45,7 @@ def make_app(path: str | Path, port: int | None = None) -> Starlette:
         for method, url, handler, seconds in module.ROUTES
     ]
     routes += [
-        Route("/picture/{id}", endpoint(picture, 30.0)),
+        Route("/picture/{id}", endpoint(picture, 30.0, light=True)),
         Route("/plotly.js", plotly),
         Mount("/static", StaticFiles(directory=STATIC)),
         Route("/{path:path}", endpoint(nowhere, 1.0)),
@@ -56,7 +57,17 @@ def make_app(path: str | Path, port: int | None = None) -> Starlette:
 
 
 def picture(visit: Visit) -> Response:
-    """A thumbnail. One that was taken down is not shown, however it is asked for."""
+    """A thumbnail. No browser asks twice for a picture, so what it needs is waited for here."""
+    while True:
+        try:
+            return _picture(visit)
+        except NotReadyError:
+            if visit.stop:
+                raise
+
+
+def _picture(visit: Visit) -> Response:
+    """What was taken down is not shown, however it is asked for."""
     size = SIZES[-1] if visit.argument("size") == str(SIZES[-1]) else SIZES[0]
     image_id = visit.request.path_params["id"]
     if not re.fullmatch(f"[0-9a-f]{{{ID_CHARACTERS}}}", image_id):

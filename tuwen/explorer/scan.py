@@ -31,8 +31,13 @@ class Stop:
     """When to stop: nobody waits any more, or the time is up."""
 
     def __init__(self, seconds: float = 3.0) -> None:
-        self._until = time.monotonic() + seconds
+        self._seconds = seconds
         self._gone = threading.Event()
+        self.begin()
+
+    def begin(self) -> None:
+        """The time counts from now: whoever waited for others has not worked yet."""
+        self._until = time.monotonic() + self._seconds
 
     def cancel(self) -> None:
         """Nobody waits any more."""

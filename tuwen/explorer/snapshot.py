@@ -6,6 +6,8 @@ these numbers: 4, 2 and 1 bytes a row. Where ids are lies in `cache/explorer` of
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -32,6 +34,7 @@ from tuwen.selections.selection import UNITS, Selection, selection_named, select
 
 CHUNK_ROWS = 262_144
 COLUMN_BYTES = 192 << 20  # of whole columns of images and documents that pairs are asked about
+JUDGED_HERE = 1_000_000  # rows; a selection over more is judged in a process of its own
 KEPT = -1  # in an array of verdicts; 0: taken down, k: refused at step k
 
 
@@ -202,6 +205,14 @@ class Snapshot:
         """Original bytes of an image; None where there is no such image."""
         return self.corpus.images_at(self.rows_of("image", [image_id]).tolist())[0]
 
+    def picture(self, image_id: str) -> bytes | None:
+        """The original bytes of an image; None where there is none of that id."""
+        (row,) = self.index("image").rows(pa.array([image_id], pa.string())).tolist()
+        if row < 0:
+            return None
+        ((_, data),) = self.corpus.dataset("images").read_blobs("bytes", indices=[row], preserve_order=True)
+        return None if data is None else bytes(data)
+
     def whole(self, column: Column) -> pa.ChunkedArray:
         """All values of a column of images or documents; the most recently used of them stay in memory."""
         key = (column.table, column.stored)
@@ -228,6 +239,8 @@ class Snapshot:
         self.selection(name)
 
         def make() -> Ledger:
+            if self.num_rows(self.selection(name).unit) > JUDGED_HERE:
+                judge_apart(self.corpus.path, name)
             return Ledger.open_or_judge(self.corpus, name, self.selections)
 
         made = self.prepared.get(("ledger", name, *self.version.values()), f"the verdicts of {name}", make)
@@ -273,6 +286,14 @@ class Snapshot:
         """The id of a row."""
         key = TABLES[UNITS[unit]].key
         return str(self.taken(UNITS[unit], np.array([row]), [key])[key][0].as_py())
+
+
+def judge_apart(path: Path, name: str) -> None:
+    """Bring a ledger up to date in a process of its own, which gives back the memory that sorting millions of rows
+    takes. If it fails, whoever opens the ledger judges again and learns why."""
+    code = "from tuwen.cli import script; script()"
+    command = [sys.executable, "-c", code, "funnel", str(path), "--selection", name, "--json"]
+    subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 class Explored:

@@ -101,7 +101,7 @@ def _hosts(snapshot: Snapshot, view: View, columns: Sequence[Column], stop: Stop
     host, counts, num_null, read, complete = host_sql(rule_name(column.name)), Counter[str](), 0, 0, True
     num_rows = 0
     scan = Scan(snapshot, view, [column.name], stop=stop)
-    with duckdb.connect(":memory:", config={"threads": "2"}) as connection:
+    with duckdb.connect(":memory:", config={"threads": "1", "memory_limit": "300MB"}) as connection:
         for chunk in scan:
             connection.register("rows", pa.table({"url": chunk.columns[column.name]}))
             found = connection.sql(f"SELECT {host_sql('url')} AS host, count(*) FROM rows GROUP BY 1").fetchall()

@@ -121,8 +121,11 @@ class Visit:
         return self.request.headers.get("x-part") == "1"
 
 
-def endpoint(handler: Handler, seconds: float) -> Callable[[Request], Any]:
-    """An ASGI endpoint that runs a handler in a thread, and stops it when the browser has moved on."""
+def endpoint(handler: Handler, seconds: float, *, light: bool = False) -> Callable[[Request], Any]:
+    """An ASGI endpoint that runs a handler in a thread, and stops it when the browser has moved on.
+
+    `light`: it reads one row or none, so it does not wait until those that read many have ended.
+    """
 
     async def answer(request: Request) -> Response:
         explorer: Explorer = request.app.state.explorer
@@ -134,9 +137,12 @@ def endpoint(handler: Handler, seconds: float) -> Callable[[Request], Any]:
 
         async def work(scope: anyio.CancelScope) -> None:
             def run() -> Response:
+                stop.begin()
+                if stop:
+                    return Response(status_code=499)  # nobody waits any more
                 return answered(handler, explorer, request, stop, form)
 
-            result.append(await anyio.to_thread.run_sync(run, limiter=explorer.limiter))
+            result.append(await anyio.to_thread.run_sync(run, limiter=None if light else explorer.limiter))
             scope.cancel()
 
         async with anyio.create_task_group() as group:
@@ -185,7 +191,7 @@ def _environment(language: str) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]
-    environment.filters |= {"web": web, "lines": lines, "count": counted, "short": short, "lines": lines}
+    environment.filters |= {"web": web, "lines": lines, "count": counted, "short": short}
     environment.tests["webaddress"] = is_web_address
     environment.globals |= {"language": language, "version": tuwen.__version__, "LANGUAGES": LANGUAGES,
                             "folder": os.path.basename}  # fmt: skip
@@ -214,11 +220,6 @@ def is_web_address(value: object) -> bool:
         return isinstance(value, str) and urlsplit(value).scheme in ("http", "https") and value.isprintable()
     except ValueError:
         return False
-
-
-def lines(value: object) -> str:
-    """Text of several lines, each without characters that steer instead of showing."""
-    return "\n".join(map(plain_text, str(value).split("\n")))
 
 
 def short(value: object, limit: int = 60) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from tuwen.corpus.corpus import Corpus, narrow_memory
-from tuwen.corpus.tombstones import host_of
+from tuwen.corpus.tables import host_of
 from tuwen.errors import UsageError
 from tuwen.parts import nearest
 from tuwen.releases.content import open_content
