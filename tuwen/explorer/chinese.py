@@ -395,7 +395,6 @@ _COMPARE: dict[str, str] = {
     "Of all that A keeps, and of all that B keeps, the share that has a value; the column that differs most comes first.": "A 与 B 各自保留的数据中取某个值的比例；差异最大的列排在最前。",
     "Only A": "仅 A",
     "Only B": "仅 B",
-    "samples by %(key)s": "个样本（按 %(key)s）",
     "This corpus does not have them.": "这个语料库中没有它们。",
     "Figures": "数字",
     "What was set differently": "设置的不同之处",
