@@ -110,11 +110,11 @@ def compared_columns(snapshot: Snapshot, unit: str) -> list[Column]:
     for kind in ("number", "text", "flag"):
         names += [name for name, each in known.items() if each.kind == kind and name not in names]
     found = [known[name] for name in names if not any(word in name for word in OPAQUE)]
-    telling = [column for column in found if column.kind in ("number", "flag") or _has_few(snapshot, unit, column)]
+    telling = [column for column in found if column.kind in ("number", "flag") or _has_few(snapshot, column)]
     return telling[:MOST_COLUMNS]
 
 
-def _has_few(snapshot: Snapshot, unit: str, column: Column) -> bool:
+def _has_few(snapshot: Snapshot, column: Column) -> bool:
     return column.kind == "text" and pc.count_distinct(sample(snapshot, column)).as_py() <= MOST_VALUES
 
 

@@ -33,22 +33,20 @@ def compare(visit: Visit) -> Response:
     if a in paths and b in paths:
         key = ("compared", a, b, *(Path(each).stat().st_mtime_ns for each in (a, b)))
         found: Diff = snapshot.prepared.get(key, "what the two releases hold", lambda: diff(a, b))
-        unit = manifest_unit(visit, a)
-        shown = {"a": _cards(visit, unit, found.rows.removed_examples)}
-        shown["b"] = _cards(visit, unit, found.rows.added_examples)
+        unit = _unit_of_release(visit, a)
+        examples = {"a": found.rows.removed_examples, "both": (), "b": found.rows.added_examples}
+        shown = {part: _cards(visit, unit, ids) for part, ids in examples.items()}
         return visit.render("compare.html", kind="releases", found=found, cards=shown, spread=_spread(found), **shared)
     if a in paths or b in paths:
         raise UsageError("a release is compared with a release, and a selection with a selection")
     unit = unit_of(snapshot, a, b)
     counted = counts(snapshot, unit, a, b, SHOWN)
-    shown = {part: cards(snapshot, unit, counted.rows[part]) for part in PARTS}
+    kept = {part: cards(snapshot, unit, counted.rows[part]) for part in PARTS}
     views = {part: view_of(unit, a, b, part) for part in PARTS}
-    return visit.render(
-        "compare.html", kind="selections", unit=unit, counts=counted, cards=shown, views=views, **shared
-    )
+    return visit.render("compare.html", kind="selections", unit=unit, counts=counted, cards=kept, views=views, **shared)
 
 
-def manifest_unit(visit: Visit, path: str) -> str:
+def _unit_of_release(visit: Visit, path: str) -> str:
     """What the samples of a release are named by: webdataset has one sample an image, whatever was selected."""
     _, manifest = visit.explorer.cutting.named(path)
     return key_column(manifest).removesuffix("_id")
