@@ -61,7 +61,8 @@ def test_any_text_is_a_term_or_refused(text: str) -> None:
     [
         "unit=fetch", "where=width >=", "where=1; drop table pairs", "where=(select 1)", "where=read_csv('x') is null",
         "is=!strong:2", "is=a b", "is=../x", "by=magic", "like=zz", "image=<script>", "after=1 or 1", "after=1:2:3",
-        "lasso=1,2;3,4", "lasso=a,b;c,d;e,f", "lasso=nan,1;2,3;4,5", "lasso=inf,1;2,3;4,5", "lasso=" + "1,2;" * 501 + "1,2",
+        "lasso=1,2;3,4", "lasso=a,b;c,d;e,f", "lasso=nan,1;2,3;4,5", "lasso=inf,1;2,3;4,5",
+        "lasso=" + "1,2;" * 501 + "1,2",
         "&".join(f"is=s{number}" for number in range(9)),
     ],
 )  # fmt: skip

@@ -27,8 +27,8 @@ CLUSTER_SIZES = np.array([1.0, *(2.0**k + 1 for k in range(21))])  # 1, 2, 3 to 
 HALF_OCTAVES = np.array(sorted({math.ceil(2 ** (k / 2)) for k in range(33)}))  # 1, 2, 3, 4, 6, 8, 12, …
 
 # What stands before the third slash: few different ones, so that the host is looked for a few times only.
-FRONTS = """SELECT CASE WHEN split_part(url, '/', 2) = '' THEN split_part(url, '/', 1) || '//' || split_part(url, '/', 3) END
-    AS front, count(*) AS n FROM rows GROUP BY 1"""
+FRONTS = """SELECT CASE WHEN split_part(url, '/', 2) = ''
+    THEN split_part(url, '/', 1) || '//' || split_part(url, '/', 3) END AS front, count(*) AS n FROM rows GROUP BY 1"""
 
 
 @dataclass(frozen=True)
