@@ -303,7 +303,7 @@ def _hash(value: Any) -> int:
         return hash(value)
     if (kind is int or kind is float) and value == value:
         return hash(value) if value != -1 else 3  # Python gives -1 and -2 the same hash
-    return hash(canonical_json(value))
+    return hash(canonical_json(value)) if kind is list or kind is dict else _hash(plain(value))
 
 
 # Comparing -----------------------------------------------------------------------------------------------------
