@@ -49,9 +49,12 @@ def address(demo_corpus: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
+def browser(request: pytest.FixtureRequest) -> Iterator[Any]:
+    # Python 3.11 cannot parse source among Playwright's greenlets, which other styles of tracebacks ask for.
+    style, request.config.option.tbstyle = request.config.option.tbstyle, "native"
     with chromium() as browser:
         yield browser
+    request.config.option.tbstyle = style
 
 
 @pytest.fixture(scope="module")
