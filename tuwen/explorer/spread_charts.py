@@ -122,4 +122,4 @@ def _line(x1: float, y1: float, x2: float, y2: float, name: str = "axis") -> Ele
 
 def _chart(label: str, width: float, height: float, marks: Sequence[Element]) -> Element:
     box = f"0 0 {width:.0f} {height:.0f}"
-    return el("svg", *marks, viewBox=box, role="img", aria_label=label, class_="chart")
+    return el("svg", *marks, viewBox=box, role="group", aria_label=label, class_="chart")  # img would hide its links
