@@ -1,4 +1,4 @@
-"""What only a browser shows of selections: a threshold under the hand, with keys and with the mouse, and a release cut."""
+"""What only a browser shows of selections: a threshold moved with keys and with the mouse, and a release cut."""
 
 from __future__ import annotations
 
