@@ -13,6 +13,8 @@ from tuwen.corpus.corpus import Corpus
 from tuwen.engine.build import build
 from tuwen.engine.recipe import Recipe
 from tuwen.explorer.app import make_app
+from tuwen.explorer.prepared import Prepared
+from tuwen.explorer.snapshot import Explored, Snapshot
 
 ROOT = Path(__file__).parents[2]
 ADDRESS = "http://127.0.0.1"
@@ -50,3 +52,15 @@ def explore() -> Callable[[Path], TestClient]:
 def demo(demo_corpus: Path) -> Corpus:
     """The demo's corpus, for the truth."""
     return Corpus.open(demo_corpus)
+
+
+@pytest.fixture(scope="session")
+def looked(demo_corpus: Path) -> Snapshot:
+    """The demo's corpus as pages see it. What takes long is waited for."""
+    return Explored(demo_corpus, Prepared(wait_s=60)).snapshot()
+
+
+@pytest.fixture
+def look() -> Callable[[Path], Explored]:
+    """The same for any corpus, which may change."""
+    return lambda path: Explored(path, Prepared(wait_s=60))

@@ -15,7 +15,8 @@ from tuwen.explorer import chinese
 from tuwen.explorer.messages import translations
 
 HOME = Path(tuwen.explorer.__file__).parent
-AREAS = {name: table for name, table in vars(chinese).items() if re.fullmatch("_[A-Z]+", name)}
+AREAS = {name: table for name, table in vars(chinese).items() if re.fullmatch("_?[A-Z]+", name) and name != "CHINESE"}
+ASKING = ("translated", "_")  # what is called with a text of ours
 PLACEHOLDER = re.compile(r"%\(\w+\)s|%%")
 
 
@@ -29,7 +30,7 @@ def texts() -> dict[str, set[str]]:
             found[said if isinstance(said, str) else said[0]].add(file.name)
     for file in sorted(HOME.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "translated":
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in ASKING:
                 for constant in ast.walk(node.args[0]):
                     if isinstance(constant, ast.Constant) and isinstance(constant.value, str):
                         found[constant.value].add(file.name)

@@ -24,7 +24,6 @@ from tuwen.engine.search_rows import (
     UNSAFE_FROM,
     Links,
     Standing,
-    admitted,
     described,
     key_of,
     take,
@@ -213,7 +212,7 @@ class Searcher:
         for k in (max(MIN_RANKED, 4 * window) if request.where or ranking.unit != unit else window + window // 2, None):
             ranked = self._as_unit(ranking.found(k), ranking.unit, unit)
             if request.where:
-                ranked = ranked.filtered(admitted(self.corpus, unit, request.where, ranked.keys))
+                ranked = ranked.filtered(self._links.admitted(unit, request.where, ranked.keys))
             codes = self._standing_of(unit).codes(ranked.keys)
             gone = (codes == TAKEN_DOWN) | ((codes == UNSAFE) & (not request.unsafe))
             best = ranked.filtered(~gone).best(window)

@@ -26,6 +26,7 @@ SAMPLED = 4_096  # rows, evenly spread, that tell what a column is like
 MAX_VALUES = 12
 MAX_DISTINCT = 50_000  # values of texts that are counted; beyond, the rarest so far are let go
 MAX_BINS = 24
+SECOND = 1e6  # microseconds
 SEEN = 1_000  # numbers of a chunk that quantiles are taken of
 FREE_TEXT = 0.5  # share of different values in the sample from which on a column holds free text
 
@@ -155,10 +156,15 @@ def edges(snapshot: Snapshot, column: Column, bins: int = MAX_BINS) -> NDArray[n
     orders of magnitude, even factors. Empty where nothing is known."""
     values = floats(sample(snapshot, column).combine_chunks())
     values = values[np.isfinite(values)]
+    if column.kind == "time":  # rules spell whole seconds
+        return _edges(np.floor(values / SECOND), True, bins) * SECOND
+    return _edges(values, is_whole(snapshot, column), bins)
+
+
+def _edges(values: NDArray[np.float64], whole: bool, bins: int) -> NDArray[np.float64]:
     if not len(values):
         return np.empty(0)
     low, high = np.quantile(values, [0.01, 0.99])
-    whole = is_whole(snapshot, column)
     if low == high:
         return np.array([low, low + 1.0])
     positive = values[values > 0]
@@ -183,6 +189,12 @@ def is_whole(snapshot: Snapshot, column: Column) -> bool:
     return bool(pa.types.is_integer(snapshot.corpus.schema(column.table).field(column.stored).type))
 
 
+def _as_stored(snapshot: Snapshot, column: Column, bounds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Bounds as a rule compares them with a column: .65 is another number among 32-bit ones."""
+    kind = snapshot.corpus.schema(column.table).field(column.stored).type
+    return bounds.astype(np.float32).astype(np.float64) if kind in (pa.float32(), pa.float16()) else bounds
+
+
 def numbers(
     snapshot: Snapshot,
     view: View,
@@ -192,6 +204,7 @@ def numbers(
 ) -> list[Facet]:
     """Columns of numbers or times in bins, between `edges` or the bounds that are given; `scan` reads all of them."""
     ends = [bounds[each.name] if each.name in bounds else edges(snapshot, each) for each in columns]
+    compared = [_as_stored(snapshot, each, end) for each, end in zip(columns, ends, strict=True)]
     counts = [np.zeros(len(each) + 1, np.int64) for each in ends]  # below the first, between two, from the last one on
     num_null, num_rows, read = [0] * len(columns), 0, 0
     seen: list[list[NDArray[np.float64]]] = [[] for _ in columns]
@@ -200,7 +213,7 @@ def numbers(
             values = floats(chunk.columns[column.name].combine_chunks())
             known = values[~np.isnan(values)]
             num_null[place] += len(values) - len(known)
-            counts[place] += np.bincount(np.searchsorted(ends[place], known, "right"), minlength=len(counts[place]))
+            counts[place] += np.bincount(np.searchsorted(compared[place], known, "right"), minlength=len(counts[place]))
             seen[place].append(known[:: max(1, len(known) // SEEN)])
         num_rows += len(chunk.rows)
         read = chunk.read

@@ -18,12 +18,13 @@ from tuwen.errors import UsageError
 from tuwen.explorer.cards import Card, cards
 from tuwen.explorer.facets import floats
 from tuwen.explorer.scan import Scan, Stop, masks
-from tuwen.explorer.similar import most_similar
+from tuwen.explorer.similar import admitted, most_similar
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.explorer.view import View
+from tuwen.selections.expressions import Expression
 
 PAGE = 60
-SEARCHED = 240  # hits that a search is asked for at most: more than people look through
+SEARCHED = 120  # hits that a search is asked for at most: more than people look through
 
 
 @dataclass(frozen=True)
@@ -173,6 +174,10 @@ class StoredLinks(Links):
     def rows(self, table: str, keys: Sequence[str | None] | pa.Array) -> list[int]:
         """Row of each key; -1 where there is none."""
         return self._snapshot.index("image" if table == "images" else "pair").find(keys)
+
+    def admitted(self, unit: str, where: str, keys: pa.Array) -> NDArray[np.bool_]:
+        """Which rows `where` is true for."""
+        return admitted(self._snapshot, unit, Expression.parse(where), self._snapshot.index(unit).rows(keys))
 
     def pairs_of(self, images: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Rows of the pairs of images: (place in `images`, row in pairs) of each."""

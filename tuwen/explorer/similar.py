@@ -15,6 +15,7 @@ from tuwen.errors import UsageError
 from tuwen.explorer.scan import RowTest
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.explorer.view import View
+from tuwen.selections.expressions import Expression
 
 HASH = "perceptual_hash"
 MAX_BITS = 12  # in how many of 64 bits hashes of images differ that people may call alike
@@ -37,9 +38,8 @@ def most_similar(
         of_image = snapshot.pairs_of("image", images)
         scores = np.repeat(scores, [len(pairs) for pairs in of_image])
         images = np.concatenate([np.empty(0, np.int64), *of_image])
-    if view.rule is not None:
-        admitted = _admitted(snapshot, view, images)
-        images, scores = images[admitted], scores[admitted]
+    keep = admitted(snapshot, view.unit, view.rule, images)
+    images, scores = images[keep], scores[keep]
     return images[:k], scores[:k], notes
 
 
@@ -123,12 +123,9 @@ def keep_upload(uploads: Path, data: bytes) -> str:
     return id_
 
 
-def _admitted(snapshot: Snapshot, view: View, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which rows the view's rule is true for."""
-    rule = view.rule
-    if rule is None or not len(rows):
+def admitted(snapshot: Snapshot, unit: str, rule: Expression | None, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of some rows a rule is true for."""
+    names = list(rule.columns()) if rule is not None else []
+    if rule is None or not names or not len(rows):
         return np.ones(len(rows), bool)
-    names = list(rule.columns())
-    if not names:
-        return np.ones(len(rows), bool)
-    return RowTest(rule)(snapshot.take(view.unit, rows, names))
+    return RowTest(rule)(snapshot.take(unit, rows, names))

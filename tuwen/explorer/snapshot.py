@@ -34,6 +34,7 @@ from tuwen.selections.selection import UNITS, Selection, selection_named, select
 
 CHUNK_ROWS = 262_144
 COLUMN_BYTES = 192 << 20  # of whole columns of images and documents that pairs are asked about
+INDEX_BYTES, METADATA_BYTES = 128 << 20, 64 << 20  # that Lance keeps in memory of indexes and of files
 JUDGED_HERE = 1_000_000  # rows; a selection over more is judged in a process of its own
 KEPT = -1  # in an array of verdicts; 0: taken down, k: refused at step k
 
@@ -41,8 +42,8 @@ KEPT = -1  # in an array of verdicts; 0: taken down, k: refused at step k
 class Snapshot:
     """One moment of a corpus. Thread-safe; `Explored` replaces it when the corpus has changed."""
 
-    def __init__(self, corpus: Corpus, prepared: Prepared) -> None:
-        self.corpus = corpus.pinned()
+    def __init__(self, corpus: Corpus, prepared: Prepared, session: Any = None) -> None:
+        self.corpus = corpus.pinned(session)
         self.version = self.corpus.version()
         self.prepared = prepared
         self.folder = corpus.path / "cache" / "explorer"
@@ -201,10 +202,6 @@ class Snapshot:
         unique, back = np.unique(rows, return_inverse=True)
         return dataset.take(unique.tolist(), columns=list(columns)).take(pa.array(back))
 
-    def image_bytes(self, image_id: str) -> bytes | None:
-        """Original bytes of an image; None where there is no such image."""
-        return self.corpus.images_at(self.rows_of("image", [image_id]).tolist())[0]
-
     def picture(self, image_id: str) -> bytes | None:
         """The original bytes of an image; None where there is none of that id."""
         (row,) = self.index("image").rows(pa.array([image_id], pa.string())).tolist()
@@ -301,11 +298,14 @@ class Explored:
 
     EVERY_S = 2.0
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, prepared: Prepared | None = None) -> None:
         self.corpus = Corpus.open(path)
-        self.prepared = Prepared()
+        self.prepared = Prepared() if prepared is None else prepared
         self._lock = threading.Lock()
-        self._snapshot = Snapshot(self.corpus, self.prepared)
+        self._session: Any = lance.Session(  # type: ignore[attr-defined]
+            index_cache_size_bytes=INDEX_BYTES, metadata_cache_size_bytes=METADATA_BYTES
+        )
+        self._snapshot = Snapshot(self.corpus, self.prepared, self._session)
         self._looked = 0.0
 
     def snapshot(self) -> Snapshot:
@@ -324,4 +324,4 @@ class Explored:
 
     def _renew(self) -> None:
         self.prepared.forget()
-        self._snapshot = Snapshot(self.corpus, self.prepared)
+        self._snapshot = Snapshot(self.corpus, self.prepared, self._session)

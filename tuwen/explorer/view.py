@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
@@ -155,6 +156,7 @@ def _points(text: str) -> tuple[tuple[float, float], ...]:
         points = tuple((float(x), float(y)) for x, y in (pair.split(",") for pair in text.split(";")))
     except ValueError:
         points = ()
+    points = points if all(math.isfinite(number) for point in points for number in point) else ()
     if text and not 3 <= len(points) <= MAX_POINTS:
         raise UsageError(f"a lasso is x,y;x,y;… with 3 to {MAX_POINTS} points")
     return points

@@ -87,7 +87,7 @@ class Takedowns:
         else:  # nobody has told which image a reference means: any that it ever meant
             gone.append(
                 f"SELECT p.pair_id, u.reason FROM ({self.images}) AS u JOIN (SELECT url, image_id FROM fetches "
-                "UNION ALL SELECT 'data:sha256,' || gone, gone FROM (SELECT value AS gone FROM tombstones WHERE kind = 'image')) "
+                "UNION ALL SELECT 'data:sha256,' || value, value FROM tombstones WHERE kind = 'image') "
                 "AS f ON f.image_id = u.gone JOIN pairs AS p ON p.image_ref = f.url"
             )
         origins = "SELECT pair_id, unnest(derived_from) AS origin FROM pairs WHERE derived_from IS NOT NULL"
