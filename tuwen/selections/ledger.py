@@ -184,7 +184,8 @@ def preview(
 ) -> list[FunnelStep]:
     """The funnel that a selection would have, without storing its ledger: for trying thresholds.
 
-    `memory` ("400MB") limits DuckDB's. `watch` is entered with the connection while it works, so that someone can interrupt it (`TuwenError` then).
+    `memory` ("400MB") limits DuckDB's. `watch` is entered with the connection while it works, so that someone can
+    interrupt it (`TuwenError` then).
     """
     selection, selections = _resolved(corpus, selection, selections)
     rows = candidates(corpus, selection, _kept(_others(corpus, selection, selections)))
