@@ -1,6 +1,6 @@
 """How CPU, memory and bytes grow with the corpus: from shards of captions to a release, at growing numbers of pairs.
 
-    python benchmarks/scale.py [--sizes 50000 500000 5000000] [--near] [--plot docs/scaling.svg] [--keep DIR]
+    python benchmarks/scale.py [--sizes 50000 500000 1500000] [--near] [--plot docs/scaling.svg]
 
 Shards of 50,000 pairs (short texts in two scripts, 5 % repeated, 512 small images that all pairs share) are read, text
 stages run, exact duplicates go, languages are balanced, and what is kept is released as WebDataset. Every step is a
@@ -199,13 +199,12 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
 def main() -> int:
     """Print raw figures, then one line per goal."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[50_000, 500_000])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[50_000, 500_000, 1_500_000])
     parser.add_argument("--near", action="store_true", help="near-duplicate texts too")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--results", type=Path, help="a file of results to add to, one JSON object a line")
     options = parser.parse_args()
-    results = []
-    started = time.monotonic()
+    results, started = [], time.monotonic()
     for size in options.sizes:
         with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
             results.append(measure(Path(folder), size, options.near))
@@ -222,10 +221,12 @@ def main() -> int:
         cpu_s = sum(cpu_s for cpu_s, _, _ in steps.values()) - idle * len(steps)
         rates.append(found["rows"] / cpu_s)
     peaks = [max(peak_mb for _, peak_mb, _ in found["steps"].values()) for found in results]
-    drift, growth = abs(rates[-1] / rates[0] - 1), peaks[-1] / peaks[0]
-    print(f"\npairs per CPU-s: {', '.join(f'{rate:,.0f}' for rate in rates)}; {time.monotonic() - started:.0f} s in all")
+    # Queries and sorts hold what they may, about 300 MB, before they spill: flat from some hundred thousand pairs on.
+    drift, growth = abs(rates[-1] / rates[0] - 1), peaks[-1] / peaks[-2] if len(peaks) > 1 else 1.0
+    shown = ", ".join(f"{rate:,.0f}" for rate in rates)
+    print(f"\npairs per CPU-s: {shown}; {time.monotonic() - started:.0f} s in all")
     print(f"scale-drift: {drift:.3f} (goal 0.1) {'ok' if drift <= 0.1 else 'short'}")
-    print(f"scale-memory: {growth:.2f} (goal 1.5) {'ok' if growth <= 1.5 else 'short'}")
+    print(f"scale-memory: {growth:.2f} (goal 1.2) {'ok' if growth <= 1.2 else 'short'}")
     return 0
 
 

@@ -21,7 +21,7 @@ from tuwen.errors import TuwenError, UsageError
 from tuwen.releases.release import release
 
 ray = pytest.importorskip("ray")
-SELECTIONS = {"long": {"unit": "pair", "steps": [{"rule": "length > 8"}]}}
+SELECTIONS = {"long": {"unit": "pair", "steps": [{"rule": "position = 0"}]}}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def contents(path: Path) -> dict[tuple[str, str], str]:
 
 
 def released(path: Path, to: Path) -> dict[str, bytes]:
-    release(Corpus.open(path), "long", to, "text")
+    release(Corpus.open(path), "long", to, "ids")
     return {str(file.relative_to(to)): file.read_bytes() for file in sorted(to.rglob("*")) if file.is_file()}
 
 

@@ -15,7 +15,7 @@ import pytest
 import tuwen
 from tuwen.cli import main
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.tables import TABLES
+from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.tombstones import Stone, add_stones, read_stones
 from tuwen.corpus.units import append_rows
 from tuwen.engine.build import build
@@ -244,3 +244,21 @@ def test_several_patches_at_once(world: Path, tmp_path: Path, capsys: pytest.Cap
     assert "1 takedown recorded" in out and f"tuwen purge {world / 'corpus'}" in out
     assert {path.name for path in (tmp_path / "patches").iterdir()} == {"index", "webdataset"}
     assert verify(tmp_path / "patches/index") == verify(tmp_path / "patches/webdataset") == []
+
+
+def test_where_nobody_has_resolved_references_any_that_meant_the_image_goes(tmp_path: Path) -> None:
+    corpus = Corpus.create(tmp_path / "corpus")
+    image_id = digest(b"x")
+    rows = {
+        "images": [{"image_id": image_id, "bytes": b"x"}],
+        "fetches": [{"fetch_id": "f" * 32, "url": "https://a.example/1", "image_id": image_id}],
+        "pairs": [
+            {"pair_id": "a" * 32, "image_ref": "https://a.example/1", "text": "one"},
+            {"pair_id": "b" * 32, "image_ref": f"data:sha256,{image_id}", "text": "two"},
+            {"pair_id": "c" * 32, "image_ref": "https://a.example/2", "text": "three"},
+        ],
+    }
+    for table, values in rows.items():
+        append_rows(corpus, table, [pa.RecordBatch.from_pylist(values, schema=TABLES[table].schema)])
+    found = footprint(corpus, stones_for(corpus, images=[image_id]))
+    assert found.images.num == 1 and found.pairs.examples == ("a" * 32, "b" * 32)

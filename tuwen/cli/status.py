@@ -92,6 +92,8 @@ def print_status(found: dict[str, Any]) -> None:
     for unit in found["damaged_units"]:
         problem = unit["error"] or f"{unit['num_bad_records']} of {plural(unit['num_records'], 'record')} not usable"
         console.print(f"[yellow]{shown(unit['location'])}[/yellow] {problem}: {shown(unit['message'])}", soft_wrap=True)
+    for unfinished in found["unfinished"]:
+        console.print(f"[yellow]{shown(unfinished)}[/yellow]", soft_wrap=True)
     for unit in found["outdated_units"]:
         console.print(f"{shown(unit['location'])} {shown(unit['message'])}")
     console.print(f"Selections: {', '.join(found['selections']) or 'none'}")

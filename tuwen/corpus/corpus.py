@@ -188,21 +188,11 @@ class Corpus:
 
     def images(self, ids: Sequence[str]) -> list[bytes | None]:
         """Original bytes of images, in the order asked for; None for an unknown id."""
-        return self.images_at(self._positions().find(ids))
-
-    def images_at(self, positions: Sequence[int]) -> list[bytes | None]:
-        """As `images`, by the positions of rows; None where one is -1."""
         dataset = self.dataset("images")
+        positions = self._positions().find(ids)
         known = [position for position in positions if position >= 0]
-        found = dict(
-            zip(
-                known,
-                (data for _, data in dataset.read_blobs("bytes", indices=known, preserve_order=True)),
-                strict=True,
-            )
-            if known
-            else []
-        )
+        read = dataset.read_blobs("bytes", indices=known, preserve_order=True) if known else []
+        found = {position: data for position, (_, data) in zip(known, read, strict=True)}
         return [found.get(position) for position in positions]
 
     def _positions(self) -> KeyIndex:

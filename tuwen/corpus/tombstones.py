@@ -15,13 +15,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.tables import TABLES
+from tuwen.corpus.tables import TABLES, host_of
 from tuwen.errors import UsageError
 
 KINDS = ("image", "url", "domain", "near")
@@ -119,12 +118,3 @@ def is_below(host: str, domains: set[str]) -> bool:
     """Whether a host is one of the domains or lies below one."""
     parts = host.split(".")
     return any(".".join(parts[start:]) in domains for start in range(len(parts)))
-
-
-def host_of(url: str) -> str:
-    """Lower-case host of a URL, as `host_sql` finds it; empty if there is none."""
-    try:
-        netloc = urlsplit(url).netloc.rpartition("@")[2].lower()
-    except ValueError:
-        return ""
-    return netloc.partition("]")[0] + "]" if netloc.startswith("[") else netloc.partition(":")[0]

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pickle
+import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -58,6 +61,8 @@ class RayWorkers(Mapper):
         if self._address is None:
             options |= {"num_cpus": self.number, "include_dashboard": False, "object_store_memory": STORE_BYTES}
         try:
+            if self._address is not None:
+                _knock(self._address)
             ray.init(address=self._address or "local", configure_logging=False, **options)
         except (OSError, RuntimeError, ValueError) as error:
             place = f"cluster at {self._address}" if self._address else "engine on this machine"
@@ -72,7 +77,7 @@ class RayWorkers(Mapper):
 
     def submit(self, work: Callable[[Argument], Result], argument: Argument) -> _Running:
         """Start a task, or give it to an actor if it needs a GPU."""
-        place = (str(Path.cwd()), work, argument)
+        place = (str(Path.cwd()), sys.path, pickle.dumps((work, argument)))
         if str(getattr(argument, "device", None)).startswith(GPU):
             actor = self._actor()
             self._actors[actor] += 1
@@ -129,22 +134,31 @@ class RayWorkers(Mapper):
 class _Holder:
     """An actor: one process that holds a GPU, and the models that stages load in it."""
 
-    def call(self, folder: str, work: Callable[[Any], Any], argument: Any) -> Any:
-        return _call(folder, work, argument)
+    def call(self, folder: str, paths: list[str], job: bytes) -> Any:
+        return _call(folder, paths, job)
 
 
-def _call(folder: str, work: Callable[[Any], Any], argument: Any) -> Any:
-    """What a Ray process does: relative paths mean what they mean to the driver."""
+def _call(folder: str, paths: list[str], job: bytes) -> Any:
+    """What a Ray process does: relative paths, and modules of the user's own, are what they are to the driver."""
     if not _started:
         _started.append(True)
         return_freed_memory()
         limit_own_memory()
     with contextlib.suppress(OSError):  # not there: then only absolute paths can work
         os.chdir(folder)
+    sys.path += [path for path in paths if path not in sys.path]
+    work, argument = pickle.loads(job)
     return work(argument)
 
 
 _started: list[bool] = []  # per process
+
+
+def _knock(address: str) -> None:
+    """`OSError` at once where nobody answers; Ray itself would wait for minutes."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if port.isdigit():
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _first_line(error: Exception) -> str:

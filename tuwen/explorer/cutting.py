@@ -178,7 +178,7 @@ class Cutting:
         self._remember(
             Made(str(work.target), work.order.selection, work.order.format, work.target.stat().st_mtime, problems)
         )
-        self._end(work, DONE, "")
+        self._end(work, DONE, "\n".join(problems[:5]))
 
     def _end(self, work: Work, state: str, told: str) -> None:
         work.ended, work.told, work.state = time.time(), told, state
@@ -212,7 +212,7 @@ class Cutting:
         return sorted(ours.values(), key=lambda made: (-made.made, made.path))
 
     def named(self, path: str) -> tuple[Made, Manifest]:
-        """A release of those listed; `UsageError` for any other path: pages read no folder that merely was asked for."""
+        """A release of those listed; `UsageError` else: no page reads a folder that merely was asked for."""
         for made in self.listed():
             if made.path == path:
                 return made, read_manifest(Path(path))

@@ -1,4 +1,4 @@
-"""What is on screen as a selection: rules, verdicts of other selections, and the rows that a search or a lasso found."""
+"""What is on screen as a selection: rules, verdicts of other selections, and the rows that a search or lasso found."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def _refused_at(selection: Selection, unit: str, step: int) -> Iterator[NamedSte
     )
     if rule is None:
         raise UsageError(
-            f"step {step} of {selection.name!r} ({named.name}) compares rows with each other, so what it refuses cannot "
-            f"be said by a rule; save what {selection.name!r} refuses as a whole (is=!{selection.name}) instead"
+            f"step {step} of {selection.name!r} ({named.name}) compares rows with each other, so no rule can say what "
+            f"it refuses; save what {selection.name!r} refuses as a whole (is=!{selection.name}) instead"
         )
     yield from selection.steps[: step - 1]
     yield NamedStep(Rule(f"({rule}) is not true"), f"not: {named.name}"[:100])

@@ -61,7 +61,7 @@ class IndexedPlaces(Places):
         return [{name: row[name] for name in columns} for row in found]
 
     def image(self, image_id: str) -> bytes | None:
-        return self._snapshot.image_bytes(image_id)
+        return self._snapshot.picture(image_id)
 
     def ledger(self, name: str, selections: Mapping[str, Selection]) -> Ledger:
         return self._snapshot.ledger(name)

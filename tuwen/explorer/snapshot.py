@@ -202,10 +202,6 @@ class Snapshot:
         unique, back = np.unique(rows, return_inverse=True)
         return dataset.take(unique.tolist(), columns=list(columns)).take(pa.array(back))
 
-    def image_bytes(self, image_id: str) -> bytes | None:
-        """Original bytes of an image; None where there is no such image."""
-        return self.corpus.images_at(self.rows_of("image", [image_id]).tolist())[0]
-
     def picture(self, image_id: str) -> bytes | None:
         """The original bytes of an image; None where there is none of that id."""
         (row,) = self.index("image").rows(pa.array([image_id], pa.string())).tolist()

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.selections.places import Places
+from tuwen.selections.takedowns import HASH
 
 MAX_ORIGINS = 100  # texts that a text was made of, that are looked at
 
@@ -25,10 +26,9 @@ def reason(snapshot: Snapshot, places: Places, unit: str, row_id: str) -> str:
     while waiting:
         kind, id_ = waiting.pop()
         (row,) = places.rows(kind, [id_]) or [{}]
-        images = {row.get("image_id")} - {None}
-        urls = {row.get("image_ref"), row.get("url")} | {
-            fetch["url"] for image in images for fetch in places.fetches_of(str(image), ["url"])
-        }
+        images = places.rows("image", [row["image_id"]]) if row.get("image_id") else []
+        urls = {row.get("image_ref"), row.get("url")}
+        urls |= {fetch["url"] for image in images for fetch in places.fetches_of(image["image_id"], ["url"])}
         if kind == "pair" and row.get("document_id"):
             urls |= {each["url"] for each in places.rows("document", [row["document_id"]], ["url"])}
         for stone in stones:
@@ -40,14 +40,27 @@ def reason(snapshot: Snapshot, places: Places, unit: str, row_id: str) -> str:
     return "taken down"
 
 
-def _covers(stone: Mapping[str, Any], images: set[Any], urls: set[Any]) -> bool:
-    if stone["kind"] == "image":
-        return stone["value"] in images
-    if stone["kind"] == "url":
-        return stone["value"] in urls
+def removed(snapshot: Snapshot, unit: str, row_id: str) -> str | None:
+    """Why an image that is no longer here was taken down; None where nobody took it down by its id."""
+    if unit != "image":
+        return None
+    stones = snapshot.corpus.table("tombstones").to_pylist()
+    found = (each for each in stones if each["kind"] == "image" and each["value"] == row_id)
+    return next((str(each["reason"] or each["kind"]) for each in found), None)
+
+
+def _covers(stone: Mapping[str, Any], images: list[dict[str, Any]], urls: set[Any]) -> bool:
+    kind, value = stone["kind"], str(stone["value"])
+    if kind == "image":
+        return any(image["image_id"] == value for image in images)
+    if kind == "near":
+        told, _, radius = value.partition("/")
+        known = [image[HASH] for image in images if image.get(HASH) is not None]
+        return any((int(told, 16) ^ each).bit_count() <= int(radius) for each in known)
+    if kind == "url":
+        return value in urls
     hosts = {host_of(url) for url in urls if url}
-    domain = str(stone["value"]).lower()
-    return any(host == domain or host.endswith(f".{domain}") for host in hosts)
+    return any(host == value.lower() or host.endswith(f".{value.lower()}") for host in hosts)
 
 
 def host_of(url: str) -> str:

@@ -31,7 +31,7 @@ class Thumbnails:
             return file.read_bytes()
         except OSError:
             pass
-        data = snapshot.image_bytes(image_id)
+        data = snapshot.picture(image_id)
         if data is None:
             return "missing"
         with _DECODING:

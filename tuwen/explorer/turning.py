@@ -146,7 +146,6 @@ class RowNumbers:
     """An expression as numbers, ready to be asked of tables that have its columns; nan where there is none."""
 
     def __init__(self, expression: Expression) -> None:
-        import duckdb
 
         self._plain = expression.columns()[0] if str(expression) == "".join(expression.columns()) else None
         self._sql = f"SELECT TRY_CAST(({expression.safe_sql()}) AS DOUBLE) AS value FROM rows"
@@ -163,8 +162,9 @@ class RowNumbers:
         import duckdb
 
         if self._connection is None:
-            settings = {"threads": "1", "enable_external_access": "false", "memory_limit": "300MB"}
-            self._connection = duckdb.connect(":memory:", config=settings)
+            self._connection = duckdb.connect(
+                ":memory:", config={"threads": "1", "enable_external_access": "false", "memory_limit": "300MB"}
+            )
             self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.register("rows", table.cast(readable_schema(table.schema)))
         try:

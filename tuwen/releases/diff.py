@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -15,10 +16,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from tuwen.corpus.corpus import Corpus, narrow_memory
-from tuwen.corpus.tombstones import host_of
+from tuwen.corpus.tables import host_of
 from tuwen.errors import UsageError
 from tuwen.parts import nearest
 from tuwen.releases.content import open_content
@@ -207,7 +209,7 @@ def _release(folder: Path) -> _Place:
 _LOADED = pa.schema(
     [
         ("key", pa.string()),
-        ("hashes", pa.list_(pa.int64())),  # of the shared columns, in their order
+        ("hashes", pa.binary()),  # 8 bytes a shared column, in their order
         ("image_ids", pa.list_(pa.string())),
         ("document_id", pa.string()),
     ]
@@ -281,7 +283,7 @@ def _batches(place: _Place, shared: Sequence[str], schema: pa.Schema) -> Iterato
         images = row.get("images") or [row.get("image_id")]
         described = {
             "key": str(row[place.key]),
-            "hashes": [_hash(row.get(name)) for name in shared],
+            "hashes": array("q", [_hash(row.get(name)) for name in shared]).tobytes(),
             "image_ids": [image for image in images if isinstance(image, str)],
             "document_id": row.get("document_id"),
         }
@@ -296,9 +298,12 @@ def _batches(place: _Place, shared: Sequence[str], schema: pa.Schema) -> Iterato
 
 def _hash(value: Any) -> int:
     """Of a plain value. Python's own hash of texts differs from process to process: it never leaves this one."""
-    if isinstance(value, list | dict) or value != value:
-        return hash(canonical_json(value))
-    return hash(repr(plain(value)))
+    kind = type(value)
+    if value is None or kind is str or kind is bool:
+        return hash(value)
+    if (kind is int or kind is float) and value == value:
+        return hash(value) if value != -1 else 3  # Python gives -1 and -2 the same hash
+    return hash(canonical_json(value)) if kind is list or kind is dict else _hash(plain(value))
 
 
 # Comparing -----------------------------------------------------------------------------------------------------
@@ -337,14 +342,15 @@ def _changed(connection: duckdb.DuckDBPyConnection, shared: Sequence[str]) -> di
     both = "FROM a JOIN b ON a.key = b.key WHERE a.hashes <> b.hashes"
     ((number,),) = connection.execute(f"SELECT count(*) {both}").fetchall()
     first = connection.execute(f"SELECT a.key {both} ORDER BY 1 LIMIT {EXAMPLES}").fetchall()
-    columns = connection.execute(
-        f"SELECT place, count(*) AS n FROM (SELECT unnest(range(1, {len(shared) + 1})) AS place, a.hashes AS x, "
-        f"b.hashes AS y {both}) WHERE x[place] <> y[place] GROUP BY place ORDER BY n DESC, place"
-    ).fetchall()
+    counts = np.zeros(len(shared), np.int64)
+    for batch in connection.sql(f"SELECT a.hashes AS x, b.hashes AS y {both}").to_arrow_reader(_BATCH):
+        one, two = (np.frombuffer(b"".join(column.to_pylist()), np.int64) for column in batch.columns)
+        counts += (one != two).reshape(batch.num_rows, len(shared)).sum(axis=0)
+    columns = [(name, int(count)) for name, count in zip(shared, counts, strict=True) if count]
     return {
         "num_changed": int(number),
         "changed_examples": tuple(key for (key,) in first),
-        "changed_columns": {shared[place - 1]: int(count) for place, count in columns},
+        "changed_columns": dict(sorted(columns, key=lambda each: (-each[1], each[0]))),
     }
 
 

@@ -7,6 +7,7 @@ for dial in dials(selection):
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -69,6 +70,8 @@ def dials_of(step: Step, number: int) -> list[Dial]:
 def turned(selection: Selection, dial: Dial, value: str) -> Selection:
     """The selection with another number there. `UsageError` unless `value` is one that the step can have."""
     number = tree.number(value.strip())
+    if not math.isfinite(float(number.text)):
+        raise UsageError(f"{value!r} is too large a number")
     index = dial.step - 1
     step = _turned(selection.steps[index].step, dial, number)
     steps = list(selection.steps)
@@ -162,5 +165,6 @@ def _sizes(step: Step) -> Iterator[Dial]:
     for field in dataclasses.fields(step):  # type: ignore[arg-type]
         value = getattr(step, field.name)
         known = isinstance(value, int | float) and not isinstance(value, bool)
-        if known and field.name not in _FIXED and field.name not in ("at_least", "at_most"):
+        is_limit = isinstance(step, Threshold) and field.name in ("at_least", "at_most")
+        if known and not is_limit and field.name not in _FIXED:
             yield Dial(0, 0, f"{value!r}", f"{field.name} = {value!r}", field=field.name)

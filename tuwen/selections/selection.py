@@ -134,7 +134,7 @@ def check_relations(selections: Mapping[str, Selection], selection: Selection) -
 
 
 def selections_of(corpus: Corpus, *, allow_code: bool = False) -> dict[str, Selection]:
-    """The selections of the recipe that the corpus was last built with, and those saved in it (`tuwen.selections.saved`)."""
+    """The selections of the recipe that the corpus was last built with, and those that were saved in it."""
     from tuwen.selections.saved import with_saved
 
     recipe = parse_selections(corpus.recipe().get("selections") or {}, allow_code=allow_code)

@@ -84,6 +84,12 @@ class Takedowns:
         if knows_images:
             self.use("pairs", "image_id")
             gone.append(f"SELECT p.pair_id, u.reason FROM pairs AS p JOIN ({self.images}) AS u ON u.gone = p.image_id")
+        else:  # nobody has told which image a reference means: any that it ever meant
+            gone.append(
+                f"SELECT p.pair_id, u.reason FROM ({self.images}) AS u JOIN (SELECT url, image_id FROM fetches "
+                "UNION ALL SELECT 'data:sha256,' || value, value FROM tombstones WHERE kind = 'image') "
+                "AS f ON f.image_id = u.gone JOIN pairs AS p ON p.image_ref = f.url"
+            )
         origins = "SELECT pair_id, unnest(derived_from) AS origin FROM pairs WHERE derived_from IS NOT NULL"
         return (
             f"WITH RECURSIVE origins AS ({origins}), gone AS ({' UNION ALL '.join(gone)} UNION "

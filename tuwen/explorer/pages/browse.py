@@ -6,8 +6,8 @@ from starlette.datastructures import UploadFile
 from starlette.responses import PlainTextResponse, Response
 
 from tuwen.errors import UsageError
-from tuwen.explorer.facets import count, facet, first_columns
-from tuwen.explorer.listing import Listing, id_asked, listing
+from tuwen.explorer.facets import Count, count, facet, first_columns
+from tuwen.explorer.listing import SEARCHED, Listing, id_asked, listing
 from tuwen.explorer.similar import keep_upload
 from tuwen.explorer.view import Term, View
 from tuwen.explorer.visit import Routes, Visit, redirect
@@ -59,8 +59,12 @@ def _selections(visit: Visit, view: View) -> list[str]:
 
 
 def counts(visit: Visit) -> Response:
-    """How many rows a view has, as a part of a page."""
-    found = count(visit.snapshot, visit.view, visit.stop)
+    """How many rows a view has, or a search found, as a part of a page."""
+    if visit.view.is_search:
+        num_found = listing(visit.snapshot, visit.view, visit.explorer.uploads, visit.stop, 1).read
+        found = Count(num_found, num_found < SEARCHED)
+    else:
+        found = count(visit.snapshot, visit.view, visit.stop)
     return visit.render("part_count.html", view=visit.view, found=found)
 
 

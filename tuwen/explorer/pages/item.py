@@ -19,7 +19,7 @@ from tuwen.explorer.places import IndexedPlaces
 from tuwen.explorer.reading import reading
 from tuwen.explorer.similar import HASH
 from tuwen.explorer.snapshot import KEPT, Snapshot
-from tuwen.explorer.takedown import is_gone, reason
+from tuwen.explorer.takedown import is_gone, reason, removed
 from tuwen.explorer.visit import Routes, Visit, redirect
 from tuwen.selections.life import Cell, Life, words
 from tuwen.selections.selection import UNITS
@@ -84,6 +84,8 @@ def _item(visit: Visit, unit: str) -> Response:
 
 def _missing(visit: Visit, unit: str, row_id: str) -> Response:
     """An id that is none of this unit: one of another unit, the start of one, or a 404 for people."""
+    if (why_gone := removed(visit.snapshot, unit, row_id)) is not None:
+        return _taken_down(visit, unit, row_id, why_gone)
     found: list[tuple[str, str]] = []
     if re.fullmatch("[0-9a-f]{6,32}", row_id):
         for other in UNITS:

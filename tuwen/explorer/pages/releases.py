@@ -163,24 +163,17 @@ def _measured(visit: Visit, selection: Selection, ledger: Ledger, writer: Any) -
 
 
 def missing(visit: Visit, form: Form, found: Measures) -> list[str]:
-    """What the card will have to leave open, in sentences."""
-    told = []
-    _ = visit.translated
-    unit = form.selection.unit
-    if not found.num_licensed and found.num_documents:
-        told.append(_("No page says anything of a licence."))
-    if found.languages_of != "texts" and unit == "pair":
-        told.append(_("Languages are those of pages: the stage text.language did not run."))
-    if not found.image_formats and found.num_images:
-        told.append(_("Formats and sizes of the pictures are not known: the stage image.properties did not run."))
-    if not any(overlap.checked for overlap in found.overlaps):
-        told.append(_("Nothing was compared with evaluation data: no stage overlap.* ran."))
-    columns = [*visit.snapshot.columns["image"], *visit.snapshot.columns["pair"]]
-    if not any(name in columns for name in ("nsfw_score", "punsafe")):
-        told.append(_("No model has scored the pictures for safety."))
-    if not visit.snapshot.corpus.recipe().get("description"):
-        told.append(_("The recipe has no description."))
-    return told
+    """What the card will have to leave open; the template has a sentence for each."""
+    known = {*visit.snapshot.columns["image"], *visit.snapshot.columns["pair"]}
+    open_questions = {
+        "licence": not found.num_licensed and found.num_documents,
+        "language": found.languages_of != "texts" and form.selection.unit == "pair",
+        "properties": not found.image_formats and found.num_images,
+        "overlap": not any(overlap.checked for overlap in found.overlaps),
+        "safety": not known & {"nsfw_score", "punsafe"},
+        "description": not visit.snapshot.corpus.recipe().get("description"),
+    }
+    return [name for name, is_open in open_questions.items() if is_open]
 
 
 def cut(visit: Visit) -> Response:

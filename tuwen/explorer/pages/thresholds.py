@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -105,7 +106,7 @@ def position(found: Histogram, value: str) -> float:
     width = 1000.0 / len(found.counts)
     if limit <= edges[0]:
         return 0.0
-    for index, (low, high) in enumerate(zip(edges, edges[1:], strict=False)):
+    for index, (low, high) in enumerate(itertools.pairwise(edges)):
         if low <= limit < high:
             return (index + (limit - low) / (high - low)) * width
     return 1000.0
