@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench prove atlas docs quality constraints clean
+.PHONY: demo test check bench prove atlas docs quality fuzz constraints clean
 .DELETE_ON_ERROR:
 
 demo: .venv/core
@@ -20,7 +20,7 @@ check: .venv/test
 
 # One benchmark: make bench NAME=extract. All of them: make bench
 NAME ?= warc extract images selection balance build fetch join near_duplicates concepts mixture embedding scorer search \
-	training proof
+	explore training proof ray scale
 bench: .venv/test
 	@for name in $(NAME); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
@@ -48,12 +48,18 @@ quality: .venv/test
 	$(PYTHON) -m venv .venv
 
 .venv/core: .venv/bin/python pyproject.toml constraints.txt
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.[explore]'
 	@touch $@
 
 .venv/test: .venv/bin/python pyproject.toml constraints.txt
 	$(INSTALL) --editable '.[test]'
 	@touch $@ .venv/core
+
+# Throw mutated bytes at every reader, as long as you like: make fuzz NAME=warc SECONDS=600. Needs atheris (pip).
+SECONDS ?= 60
+fuzz: .venv/test
+	@for name in $(if $(filter command line,$(origin NAME)),$(NAME),warc html url_list recipe shards); do \
+		$(BIN)/python tests/fuzzing/fuzz.py $$name $(SECONDS) || exit 1; done
 
 # After a change of the ranges in pyproject.toml: install freely, run the tests, then write down what was tested.
 constraints:

@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="print what would be done, why, and about how many bytes"
     )
     parser.add_argument("--workers", type=positive, metavar="N", help="worker processes (default: one per core)")
+    parser.add_argument("--engine", choices=("local", "ray"), default="local", help="where stages run (default: local)")
+    parser.add_argument(
+        "--address", metavar="HOST:PORT", help="of a Ray cluster that sees the corpus under the same path; or auto"
+    )
+    parser.add_argument("--memory", metavar="SIZE", help="of all processes on a machine together, e.g. 8GB")
+    parser.add_argument("--disk", metavar="SIZE", help="stop, keeping what is finished, when the corpus is larger")
     parser.add_argument("--offline", action="store_true", help="do not fetch images, whatever the recipe says")
     parser.add_argument(
         "--retry", action="append", default=[], metavar="CLASS", help="fetch again what ended so; may be repeated"
@@ -39,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Build, or print the plan."""
     from tuwen.engine.build import build, plan
+    from tuwen.engine.limits import Limits, parse_size
     from tuwen.engine.recipe import Recipe
 
     recipe = Recipe.load(arguments.recipe, arguments.set, allow_code=arguments.allow_code).retrying(arguments.retry)
@@ -54,6 +61,9 @@ def run(arguments: argparse.Namespace) -> int:
         quiet=arguments.json,
         allow_code=arguments.allow_code,
         offline=arguments.offline,
+        engine=arguments.engine,
+        address=arguments.address,
+        limits=Limits(*(parse_size(size) if size else None for size in (arguments.memory, arguments.disk))),
     )
     print_json(asdict(built)) if arguments.json else print_built(built, arguments.corpus)
     return 1 if built.hopeless else 0

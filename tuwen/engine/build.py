@@ -20,13 +20,17 @@ from tuwen.corpus.versions import tag_version
 from tuwen.engine.derive import add_rows, pending_fragments
 from tuwen.engine.fetch import Fetched, check_fetch, fetch_images
 from tuwen.engine.ingest import Ingested, NewUnit, ingest, new_units
+from tuwen.engine.limits import Limits
 from tuwen.engine.local import Workers
+from tuwen.engine.mapper import Mapper
 from tuwen.engine.plan import Freshness, Order, Pass, Work, estimated_bytes, written_schema
 from tuwen.engine.progress import Progress, RunLog
 from tuwen.engine.recipe import Recipe
 from tuwen.engine.state import forget_fitted, write_state
 from tuwen.engine.targets import count_targets, stages_before_fetching
+from tuwen.engine.unfinished import commit_finished, forget_finished, note_finished
 from tuwen.engine.work import Outcome, StageTask, Task, run
+from tuwen.errors import UsageError
 from tuwen.parts import name_of
 from tuwen.selections.candidates import check_columns
 from tuwen.selections.ledger import Ledger, stored_ledger
@@ -34,6 +38,8 @@ from tuwen.selections.selection import parse_selections
 from tuwen.stages import Stage, kind_of, option
 from tuwen.stages.joined import joined_stages
 
+NO_LIMITS = Limits()
+IN_HAND = "in-hand"
 COMMIT_EVERY_S = 10.0  # a commit costs milliseconds per thousand column files; a kill costs at most this much work
 
 
@@ -161,12 +167,18 @@ def build(
     quiet: bool = False,
     allow_code: bool = False,
     offline: bool = False,
+    engine: str = "local",
+    address: str | None = None,
+    limits: Limits = NO_LIMITS,
 ) -> Built:
     """Bring the corpus at `path` (made if needed) up to date with a recipe or the YAML file that holds it.
 
     Killed at any point, the next call goes on from the last commit. `workers` is the number of processes and never
     changes a result; more than one needs a script with an `if __name__ == "__main__":` guard, as multiprocessing
     does. The default, one, works everywhere. `offline` leaves out what the recipe says about fetching.
+
+    `engine` is "local", or "ray": on this machine, or on the cluster at `address`, whose machines all see `path` and
+    what the recipe names under the same paths; `workers` then counts CPUs. The result is the same, byte for byte.
     """
     started = time.monotonic()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.load(recipe)
@@ -177,20 +189,21 @@ def build(
         check_fetch(recipe.fetch)
     corpus = Corpus.create(path)
     built, progress = Built(), Progress(quiet=quiet)
-    with corpus.writing(), Workers(workers) as pool:
+    with corpus.writing(), limits.in_force(workers), mapper(corpus, engine, workers, address) as pool:
         log = RunLog(corpus.folder("logs"), "build")
         built.undone_unit = recover(corpus)
+        commit_finished(corpus)
         remove_partial_files(corpus)
         clear_tmp(corpus)
         log.begin("start", recipe=recipe.mapping, workers=pool.number, undone_unit=built.undone_unit)
         if recipe.mapping != corpus.recipe():
             write_json(corpus.path / "recipe.json", recipe.mapping, sort_keys=False)  # selections keep their order
         units: list[NewUnit] = new_units(corpus, recipe.sources)
-        built.ingested = ingest(corpus, units, pool, progress, log)
+        built.ingested = ingest(corpus, units, pool, progress, log, limits)
         if refit:
             for stage in recipe.stages:
                 forget_fitted(corpus, stage)
-        runner = Runner(corpus, order, pool, progress, log, built)
+        runner = Runner(corpus, order, pool, progress, log, built, limits)
         if recipe.fetch is not None and not offline:
             kept = _choose(recipe, order, runner) if recipe.fetch.select else None
             built.fetched = fetch_images(corpus, recipe.fetch, kept, progress, log)
@@ -214,6 +227,19 @@ def build(
                 "end", version=built.version, stage_rows=built.stage_rows, errors=built.errors, wall_s=built.wall_s
             )
     return built
+
+
+def mapper(corpus: Corpus, engine: str, workers: int, address: str | None) -> Mapper:
+    """Where the tasks of a build run."""
+    if engine == "local":
+        if address is not None:
+            raise UsageError(f"--address {address} is that of a Ray cluster; add --engine ray")
+        return Workers(workers, corpus.path / IN_HAND)
+    if engine == "ray":
+        from tuwen.engine.ray import RayWorkers
+
+        return RayWorkers(workers, address)
+    raise UsageError(f"no engine {engine!r}; there are local and ray")
 
 
 def _checked(recipe: Recipe, path: Path, *, allow_code: bool) -> Order:
@@ -256,10 +282,11 @@ class Runner:
 
     corpus: Corpus
     order: Order
-    pool: Workers
+    pool: Mapper
     progress: Progress
     log: RunLog
     built: Built
+    limits: Limits = NO_LIMITS
 
     def run(self, part: Pass) -> None:
         """Run one pass: prepare states, run tasks, commit as they finish."""
@@ -311,16 +338,22 @@ class Runner:
             try:
                 for outcome in self.pool.unordered(run, tasks):
                     finished += outcome.files
+                    note_finished(self.corpus, part.table, outcome.files)
                     self._note(outcome)
                     phase.advance(outcome.num_rows)
                     if time.monotonic() - last >= COMMIT_EVERY_S:
-                        commit_columns(self.corpus, part.table, finished)
+                        self._commit(part.table, finished)
                         finished, last = [], time.monotonic()
+                        self.limits.check_disk(self.corpus.path)
             except BaseException:  # a failed task must not cost what the others have finished
                 with contextlib.suppress(Exception):  # and its error is the one to tell
                     commit_columns(self.corpus, part.table, finished)
                 raise
-        commit_columns(self.corpus, part.table, finished)
+        self._commit(part.table, finished)
+
+    def _commit(self, table: str, files: list[ColumnFile]) -> None:
+        commit_columns(self.corpus, table, files)
+        forget_finished(self.corpus)
 
     def _note(self, outcome: Outcome) -> None:
         for file in outcome.files:
@@ -338,4 +371,5 @@ class Runner:
             errors=outcome.errors,
             examples=outcome.examples,
             cpu_s=round(outcome.cpu_s, 3),
+            stage_cpu_s={stage: round(seconds, 3) for stage, seconds in outcome.stage_cpu_s.items()},
         )

@@ -13,8 +13,9 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,16 +25,17 @@ import pyarrow.compute as pc
 
 from tuwen.corpus.columns import FragmentState, TableState, freshness_of
 from tuwen.corpus.corpus import Corpus, scan_dataset
-from tuwen.corpus.tables import digest, source_schema
-from tuwen.corpus.units import SealedUnit, UnitAppender, sealed_units
-from tuwen.engine.local import Workers
+from tuwen.corpus.tables import TABLES, digest, source_schema
+from tuwen.corpus.units import SealedUnit, UnitAppender, append_rows, sealed_units
+from tuwen.engine.apart import Failed, StageProcess, is_of_the_machine
+from tuwen.engine.mapper import Mapper
 from tuwen.engine.plan import Freshness, Order, columns_read
 from tuwen.engine.progress import Progress, RunLog
 from tuwen.engine.state import read_state, write_state
-from tuwen.engine.work import BATCH, Columns, is_of_the_machine
+from tuwen.engine.work import APART, BATCH, Columns
 from tuwen.errors import TuwenError
 from tuwen.parts import name_of
-from tuwen.stages import DERIVED, Stage, kind_of
+from tuwen.stages import DERIVED, Stage, kind_of, option
 
 INHERITED = ("document_id", "image_ref", "position", "region")
 SOURCE_PREFIX = "generated:"
@@ -49,6 +51,15 @@ class _Task:
     state: Path | None
     file: Path
     name: str
+    deaths: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.name
+
+    @property
+    def device(self) -> str | None:
+        return option(self.stage, "device")
 
 
 @dataclass
@@ -77,7 +88,7 @@ def pending_fragments(corpus: Corpus, order: Order, stage: Stage) -> list[Fragme
 
 
 def add_rows(
-    corpus: Corpus, order: Order, stage: Stage, workers: Workers, progress: Progress, log: RunLog
+    corpus: Corpus, order: Order, stage: Stage, workers: Mapper, progress: Progress, log: RunLog
 ) -> tuple[int, Counter[str]]:
     """Make and append the rows that are still to be made: (rows added, errors). Only under the write lock."""
     fragments = pending_fragments(corpus, order, stage)
@@ -105,6 +116,27 @@ def add_rows(
         if state is not None and state.parent.name == "tmp":
             state.unlink(missing_ok=True)
     return added, errors
+
+
+def seal_again(
+    corpus: Corpus, order: Order, stage: Stage, rewritten: Sequence[tuple[FragmentState, FragmentState]]
+) -> None:
+    """Note that a stage is through with fragments that lost rows, under the names that they have now."""
+    identity = _identity(corpus, order, stage)
+    sealed = {name for source, name in sealed_units(corpus) if source == name_of(stage)}
+    rows = [
+        {
+            **dict.fromkeys(("num_records", "num_documents", "num_images", "num_pairs", "num_fetches"), 0),
+            "source": name_of(stage),
+            "source_unit": _unit_name(identity, after),
+            "location": f"pairs, fragment {before.id}, which lost rows",
+            "reader": json.dumps(identity, sort_keys=True),
+            "num_bad_records": 0,
+        }
+        for before, after in rewritten
+        if after.num_rows and _unit_name(identity, before) in sealed and _unit_name(identity, after) not in sealed
+    ]
+    append_rows(corpus, "units", [pa.RecordBatch.from_pylist(rows, TABLES["units"].schema)] if rows else [])
 
 
 def _fragment(corpus: Corpus, stage: Stage, number: int) -> lance.LanceFragment:
@@ -147,9 +179,34 @@ def _append(appender: UnitAppender, made: _Made, reader: str, log: RunLog) -> in
 
 def _make(task: _Task) -> _Made:
     """Run the stage over a fragment's original pairs and spool what it makes. Runs in a worker."""
+    with closing(_Call(task.stage, task.state, apart=task.deaths >= APART)) as call:
+        try:
+            return _made(task, call)
+        except MemoryError:
+            if call.apart is not None:
+                raise TuwenError(f"pairs, fragment {task.fragment_id}: no memory to read it") from None
+    return _make(replace(task, deaths=APART))
+
+
+class _Call:
+    """A stage's call with its state; `apart`: in a process of its own."""
+
+    def __init__(self, stage: Stage, state: Path | None, *, apart: bool) -> None:
+        self.stage: Any = stage
+        self.apart = StageProcess(stage, state) if apart else None
+        self._state = {} if state is None or apart else {"state": read_state(state)}
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return self.apart(batch, {}) if self.apart else self.stage(batch, **self._state)
+
+    def close(self) -> None:
+        if self.apart:
+            self.apart.close()
+
+
+def _made(task: _Task, call: _Call) -> _Made:
     started = time.process_time()
     corpus, made = Corpus.open(task.corpus), _Made(task)
-    state = read_state(task.state) if task.state is not None else None
     fragment = _fragment(corpus, task.stage, task.fragment_id)
     read = [name for table, name in columns_read(task.stage) if table == task.stage.table]
     names = list(dict.fromkeys(["pair_id", "derived_from", *INHERITED, *read]))
@@ -159,33 +216,33 @@ def _make(task: _Task) -> _Made:
             originals = batch.filter(pc.is_null(batch["derived_from"]))
             made.num_read += originals.num_rows
             columns = Columns(corpus, task.stage.table, originals)
-            for first, part in _results(task.stage, columns.batch(task.stage), state, made.errors):
+            for first, part in _results(call, columns.batch(task.stage), made.errors):
                 writer.write_batch(_pairs(name_of(task.stage), originals, first, part))
     made.cpu_s = time.process_time() - started
     return made
 
 
 def _results(
-    stage: Any, batch: pa.RecordBatch, state: pa.Table | None, errors: Counter[str], first: int = 0
+    call: _Call, batch: pa.RecordBatch, errors: Counter[str], first: int = 0
 ) -> Iterator[tuple[int, pa.RecordBatch]]:
     """(first row, what the stage makes of the rows from there); where it raises, the rows at fault make nothing."""
     if not batch.num_rows:
         return
     try:
-        result = stage(batch) if state is None else stage(batch, state=state)
-    except TuwenError:
+        result = call(batch)
+    except (TuwenError, MemoryError):
         raise
     except Exception as error:
         if is_of_the_machine(error):
-            raise TuwenError(f"{name_of(stage)}: {type(error).__name__}: {error}") from error
+            raise TuwenError(f"{name_of(call.stage)}: {type(error).__name__}: {error}") from error
         if batch.num_rows == 1:
-            errors[type(error).__name__] += 1
+            errors[error.kind if isinstance(error, Failed) else type(error).__name__] += 1
             return
         half = batch.num_rows // 2
-        yield from _results(stage, batch.slice(0, half), state, errors, first)
-        yield from _results(stage, batch.slice(half), state, errors, first + half)
+        yield from _results(call, batch.slice(0, half), errors, first)
+        yield from _results(call, batch.slice(half), errors, first + half)
         return
-    _check(stage, batch, result)
+    _check(call.stage, batch, result)
     yield first, result
 
 

@@ -16,7 +16,7 @@ from tuwen.corpus.corpus import Corpus, read_json, write_json
 from tuwen.corpus.tables import digest, source_schema
 from tuwen.corpus.units import sealed_units
 from tuwen.engine.ingest import NewUnit, ingest
-from tuwen.engine.local import Workers
+from tuwen.engine.mapper import Mapper
 from tuwen.engine.progress import Progress, RunLog
 from tuwen.engine.targets import failed_targets
 from tuwen.fetching.inspection import Inspector
@@ -88,7 +88,7 @@ def _wanted(path: str) -> dict[str, tuple[str, ...]]:
 
 
 def fall_back(
-    corpus: Corpus, settings: Fetch, kept: Path | None, workers: Workers, progress: Progress, log: RunLog
+    corpus: Corpus, settings: Fetch, kept: Path | None, workers: Mapper, progress: Progress, log: RunLog
 ) -> int:
     """Append what the archives hold of the URLs that are wanted and failed; returns how many images that added."""
     if not (failed := failed_targets(corpus, settings, kept)):

@@ -15,12 +15,15 @@ import pyarrow as pa
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import source_schema
 from tuwen.corpus.units import SealedUnit, UnitAppender, sealed_units
-from tuwen.engine.local import Workers
+from tuwen.engine.limits import Limits
+from tuwen.engine.mapper import Mapper
 from tuwen.engine.progress import Progress, RunLog
 from tuwen.engine.recipe import NamedSource
 from tuwen.parts import name_of, parameters_of
 from tuwen.sources import Report, Source, Unit
 
+ATTEMPTS = 3  # at a unit whose readers die
+LOST = "kills its reader"
 SPOOL_ROWS = 4_096  # small batches keep the driver's memory flat when it reads them again
 
 
@@ -34,11 +37,19 @@ class NewUnit:
 
 
 @dataclass(frozen=True)
+class _Job:
+    new: NewUnit
+    folder: Path
+    deaths: int = 0
+
+
+@dataclass(frozen=True)
 class _Spooled:
     new: NewUnit
     folder: Path
     report: Report
     cpu_s: float
+    lost: bool = False
 
 
 @dataclass
@@ -86,7 +97,14 @@ def new_units(corpus: Corpus | None, sources: Sequence[NamedSource]) -> list[New
     return list(found.values())
 
 
-def ingest(corpus: Corpus, units: Sequence[NewUnit], workers: Workers, progress: Progress, log: RunLog) -> Ingested:
+def ingest(
+    corpus: Corpus,
+    units: Sequence[NewUnit],
+    workers: Mapper,
+    progress: Progress,
+    log: RunLog,
+    limits: Limits | None = None,
+) -> Ingested:
     """Read units and append them, each exactly once. Only under the write lock."""
     result = Ingested()
     appender = UnitAppender(corpus)
@@ -95,11 +113,13 @@ def ingest(corpus: Corpus, units: Sequence[NewUnit], workers: Workers, progress:
     folder = corpus.folder("tmp") / f"units-{os.getpid()}"
     shutil.rmtree(folder, ignore_errors=True)
     try:
-        jobs = [(new, folder / f"{number:06d}") for number, new in enumerate(units)]
+        jobs = [_Job(new, folder / f"{number:06d}") for number, new in enumerate(units)]
         with progress.phase("reading", len(units), "units") as phase:
             for spooled in workers.ordered(_spool, jobs):
-                counts = _append(appender, spooled)
+                counts = {} if spooled.lost else _append(appender, spooled)
                 _record(result, spooled, counts, log)
+                if limits is not None:
+                    limits.check_disk(corpus.path)
                 phase.advance(note=", ".join(f"{count} {table}" for table, count in result.rows.items() if count))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -126,7 +146,7 @@ def _append(appender: UnitAppender, spooled: _Spooled) -> dict[str, int]:
 
 def _record(result: Ingested, spooled: _Spooled, counts: dict[str, int], log: RunLog) -> None:
     report = spooled.report
-    result.num_units += 1
+    result.num_units += not spooled.lost
     for table, count in counts.items():
         result.rows[table] = result.rows.get(table, 0) + count
     result.num_bad_records += report.num_bad_records
@@ -145,12 +165,19 @@ def _record(result: Ingested, spooled: _Spooled, counts: dict[str, int], log: Ru
     )
 
 
-def _spool(job: tuple[NewUnit, Path]) -> _Spooled:
-    """Read one unit into one Arrow IPC file per table. Runs in a worker; memory is bounded by the source's batches."""
-    new, folder = job
+def _spool(job: _Job) -> _Spooled:
+    """Read one unit into one Arrow IPC file per table. Runs in a worker; memory is bounded by the source's batches.
+
+    A unit that has killed its readers is left for the next build: sealing it would say that it was read.
+    """
+    new, folder, report = job.new, job.folder, Report()
     started = time.process_time()
+    shutil.rmtree(folder, ignore_errors=True)  # of a reader that died
+    if job.deaths >= ATTEMPTS:
+        report.error = LOST
+        report.messages.append(f"{job.deaths} processes died reading it; left out of this build, the next tries again")
+        return _Spooled(new, folder, report, 0.0, lost=True)
     folder.mkdir(parents=True)
-    report = Report()
     writers: dict[str, tuple[pa.OSFile, pa.RecordBatchStreamWriter]] = {}
     try:
         for table, batch in new.source.read(new.unit, report):

@@ -1,4 +1,4 @@
-"""Running tasks on this machine: worker processes, results in whatever order they finish or strictly in order."""
+"""Running tasks on this machine, in worker processes."""
 
 from __future__ import annotations
 
@@ -8,43 +8,53 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
+from tuwen.engine.limits import limit_own_memory
+from tuwen.engine.mapper import Argument, Mapper, Result, WorkerDied, is_single
 from tuwen.engine.memory import return_freed_memory
-from tuwen.errors import TuwenError
-
-Argument = TypeVar("Argument")
-Result = TypeVar("Result")
-AHEAD = 2  # tasks that wait for a free worker; more would only hold memory and disk
 
 # One thread a process: the processes are the parallelism, and a pinned thread count keeps timings readable.
 THREAD_VARIABLES = ("LANCE_CPU_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS", "TOKIO_WORKER_THREADS")
-
-
 PR_SET_PDEATHSIG = 1  # from Linux's prctl.h
 
 
-def _start_worker() -> None:
-    """A worker gives freed memory back, leaves Ctrl-C to the driver, and does not outlive it, not even kill -9."""
+def start_worker(first_to_go: int = 500) -> None:
+    """A worker gives freed memory back, leaves Ctrl-C to the driver, and does not outlive it, not even kill -9.
+
+    When memory runs out, Linux ends it before others (`first_to_go`, at most 1000): its work can be done again.
+    """
+    parent = os.getppid()
     return_freed_memory()
+    limit_own_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(str(first_to_go))
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() == 1:  # the driver died before the line above
+    if os.getppid() != parent or parent == 1:  # the driver died before the line above
         os._exit(1)
 
 
-class Workers:
-    """A pool of worker processes; with one worker, or one task, everything runs in this process."""
+class Workers(Mapper):
+    """A pool of worker processes; with one worker, everything runs in this process.
 
-    def __init__(self, number: int) -> None:
+    A crash there takes this process with it. So a task that has a `key` is noted in the file `in_hand` while it runs;
+    the next run finds the note and treats the task as one that has killed twice.
+    """
+
+    def __init__(self, number: int, in_hand: Path | None = None) -> None:
         self.number = max(1, number)
+        self._in_hand = in_hand
+        self._warned = _read(in_hand)
         self._pool: ProcessPoolExecutor | None = None
+        self._pool_of: dict[Future[Any], ProcessPoolExecutor] = {}
 
     def __enter__(self) -> Workers:
         return self
@@ -57,59 +67,57 @@ class Workers:
                     process.terminate()
             self._pool = None
 
-    def unordered(self, work: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
-        """Results as they finish."""
-        if self._alone(arguments):
-            yield from map(work, arguments)
-            return
-        running: set[Future[Result]] = set()
+    def alone(self, arguments: Iterable[object]) -> bool:
+        """With one worker, or one task that another process would only delay."""
+        return self.number == 1 or is_single(arguments)
+
+    def here(self, work: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
+        """The work, done by this process, with a note of what it is."""
         for argument in arguments:
-            running.add(self._submit(work, argument))
-            if len(running) >= self.number + AHEAD:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (self._result(future) for future in done)
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            yield from (self._result(future) for future in done)
+            key: str | None = getattr(argument, "key", None)
+            if self._in_hand is None or key is None:
+                yield work(argument)
+                continue
+            if key == self._warned:
+                argument = cast(Argument, replace(cast(Any, argument), deaths=2))
+            self._in_hand.write_text(key, encoding="utf-8")
+            result = work(argument)
+            self._in_hand.unlink()
+            yield result
 
-    def ordered(self, work: Callable[[Argument], Result], arguments: Iterable[Argument]) -> Iterator[Result]:
-        """Results in the order of the arguments, a few tasks ahead of the reader."""
-        if self._alone(arguments):
-            yield from map(work, arguments)
-            return
-        running: deque[Future[Result]] = deque()
-        for argument in arguments:
-            running.append(self._submit(work, argument))
-            if len(running) >= self.number + AHEAD:
-                yield self._result(running.popleft())
-        while running:
-            yield self._result(running.popleft())
-
-    def _alone(self, arguments: Iterable[object]) -> bool:
-        """Whether this process does the work itself: one worker, or one task that another process would only delay."""
-        return self.number == 1 or (isinstance(arguments, Sequence) and len(arguments) == 1)
-
-    def _submit(self, work: Callable[[Argument], Result], argument: Argument) -> Future[Result]:
-        if self._pool is None:
-            for name in THREAD_VARIABLES:
-                os.environ.setdefault(name, "1")
-            # spawn: Lance and DuckDB run threads, which do not survive a fork
-            context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.number, mp_context=context, initializer=_start_worker)
+    def submit(self, work: Callable[[Argument], Result], argument: Argument) -> Future[Result]:
+        """Hand the task to the pool, which starts when it is first needed and anew after a death."""
         try:
-            return self._pool.submit(work, argument)
-        except BrokenProcessPool as error:
-            raise _died() from error
+            pool = self._pool = self._pool or self._start()
+            future = pool.submit(work, argument)
+        except BrokenProcessPool:  # it broke while nobody waited for it
+            pool = self._pool = self._start()
+            future = pool.submit(work, argument)
+        self._pool_of[future] = pool
+        return future
 
-    def _result(self, future: Future[Result]) -> Result:
+    def finished(self, running: Collection[Any]) -> Collection[Any]:
+        """At least one future that is done."""
+        return wait(running, return_when=FIRST_COMPLETED).done
+
+    def result(self, handle: Any) -> Any:
+        """The future's result. One death breaks the whole pool: whatever ran in it is tried again in a new one."""
+        pool = self._pool_of.pop(handle)
         try:
-            return future.result()
+            return handle.result()
         except BrokenProcessPool as error:
-            raise _died() from error
+            pool.shutdown()
+            if pool is self._pool:
+                self._pool = None
+            raise WorkerDied("out of memory, or a crash in a native library") from error
+
+    def _start(self) -> ProcessPoolExecutor:
+        for name in THREAD_VARIABLES:
+            os.environ.setdefault(name, "1")
+        # spawn: Lance and DuckDB run threads, which do not survive a fork
+        context = multiprocessing.get_context("spawn")
+        return ProcessPoolExecutor(self.number, mp_context=context, initializer=start_worker)
 
 
-def _died() -> TuwenError:
-    return TuwenError(
-        "a worker process died (out of memory, or a crash in a native library). Finished work is kept: run the same "
-        "command again, with --workers 1 if it happens at the same place"
-    )
+def _read(path: Path | None) -> str | None:
+    return path.read_text(encoding="utf-8") if path is not None and path.exists() else None

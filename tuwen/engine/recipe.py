@@ -20,6 +20,7 @@ from tuwen.sources import Source
 from tuwen.stages import Stage
 
 KEYS = {"name", "description", "sources", "fetch", "stages", "selections"}
+MOST_VALUES = 1_000_000
 SECRET = re.compile(r"(^|_)(password|passwd|secret|token|api_?key|credentials?)$", re.IGNORECASE)
 
 
@@ -49,8 +50,11 @@ class Recipe:
             mapping = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read recipe {path}: {error}") from error
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none
             raise UsageError(f"{path} is not valid YAML: {error}") from error
+        except RecursionError:
+            raise UsageError(f"{path} is nested too deeply for a recipe") from None
+        _check_unfolded(mapping, f"{path}")
         if not isinstance(mapping, dict):
             raise UsageError(f"{path} must hold a mapping with the keys {', '.join(sorted(KEYS))}")
         for override in overrides:
@@ -182,6 +186,19 @@ def _set_in_list(items: list[Any], path: str, value: Any) -> bool:
                 items[index] = item = {name: {}}
             return _set(item, path, value)
     return False
+
+
+def _check_unfolded(value: object, where: str) -> None:
+    """Refuse YAML whose aliases unfold to a recipe without end, or as good as that."""
+    waiting, count = [value], 0
+    while waiting:
+        value, count = waiting.pop(), count + 1
+        if count > MOST_VALUES:
+            raise UsageError(f"{where} unfolds to more than {MOST_VALUES} values; write lists into files of their own")
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
 
 
 def _refuse_secrets(value: object, where: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from tuwen.corpus.columns import ColumnFile, ColumnWriter, TableState
 from tuwen.corpus.corpus import Corpus, scan_dataset
 from tuwen.corpus.keys import KeyIndex
 from tuwen.corpus.tables import TABLES
+from tuwen.engine.apart import Failed, StageProcess, is_of_the_machine
 from tuwen.engine.plan import Read, columns_read, followed_contents, written_schema
 from tuwen.engine.state import read_state
 from tuwen.errors import TuwenError
@@ -26,6 +27,7 @@ from tuwen.stages.nodes import regroup
 BATCH = 4_096
 WIDE_BATCH = 256  # rows of a batch that carries image bytes or the nodes of pages: about 8 MB of ordinary ones
 WIDE_COLUMNS = frozenset({"bytes", "nodes"})
+APART = 2  # deaths of a task from which on its stages are called in processes of their own: the first may be chance
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class StageTask:
 
 @dataclass(frozen=True)
 class Task:
-    """One fragment of one pass; picklable."""
+    """One fragment of one pass; picklable. `deaths`: processes that have died working on it."""
 
     corpus: Path
     table: str
@@ -47,6 +49,17 @@ class Task:
     base: str
     num_rows: int
     stages: tuple[StageTask, ...]
+    deaths: int = 0
+
+    @property
+    def key(self) -> str:
+        """The fragment, for a note that outlives this process."""
+        return f"{self.table} {self.fragment_id} {self.base}"
+
+    @property
+    def device(self) -> str | None:
+        """Where the models of its stages run: `cuda` before `cpu`; None: it has no models."""
+        return max((found for part in self.stages if (found := option(part.stage, "device"))), default=None)
 
 
 @dataclass
@@ -59,17 +72,31 @@ class Outcome:
     errors: dict[str, dict[str, int]] = field(default_factory=dict)
     examples: dict[str, str] = field(default_factory=dict)
     cpu_s: float = 0.0
+    stage_cpu_s: dict[str, float] = field(default_factory=dict)
+    """CPU seconds in the calls of each stage; those of reading, decoding and writing are in `cpu_s` alone."""
 
 
 def run(task: Task) -> Outcome:
-    """Run a task: read the fragment once, call each stage on each batch, write one file per stage."""
+    """Run a task: read the fragment once, call each stage on each batch, write one file per stage.
+
+    After deaths, or where memory runs out, the stages are called apart, so that only the rows at fault go without.
+    """
+    try:
+        return _run(task)
+    except MemoryError:
+        if task.deaths >= APART:
+            raise TuwenError(f"{task.table}, fragment {task.fragment_id}: no memory to read it") from None
+        return _run(replace(task, deaths=APART))
+
+
+def _run(task: Task) -> Outcome:
     started = time.process_time()
     corpus = Corpus.open(task.corpus)
     fragment = corpus.dataset(task.table).get_fragment(task.fragment_id)
     if fragment is None:
         raise TuwenError(f"{task.table}, fragment {task.fragment_id}: the fragment is gone; run the build again")
     outcome = Outcome(task)
-    runs = [_StageRun(corpus, part, outcome) for part in task.stages]
+    runs = [_StageRun(corpus, part, outcome, apart=task.deaths >= APART) for part in task.stages]
     try:
         for batch in _batches(fragment, task):
             columns = Columns(corpus, task.table, batch)
@@ -83,6 +110,9 @@ def run(task: Task) -> Outcome:
         for stage_run in runs:
             stage_run.writer.abandon()
         raise
+    finally:
+        for stage_run in runs:
+            stage_run.close()
     outcome.cpu_s = time.process_time() - started
     return outcome
 
@@ -193,10 +223,11 @@ def _target(corpus: Corpus, table: str) -> _Target:
 class _StageRun:
     """One stage on one fragment: calls, isolation of failing rows, and the file that is written."""
 
-    def __init__(self, corpus: Corpus, part: StageTask, outcome: Outcome) -> None:
+    def __init__(self, corpus: Corpus, part: StageTask, outcome: Outcome, *, apart: bool) -> None:
         self.stage: Any = part.stage
         self._corpus, self._part, self._outcome = corpus, part, outcome
-        self._state = read_state(part.state) if part.state else None
+        self._apart = StageProcess(part.stage, part.state) if apart else None  # reads state and pixels itself
+        self._state = read_state(part.state) if part.state and not apart else None
         self._schema = written_schema(part.stage)
         self._bases: dict[str, set[str]] = {}
         self.writer = ColumnWriter(corpus.path, part.stage.table, name_of(part.stage), self._schema)
@@ -206,15 +237,23 @@ class _StageRun:
         extras: dict[str, Any] = {}
         if self._state is not None:
             extras["state"] = self._state
-        if (short_side := option(self.stage, "pixels")) is not None:
+        if (short_side := option(self.stage, "pixels")) is not None and not self._apart:
             extras["pixels"] = columns.pixels(short_side)
         if option(self.stage, "cached"):
             extras["cache"] = self._corpus.folder("cache")
-        result = self._isolated(columns.batch(self.stage), extras)
+        batch, started = columns.batch(self.stage), time.process_time()
+        result = self._isolated(batch, extras)
+        spent = self._outcome.stage_cpu_s
+        spent[name_of(self.stage)] = spent.get(name_of(self.stage), 0.0) + time.process_time() - started
         for table, bases in columns.bases(self.stage).items():
             self._bases.setdefault(table, set()).update(bases)
         columns.add(result)
         self.writer.write(result)
+
+    def close(self) -> None:
+        """End the process of a stage that was called apart."""
+        if self._apart:
+            self._apart.close()
 
     def finish(self, task: Task, num_rows: int, contents: dict[str, str]) -> ColumnFile:
         """Close the file with its full record; `contents` collects what this task wrote, column by column."""
@@ -230,16 +269,17 @@ class _StageRun:
     def _isolated(self, batch: pa.RecordBatch, extras: dict[str, Any]) -> pa.RecordBatch:
         """The stage's result; where it raises, halve the batch until only the rows at fault are without one."""
         try:
-            result = self.stage(batch, **extras)
-        except TuwenError:
-            raise  # not the row's fault: says what is wrong and what to do
+            result = self._apart(batch, extras) if self._apart else self.stage(batch, **extras)
+        except (TuwenError, MemoryError):
+            raise  # not the row's fault: says what is wrong and what to do; or not known yet: `run` goes on
         except Exception as error:
             if is_of_the_machine(error):  # would be a permanent mark on rows that are fine
                 raise TuwenError(f"{name_of(self.stage)}: {type(error).__name__}: {error}") from error
             if batch.num_rows > 1:
-                half = batch.num_rows // 2
-                halves = (slice(0, half), slice(half, batch.num_rows))
-                parts = [self._isolated(*_part(batch, extras, rows)) for rows in halves]
+                pieces = error.pieces if isinstance(error, Failed) else 2
+                length = -(-batch.num_rows // pieces)
+                cuts = [slice(start, start + length) for start in range(0, batch.num_rows, length)]
+                parts = [self._isolated(*_part(batch, extras, rows)) for rows in cuts]
                 return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
             return self._failed(batch.num_rows, error)
         self._check(batch, result)
@@ -247,7 +287,7 @@ class _StageRun:
         return pa.RecordBatch.from_arrays([*result.columns, errors], schema=self._schema)
 
     def _failed(self, num_rows: int, error: Exception) -> pa.RecordBatch:
-        name, kind = name_of(self.stage), type(error).__name__
+        name, kind = name_of(self.stage), error.kind if isinstance(error, Failed) else type(error).__name__
         counts = self._outcome.errors.setdefault(name, {})
         counts[kind] = counts.get(kind, 0) + num_rows
         self._outcome.examples.setdefault(name, "".join(traceback.format_exception(error, limit=-4)))
@@ -264,14 +304,6 @@ class _StageRun:
             )
 
 
-def is_of_the_machine(error: Exception) -> bool:
-    """Whether an error speaks of this machine (memory, disk, files, a missing library) and not of a row.
-
-    Pillow and others raise OSError for bad data; those have no error number.
-    """
-    return isinstance(error, MemoryError | ImportError) or (isinstance(error, OSError) and error.errno is not None)
-
-
 def _part(batch: pa.RecordBatch, extras: dict[str, Any], rows: slice) -> tuple[pa.RecordBatch, dict[str, Any]]:
     part = {name: value[rows] if isinstance(value, list) else value for name, value in extras.items()}
-    return batch.slice(rows.start, rows.stop - rows.start), part
+    return batch[rows], part

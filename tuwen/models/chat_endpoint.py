@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tuwen.errors import TuwenError, UsageError
 from tuwen.models.judge import Endpoint, Keep, Reply
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     import aiohttp
     from PIL import Image
 
+_HOSTS = {"OPENAI_API_KEY": "api.openai.com"}
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _LONGEST_WAIT_S = 60.0
 _MOST_BYTES = 1 << 20  # of an answer
 _OF_CONTENT = (400, 413, 415, 422)  # what an endpoint says of content that it does not take, and of much else
@@ -93,7 +96,19 @@ class ChatEndpoint:
             raise UsageError(
                 f"the key in {self.settings.key_variable} holds characters that no header may; set it anew"
             )
+        if key:
+            self._check_host()
         return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def _check_host(self) -> None:
+        """A recipe names both the variable and the host; only the user can say that the one is for the other."""
+        variable, host = self.settings.key_variable, urlsplit(self.settings.base_url).hostname
+        meant = os.environ.get(f"{variable}_HOST", _HOSTS.get(variable))
+        if host not in (meant, *_LOOPBACK):
+            raise UsageError(
+                f"the recipe would send the key in {variable} to {host}, and it is meant for {meant or 'no host yet'}; "
+                f"if you trust that host: export {variable}_HOST={host}"
+            )
 
     def _body(self, image: Image.Image, prompt: str) -> dict[str, Any]:
         buffer = io.BytesIO()
