@@ -152,6 +152,8 @@ def claims_page() -> str:
         if each.claim.mark != "direction":
             continue
         on_real = real[each.claim.system].direction if each.claim.system in real else "not run"
+        if each.claim.no_real_data:
+            on_real = "no suitable data"
         works = "yes" if each.works else "not shown"
         link = f"[{each.path.stem}](../claims/{each.path.name})"
         parts.append(
@@ -162,9 +164,10 @@ def claims_page() -> str:
 
 CLAIMS = """What the systems that tuwen covers came to, each by its small check. **E**: new parts equal the authors'
 code, a case worked by hand, or a description alone, on fixed tensors, to 1e-5. **D**: the verdict of the registered
-claim in a drawn world; *supported* needs all comparisons, and those with an ablation beat it too. **R**: the same on
-real pairs. **S**: the signs at four times the budget. A system works where E holds and D is supported against an
-ablation, or not supported by a run that could have found what matters. How verdicts are reached: [proof.md](proof.md).
+claim in a drawn world; *supported* needs all comparisons, and those with an ablation beat it too. **R**: the verdict
+of a claim on real pairs, or that there are none to show it with, for the reason below. **S**: the signs at four times
+the budget. A system works where E holds and D is supported against an ablation, or not supported by a run that could
+have found what matters. How verdicts are reached: [proof.md](proof.md).
 """
 
 
@@ -179,6 +182,8 @@ def _claim(each: Record) -> str:
         lines.append(f"Source: <{claim.source}>\n")
     if claim.notes:
         lines.append(f"{claim.notes.strip()}\n")
+    if claim.no_real_data:
+        lines.append(f"No suitable real pairs: {claim.no_real_data.strip()}\n")
     if each.found is not None:
         lines += ["| arm | against | measure | difference | interval | would matter | could find | |", "|" + "---|" * 8]
         lines += [_compared(told, one) for told, one in zip(each.found["comparisons"], claim.comparisons, strict=True)]

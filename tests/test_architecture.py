@@ -15,6 +15,7 @@ PACKAGE = Path(tuwen.__file__).parent
 # From the top of the house to the ground. A package imports from its own floor and from those below it.
 FLOORS = (
     "cli",
+    "explorer",
     "proof",
     "engine",
     "releases",

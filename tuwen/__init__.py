@@ -12,6 +12,7 @@ tuwen.why(corpus, "9f3a")                               # the whole life of one 
 tuwen.search(corpus, "a red bicycle").hits              # by words, meaning, image or id; tuwen.Searcher for many
 tuwen.release(corpus, "strong", "out")                  # frozen, with card and manifest
 tuwen.verify("out")                                     # [] when every byte is right
+tuwen.diff("out", "out2").rows.added                    # two releases, or selections of corpora: "corpus:strong"
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tuwen.engine.search import search as search
     from tuwen.engine.single import run as run
     from tuwen.engine.single import stage as stage
+    from tuwen.releases.diff import diff as diff
     from tuwen.releases.release import release as release
     from tuwen.releases.verify import verify as verify
     from tuwen.selections.ledger import judge as judge
@@ -47,6 +49,7 @@ _PUBLIC = {
     "Searcher": "tuwen.engine.search",
     "Selection": "tuwen.selections.selection",
     "build": "tuwen.engine.build",
+    "diff": "tuwen.releases.diff",
     "drop_join": "tuwen.engine.join",
     "join": "tuwen.engine.join",
     "judge": "tuwen.selections.ledger",
@@ -64,6 +67,7 @@ __all__ = [
     "Searcher",
     "Selection",
     "build",
+    "diff",
     "drop_join",
     "join",
     "judge",

@@ -77,3 +77,6 @@ def test_kept_positions_are_frozen(model: Trained) -> None:
 def test_what_cannot_be_stretched(model: Trained) -> None:
     with pytest.raises(UsageError, match="kept = 20"):
         StretchPositions()(model)
+    architecture = Architecture(ImageTower(width=32), TextTower(32, kind="bag"), dim=8, context=24, vocabulary=300)
+    with pytest.raises(UsageError, match="no text tower with positions"):
+        StretchPositions()(Trained(Network(architecture, architecture.tokenizer(WORDS))))

@@ -56,3 +56,28 @@ def test_every_key_is_documented(demo_crawl: Path, tmp_path: Path, capsys: pytes
     capsys.readouterr()
     assert set(printed("concepts", corpus)) == documented("concepts")
     assert set(printed("export", corpus, "--out", str(tmp_path / "out"))) == documented("export")
+
+
+def test_keys_of_what_changes_or_compares_corpora_are_documented(
+    demo_crawl: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(*words: str, code: int = 0) -> Any:
+        assert main([*words, "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    for name in "ab":
+        build = ["build", RECIPE, "--corpus", str(tmp_path / name), "--workers", "1"]
+        assert main([*build, "--set", f"sources=[{{warc: {{paths: ['{demo_crawl}']}}}}]"]) == 0
+    a, out = str(tmp_path / "a"), str(tmp_path / "strong")
+    assert main(["release", a, "--selection", "strong", "--to", out, "--format", "index"]) == 0
+    capsys.readouterr()
+    assert set(printed("merge", a, str(tmp_path / "b"), "--to", str(tmp_path / "c"))) == documented("merge")
+    assert set(printed("gc", a, "--yes")) == documented("gc")
+    image_id = "06d74199153db3826f45323a454f4cc5"
+    patch = ("--releases", out, "--patch-to", str(tmp_path / "patch"))
+    assert set(printed("takedown", a, "--image", image_id, *patch)) == documented("takedown")
+    assert set(printed("diff", out, f"{a}:strong")) == documented("diff")
+    assert set(printed("purge", a, "--dry-run")) < documented("purge")
+    assert set(printed("purge", a, "--yes")) == documented("purge")
+    assert set(printed("repair", a)) == documented("repair")
+    assert set(printed("status", a, "--deep")) == documented("status") | {"findings"}

@@ -25,6 +25,8 @@ from tuwen.proof.method import Method, part_of
         ({"image": {"width": "wide"}}, "architecture.image.width"),
         ({"image": {"width": 0}}, "architecture.image.width"),
         ({"image": {"width": 42}}, "width is 42"),
+        ({"image": {"kind": "gradient"}}, "architecture.image.kind"),
+        ({"text": {"kind": "bags"}}, "architecture.text.kind"),
         ({"image": {"kind": "vit", "width": 100}}, "width is 100, for 3 heads"),
         ({"text": {"width": 64, "heads": 5}}, "width is 64, for 5 heads"),
         ({"text": {"layers": 0}}, "architecture.text.layers"),

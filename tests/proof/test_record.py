@@ -60,7 +60,7 @@ def test_a_record_keeps_no_curves_and_is_stale_once_the_claim_changes(tmp_path: 
     record = recorded(tmp_path, TOLD, "supported")
     assert "curves" not in json.loads((tmp_path / "results" / "one.json").read_text())["arms"][0]
     assert not record.stale
-    record.path.write_text(yaml.safe_dump({**TOLD, "statement": "In other words."}))
+    record.path.write_text(yaml.safe_dump({**TOLD, "statement": "In other words.", "no_real_data": "None is told."}))
     assert records(tmp_path)[0].direction == "supported"
     record.path.write_text(yaml.safe_dump({**TOLD, "seeds": [1, 2, 3]}))
     assert records(tmp_path)[0].direction == "stale"

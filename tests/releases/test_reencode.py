@@ -19,13 +19,13 @@ import yaml
 from PIL import Image
 
 from tuwen import parts
-from tuwen.cli.release import parameters_from
 from tuwen.corpus.corpus import Corpus
 from tuwen.errors import TuwenError, UsageError
 from tuwen.fetching.reencode import reencode
 from tuwen.fetching.settings import Reencode
 from tuwen.releases.images import reencoded
 from tuwen.releases.manifest import file_entry, read_manifest
+from tuwen.releases.parameters import parameters_from
 from tuwen.releases.release import write_release
 from tuwen.releases.verify import verify
 from tuwen.releases.writers import PACKAGE

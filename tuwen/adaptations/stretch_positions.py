@@ -28,8 +28,8 @@ class StretchPositions:
 
     def __call__(self, model: Any) -> Any:
         network = deepcopy(model.network)
-        if network.text is None:
-            raise UsageError("stretch_positions: the network has no text tower; give its architecture one")
+        if not hasattr(network.text, "embeddings"):
+            raise UsageError("stretch_positions: the network has no text tower with positions; give it a causal one")
         embeddings = network.text.embeddings
         old = embeddings.position_embedding
         if not 0 <= self.kept < old.num_embeddings - 1 or self.times < 1:

@@ -28,6 +28,7 @@ VERBS = {
     "funnel": "show how many rows each step of a selection refuses",
     "fetches": "show what became of image URLs, why some failed, and what the loss does to the corpus",
     "concepts": "show how often concepts are mentioned, or which pairs mention one",
+    "explore": "open a page that shows a corpus, says why, and cuts releases",
     "search": "find pairs and images by words, meaning, image or id",
     "mixture": "compare the sources of a corpus: size, kinds, quality, and what they share",
     "train": "train a model by a recipe, a scorer on the pairs of a selection, or a head on labels of images",
@@ -36,8 +37,14 @@ VERBS = {
     "why": "show the whole life of one image, pair or document",
     "export": "write a corpus as plain Parquet",
     "import": "make a corpus from an export",
+    "merge": "make one corpus of two, no row twice",
     "release": "freeze a selection into files that others can use",
     "verify": "check every byte of a release",
+    "diff": "compare two releases or selections: rows, columns, settings, and what the rows are like",
+    "takedown": "take images, addresses or hosts out of everything, and patch releases",
+    "purge": "remove what was taken down from the disk, for good",
+    "gc": "free the bytes of images that no selection wants, and keep all that was computed of them",
+    "repair": "tell what is left over, lost or wrong in a corpus, and do what is safe about it",
 }
 INTERRUPTED = 130
 MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag

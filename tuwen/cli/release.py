@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from typing import Any
-
-from tuwen.errors import UsageError
 
 FORMATS = ("webdataset", "parquet", "documents", "text", "index", "ids")
 
@@ -40,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Write the release and say what it holds."""
     from tuwen.corpus.corpus import Corpus
+    from tuwen.releases.parameters import parameters_from
     from tuwen.releases.release import release
 
     manifest = release(
@@ -60,23 +57,3 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{arguments.to}: {counts}")
         print(f"Check it: tuwen verify {arguments.to}")
     return 0
-
-
-def parameters_from(words: Iterable[str]) -> dict[str, Any]:
-    """`NAME=VALUE` → {NAME: VALUE}; `NAME.PART=VALUE` sets a part of a parameter that has parts. Values are YAML."""
-    import yaml
-
-    parameters: dict[str, Any] = {}
-    for word in words:
-        path, separator, text = word.partition("=")
-        *names, last = path.split(".")
-        place: Any = parameters
-        for name in names:
-            place = place.setdefault(name, {}) if isinstance(place, dict) else None
-        if not separator or not isinstance(place, dict):
-            raise UsageError(f"--set takes NAME=VALUE or NAME.PART=VALUE, once each, got {word!r}")
-        try:
-            place[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {path}: {text!r} is not valid YAML: {error}") from error
-    return parameters

@@ -56,9 +56,10 @@ class Corpus:
     latest committed version of each table, or the one it was opened at (`Corpus.open(path, version=3)`).
     """
 
-    def __init__(self, path: Path, versions: Mapping[str, int] | None = None) -> None:
+    def __init__(self, path: Path, versions: Mapping[str, int] | None = None, session: Any = None) -> None:
         self.path = path
         self._versions = versions
+        self._session = session
         self._opened: dict[str, lance.LanceDataset] = {}  # of a corpus that stays as it is
 
     def __repr__(self) -> str:
@@ -127,16 +128,16 @@ class Corpus:
             return self._opened[table]
         version = self._versions[table] if self._versions else None
         try:
-            dataset = lance.dataset(str(self.path / f"{table}.lance"), version=version)
+            dataset = lance.dataset(str(self.path / f"{table}.lance"), version=version, session=self._session)
         except ValueError as error:
             raise TuwenError(f"the table {table} of {self.path} is missing or damaged: {error}") from error
         if self._versions:
             self._opened[table] = dataset
         return dataset
 
-    def pinned(self) -> Corpus:
-        """The corpus as it is now: what is committed later stays unseen."""
-        return Corpus(self.path, self.version())
+    def pinned(self, session: Any = None) -> Corpus:
+        """The corpus as it is now: later commits stay unseen. `session`: Lance's, with bounds to its caches."""
+        return Corpus(self.path, self.version(), session or self._session)
 
     def schema(self, table: str) -> pa.Schema:
         """Arrow schema of the table as it is read: base columns and whatever stages have added."""
@@ -190,15 +191,8 @@ class Corpus:
         dataset = self.dataset("images")
         positions = self._positions().find(ids)
         known = [position for position in positions if position >= 0]
-        found = dict(
-            zip(
-                known,
-                (data for _, data in dataset.read_blobs("bytes", indices=known, preserve_order=True)),
-                strict=True,
-            )
-            if known
-            else []
-        )
+        read = dataset.read_blobs("bytes", indices=known, preserve_order=True) if known else []
+        found = {position: data for position, (_, data) in zip(known, read, strict=True)}
         return [found.get(position) for position in positions]
 
     def _positions(self) -> KeyIndex:
@@ -336,7 +330,8 @@ def _blob_batches(
 ) -> Iterator[pa.RecordBatch]:
     for fragment in fragments:
         described = fragment.scanner(columns=blobs, blob_handling="blobs_descriptions").to_table()
-        sizes = sum(described[name].combine_chunks().field("size").to_numpy(zero_copy_only=False) for name in blobs)
+        fields = (described[name].combine_chunks().field("size") for name in blobs)
+        sizes = sum(field.fill_null(0).to_numpy(zero_copy_only=False) for field in fields)
         for start, length in _windows(sizes, rows):
             read = fragment.scanner(columns=schema.names, blob_handling="all_binary", offset=start, limit=length)
             table = read.to_table().combine_chunks()

@@ -132,6 +132,12 @@ def index_states(corpus: Corpus) -> list[IndexState]:
     return found
 
 
+def drop_indexes(corpus: Corpus, table: str) -> None:
+    """Take all indexes off a table; their files go when the versions that name them do. Only under the write lock."""
+    for described in corpus.dataset(table).describe_indices():
+        corpus.dataset(table).drop_index(described.name)
+
+
 def remove_rubbish(corpus: Corpus) -> None:
     """Remove the files of an index whose making was killed. Only under the write lock."""
     journal = corpus.path / JOURNAL

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 MERGE_AT = 100_000
 
@@ -50,33 +53,101 @@ class KeyIndex:
         """Index the only column of `keys`, 32 hexadecimal digits each, in the order of the rows."""
         pieces = [packed_keys(batch.column(0)) for batch in keys]
         packed = np.concatenate(pieces) if pieces else np.empty(0, dtype="S16")
-        order = np.argsort(packed, kind="stable")
+        pieces.clear()  # they are as large once more
+        order = _order(packed)
         return cls(packed[order], order)
+
+    @classmethod
+    def stored(cls, folder: Path, name: str, keys: Callable[[], pa.RecordBatchReader]) -> KeyIndex:
+        """The index `name` of a folder, memory-mapped: made of `keys()` where it is not there yet.
+
+        A folder that cannot be written is no error: the index then lies in memory.
+        """
+        files = folder / f"{name}.keys.npy", folder / f"{name}.rows.npy"
+        if not all(file.exists() for file in files):
+            made = cls.of(keys())
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                for file, array in zip(files, (made._keys, made._positions_of.astype(np.int32)), strict=True):
+                    save_array(file, array)
+            except OSError:
+                return made
+        return cls(*(np.load(file, mmap_mode="r") for file in files))
+
+    @property
+    def positions(self) -> NDArray[np.integer[Any]]:
+        """Row positions in the order of their keys."""
+        positions: NDArray[np.integer[Any]] = self._positions_of
+        return positions
 
     def find(self, keys: Sequence[str | None] | pa.Array) -> list[int]:
         """Row position of each key; -1 where it is unknown or null."""
-        if not len(keys) or not len(self._keys):
-            return [-1] * len(keys)
         array = keys if isinstance(keys, pa.Array) else pa.array(keys, pa.string())
-        packed = packed_keys(array)
+        return list(self.rows(array).tolist())
+
+    def rows(self, keys: pa.Array) -> NDArray[np.int64]:
+        """As `find`, as an array."""
+        if not len(keys) or not len(self._keys):
+            return np.full(len(keys), -1, np.int64)
+        packed = packed_keys(keys)
         places = np.minimum(np.searchsorted(self._keys, packed), len(self._keys) - 1)
-        hit = (self._keys[places] == packed) & array.is_valid().to_numpy(zero_copy_only=False)
-        return [int(value) for value in np.where(hit, self._positions_of[places], -1)]
+        hit = (self._keys[places] == packed) & keys.is_valid().to_numpy(zero_copy_only=False)
+        return np.where(hit, self._positions_of[places], -1).astype(np.int64)
+
+    def starting_with(self, prefix: str) -> NDArray[np.int64]:
+        """Rows whose keys start with these hexadecimal digits, in the order of the keys."""
+        low, high = (np.frombuffer(bytes.fromhex(prefix.ljust(32, fill)), "S16")[0] for fill in "0f")
+        first, behind = np.searchsorted(self._keys, low, "left"), np.searchsorted(self._keys, high, "right")
+        return np.asarray(self._positions_of[first:behind], np.int64)
+
+
+def _order(packed: Any) -> NDArray[np.int64]:
+    """The stable order of packed keys: by their first halves as numbers, which hardly ever are equal."""
+    halves = packed.view(">u8").reshape(-1, 2)
+    high = halves[:, 0].astype(np.uint64)
+    order = np.argsort(high, kind="stable")
+    sorted_high = high[order]
+    if (sorted_high[1:] == sorted_high[:-1]).any():
+        return np.lexsort([halves[:, 1], high])
+    return order
+
+
+def save_array(file: Path, array: NDArray[Any]) -> None:
+    """Write an array so that a reader sees all of it or nothing."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with temporary.open("wb") as stream:
+        np.save(stream, array)
+    temporary.replace(file)
 
 
 def packed_keys(keys: pa.Array) -> Any:
     """Ids as an `S16` array (16 raw bytes each). Anything that is not an id, null included, becomes zeros."""
-    zero = "0" * 32
-    texts = [key if key is not None and len(key) == 32 else zero for key in keys.to_pylist()]
+    text = _all_text(keys)
+    if text is None:
+        zero = "0" * 32
+        text = "".join(key if key is not None and len(key) == 32 else zero for key in keys.to_pylist())
     try:
-        raw = bytes.fromhex("".join(texts))
+        raw = bytes.fromhex(text)
     except ValueError:
-        raw = b"".join(_raw_key(text) for text in texts)
+        raw = b""
+    if len(raw) != 16 * len(keys):  # something is no number; spaces are skipped without an error
+        raw = b"".join(map(_raw_key, keys.to_pylist()))
     return np.frombuffer(raw, dtype="S16")
 
 
-def _raw_key(text: str) -> bytes:
+def _all_text(keys: pa.Array) -> str | None:
+    """The text of an array whose values all have the length of an id, straight from its buffer; None for any other."""
+    if not len(keys) or keys.null_count or not pa.types.is_string(keys.type):
+        return None
+    ends = np.frombuffer(keys.buffers()[1], np.int32)[keys.offset : keys.offset + len(keys) + 1]
+    if (np.diff(ends) != 32).any():
+        return None
+    return str(memoryview(keys.buffers()[2])[ends[0] : ends[-1]], "ascii", "replace")
+
+
+def _raw_key(text: str | None) -> bytes:
     try:
-        return bytes.fromhex(text)
+        raw = bytes.fromhex(text or "")
     except ValueError:
-        return bytes(16)
+        raw = b""
+    return raw if len(raw) == 16 and len(text or "") == 32 else bytes(16)

@@ -7,6 +7,7 @@ of an image. `digest()` is the one place that makes them.
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -98,7 +99,7 @@ FETCHES = pa.schema(
 )
 TOMBSTONES = pa.schema(
     [
-        pa.field("kind", pa.string()),  # image url domain
+        pa.field("kind", pa.string()),  # image url domain near
         pa.field("value", pa.string()),
         pa.field("reason", pa.string()),
         pa.field("at", pa.timestamp("us", tz="UTC")),
@@ -154,7 +155,16 @@ def host_sql(url: str) -> str:
 
     IPv6 addresses keep their brackets.
     """
-    return f"regexp_extract(lower({url}), '^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?(\\[[^\\]/?#]*\\]|[^/?#:]+)', 1)"
+    return f"regexp_extract(lower({url}), '{_HOST}', 1)"
+
+
+def host_of(url: str) -> str:
+    """What `host_sql` finds, in Python."""
+    found = re.match(_HOST, url.lower())
+    return found[1] if found else ""
+
+
+_HOST = r"^[a-z][a-z0-9+.-]*://(?:[^/?#@]*@)?(\[[^\]/?#]*\]|[^/?#:]+)"
 
 
 def digest(*parts: str | bytes | int | None) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, read_json, scan_dataset, stored_schema, write_json
 from tuwen.corpus.keys import KeySet
 from tuwen.corpus.tables import TABLES
+from tuwen.corpus.tombstones import Barred
 
 Rows = Mapping[str, Path | Callable[[], Iterator[pa.RecordBatch]]]
 APPEND_ORDER = ("images", "fetches", "pairs", "documents")
@@ -49,6 +51,7 @@ class UnitAppender:
         self._corpus = corpus
         recover(corpus)
         self._known = {name: self._keys(name) for name in ("images", "documents", "fetches")}
+        self._barred = Barred(corpus)
 
     def append(self, unit: SealedUnit, rows: Rows, *, whole_documents: bool = True) -> dict[str, int]:
         """Append a unit: per table an Arrow IPC file, or a function that yields its batches, as often as it is called.
@@ -57,9 +60,10 @@ class UnitAppender:
 
         Rows whose key is in the corpus already are left out. Where a unit brings `whole_documents`, pairs stay or go
         with their document, which saves knowing every pair of the corpus; else, and without a document, by their own
-        key. Returns rows added per table.
+        key. So is what was taken down. Returns rows added per table.
         """
         corpus = self._corpus
+        rows = self._admitted(rows) if self._barred else rows
         write_json(
             _journal(corpus.path),
             {"source": unit.source, "source_unit": unit.name, "tables": corpus.version()},
@@ -78,6 +82,12 @@ class UnitAppender:
         self._seal(unit, counts)
         _journal(corpus.path).unlink()
         return counts
+
+    def _admitted(self, rows: Rows) -> Rows:
+        """The rows without what was taken down."""
+        stored = {name: partial(_read, rows.get(name)) for name in APPEND_ORDER}
+        gone = self._barred.of_unit(stored["documents"], stored["fetches"])
+        return {name: self._barred.without(name, batches, gone) for name, batches in stored.items()}
 
     def _keys(self, table: str) -> KeySet:
         return KeySet(scan_dataset(self._corpus.dataset(table), [TABLES[table].key]))
@@ -122,7 +132,13 @@ def sealed_units(corpus: Corpus) -> set[tuple[str, str]]:
 
 
 def recover(corpus: Corpus) -> str | None:
-    """Undo a half-appended unit that a killed run left; returns its name. Only under the write lock."""
+    """Undo a half-appended unit or a half-done purge that a killed run left; returns the unit's name.
+
+    Only under the write lock.
+    """
+    from tuwen.corpus.rewriting import undo
+
+    undo(corpus)
     path = _journal(corpus.path)
     if not path.exists():
         return None
@@ -150,8 +166,7 @@ def _append(corpus: Corpus, table: str, batches: Iterable[pa.RecordBatch]) -> in
         nonlocal count
         for batch in batches:
             count += batch.num_rows
-            columns = [_blobs(batch[name]) if name in described.blobs else batch[name] for name in schema.names]
-            yield pa.RecordBatch.from_arrays(columns, schema=schema)
+            yield as_stored(table, batch)
 
     iterator = stored()
     first = next(iterator, None)
@@ -170,6 +185,14 @@ def _append(corpus: Corpus, table: str, batches: Iterable[pa.RecordBatch]) -> in
         max_rows_per_file=described.rows_per_fragment,
     )
     return count
+
+
+def as_stored(table: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Base rows as Lance stores them: their image bytes as blobs."""
+    described = TABLES[table]
+    schema = stored_schema(described.schema, described.blobs)
+    columns = [_blobs(batch[name]) if name in described.blobs else batch[name] for name in schema.names]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 def _blobs(values: pa.Array) -> pa.Array:

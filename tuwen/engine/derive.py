@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,8 +25,8 @@ import pyarrow.compute as pc
 
 from tuwen.corpus.columns import FragmentState, TableState, freshness_of
 from tuwen.corpus.corpus import Corpus, scan_dataset
-from tuwen.corpus.tables import digest, source_schema
-from tuwen.corpus.units import SealedUnit, UnitAppender, sealed_units
+from tuwen.corpus.tables import TABLES, digest, source_schema
+from tuwen.corpus.units import SealedUnit, UnitAppender, append_rows, sealed_units
 from tuwen.engine.apart import Failed, StageProcess, is_of_the_machine
 from tuwen.engine.mapper import Mapper
 from tuwen.engine.plan import Freshness, Order, columns_read
@@ -117,6 +117,27 @@ def add_rows(
         if state is not None and state.parent.name == "tmp":
             state.unlink(missing_ok=True)
     return added, errors
+
+
+def seal_again(
+    corpus: Corpus, order: Order, stage: Stage, rewritten: Sequence[tuple[FragmentState, FragmentState]]
+) -> None:
+    """Note that a stage is through with fragments that lost rows, under the names that they have now."""
+    identity = _identity(corpus, order, stage)
+    sealed = {name for source, name in sealed_units(corpus) if source == name_of(stage)}
+    rows = [
+        {
+            **dict.fromkeys(("num_records", "num_documents", "num_images", "num_pairs", "num_fetches"), 0),
+            "source": name_of(stage),
+            "source_unit": _unit_name(identity, after),
+            "location": f"pairs, fragment {before.id}, which lost rows",
+            "reader": json.dumps(identity, sort_keys=True),
+            "num_bad_records": 0,
+        }
+        for before, after in rewritten
+        if after.num_rows and _unit_name(identity, before) in sealed and _unit_name(identity, after) not in sealed
+    ]
+    append_rows(corpus, "units", [pa.RecordBatch.from_pylist(rows, TABLES["units"].schema)] if rows else [])
 
 
 def _fragment(corpus: Corpus, stage: Stage, number: int) -> lance.LanceFragment:

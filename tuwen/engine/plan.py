@@ -196,6 +196,10 @@ class Freshness:
             self._tables[table] = TableState.read(self._corpus, table)
         return self._tables[table]
 
+    def assume(self, state: TableState) -> None:
+        """Take a table to be as it is not yet."""
+        self._tables[state.table] = state
+
     def identity(self, stage: Stage) -> dict[str, Any]:
         """The part of a freshness record that is the same in every fragment: what the stage is and what it surveyed."""
         record: dict[str, Any] = {

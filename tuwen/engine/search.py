@@ -24,7 +24,6 @@ from tuwen.engine.search_rows import (
     UNSAFE_FROM,
     Links,
     Standing,
-    admitted,
     described,
     key_of,
     take,
@@ -121,10 +120,11 @@ class _Listed:
 class Searcher:
     """Searches a corpus as it is when this is made: indexes stay open and warm between searches."""
 
-    def __init__(self, corpus: Corpus | str | Path) -> None:
+    def __init__(self, corpus: Corpus | str | Path, links: Links | None = None) -> None:
+        """`links`: where rows are, for whoever has that at hand for the corpus as it is now."""
         corpus = corpus if isinstance(corpus, Corpus) else Corpus.open(corpus)
         self.corpus = corpus.pinned()
-        self._links = Links(self.corpus)
+        self._links = Links(self.corpus) if links is None else links
         self._texts = Texts(self.corpus)
         self._standing: dict[str, Standing] = {}
         self._columns: dict[str | None, VectorColumn] = {}
@@ -212,7 +212,7 @@ class Searcher:
         for k in (max(MIN_RANKED, 4 * window) if request.where or ranking.unit != unit else window + window // 2, None):
             ranked = self._as_unit(ranking.found(k), ranking.unit, unit)
             if request.where:
-                ranked = ranked.filtered(admitted(self.corpus, unit, request.where, ranked.keys))
+                ranked = ranked.filtered(self._links.admitted(unit, request.where, ranked.keys))
             codes = self._standing_of(unit).codes(ranked.keys)
             gone = (codes == TAKEN_DOWN) | ((codes == UNSAFE) & (not request.unsafe))
             best = ranked.filtered(~gone).best(window)

@@ -115,6 +115,10 @@ class Links:
         within = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
         return places, rows[np.repeat(first, counts) + within]
 
+    def admitted(self, unit: str, where: str, keys: pa.Array) -> NDArray[np.bool_]:
+        """Which rows `where` is true for."""
+        return admitted(self._corpus, unit, where, keys)
+
     @cached_property
     def _images(self) -> KeyIndex:
         return KeyIndex.of(scan_dataset(self._corpus.dataset("images"), ["image_id"]))

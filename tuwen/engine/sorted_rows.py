@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -70,6 +71,20 @@ def write_sorted(
             digest.update(chunk.rename_columns(places))
             num_rows += chunk.num_rows
     return Sorted(digest.hexdigest(), num_rows, keyed.num_rows - num_rows, keyed.num_without_key)
+
+
+def without_keys(state: pa.Table, keys: np.ndarray[Any, np.dtype[np.uint64]], path: Path) -> tuple[str, int]:
+    """Write sorted rows again without those of some keys; returns the digest of what is left, and its rows."""
+    digest, num_rows = ContentDigest(), 0
+    places = [f"{place} {name}" for place, name in enumerate(state.schema.names)]
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, state.schema) as writer:
+        for chunk in state.to_batches():
+            left = chunk.filter(pa.array(~np.isin(chunk.column(0).to_numpy(), keys)))
+            if left.num_rows:
+                writer.write_batch(left)
+                digest.update(left.rename_columns(places))
+                num_rows += left.num_rows
+    return digest.hexdigest(), num_rows
 
 
 class _Keyed:

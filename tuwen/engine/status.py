@@ -11,6 +11,7 @@ from tuwen.corpus.corpus import FORMAT, Corpus
 from tuwen.corpus.joins import joins_of
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.versions import version_numbers
+from tuwen.engine.checkup.beside import check_journals
 from tuwen.engine.derive import pending_fragments, reader_of_adder
 from tuwen.engine.ingest import outdated_units
 from tuwen.engine.plan import Freshness, Order
@@ -43,6 +44,7 @@ def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
         "tables": tables,
         "stages": _stages(corpus, order, tables),
         "joins": [asdict(record) for record in joins_of(corpus.path)],
+        "unfinished": [f"{finding.what}; {finding.advice}" for finding in check_journals(corpus)],
         "selections": list(recipe.mapping.get("selections") or {}),
         "outdated_units": [*outdated_units(corpus, recipe.sources), *_outdated_rows(corpus, order)],
         "damaged_units": corpus.table("units", _UNIT_COLUMNS, "error IS NOT NULL OR num_bad_records > 0").to_pylist(),

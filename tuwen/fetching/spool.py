@@ -180,5 +180,19 @@ def seal_left_over(folder: Path) -> list[Path]:
     return [_seal(path) for path in sorted(folder.glob("*.open"))]
 
 
+def rewrite_left_over(folder: Path, keep: Callable[[Attempt], bool]) -> None:
+    """Take attempts out of the files that a killed run left. Only for whoever holds the lock."""
+    for path in [*seal_left_over(folder), *sealed_files(folder)]:
+        if all(keep(attempt) for attempt in read(path)):
+            continue
+        partial = path.with_suffix(".rewritten")
+        with partial.open("wb") as file:
+            file.write(MAGIC)
+            for attempt in read(path):
+                if keep(attempt):
+                    file.writelines(encode(attempt))
+        partial.replace(path)
+
+
 def _seal(path: Path) -> Path:
     return path.rename(path.with_suffix(".sealed"))

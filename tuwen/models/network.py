@@ -14,6 +14,7 @@ from torch import nn
 
 from tuwen.errors import UsageError
 from tuwen.models.image_tokenizer import ImageTokenizer
+from tuwen.models.plain_towers import BagTower, GradientTower
 from tuwen.models.scorer import Shape, tokens_of, train_tokenizer
 from tuwen.models.sequences import Piece, TokenSequences, Vocabulary, encode_sequences
 from tuwen.models.towers import STRICT, ConvTower, ImageTower, LanguageTower, Size, TextTower
@@ -197,10 +198,12 @@ class Network(nn.Module):
 
     def _pooled(self, column: str, features: Features) -> torch.Tensor:
         values, hidden = features[column], features[f"{column}.tokens"]
+        if isinstance(self.text, BagTower) and not values.is_floating_point():
+            return self.text.pooled(hidden, (values != self.vocabulary.start) & (values != self.vocabulary.end))
         if not values.is_floating_point():
             ends = (values == self.vocabulary.end).int().argmax(1)
             return hidden[torch.arange(len(values), device=hidden.device), ends]  # type: ignore
-        if isinstance(self.image, ConvTower):
+        if isinstance(self.image, ConvTower | GradientTower):
             return self.image.pooled(hidden)
         return self.image.post_layernorm(hidden[:, 0])  # type: ignore
 
@@ -209,16 +212,18 @@ class Network(nn.Module):
         if not values.is_floating_point():
             if self.text is None:
                 raise UsageError(f"column {column!r} is a text, and the network has no text tower")
+            if isinstance(self.text, BagTower):
+                return self.text(values)  # type: ignore[no-any-return]
             return self.text(input_ids=values).last_hidden_state  # type: ignore[no-any-return]
         if self.image is None:
             raise UsageError(f"column {column!r} is an image, and the network has no image tower")
-        if isinstance(self.image, ConvTower):
+        if isinstance(self.image, ConvTower | GradientTower):
             return self.image(values)  # type: ignore[no-any-return]
         return self.image(pixel_values=values).last_hidden_state  # type: ignore[no-any-return]
 
     def _patches(self, column: str, features: Features) -> torch.Tensor:
         hidden = features[f"{column}.tokens"]
-        return hidden if isinstance(self.image, ConvTower) else hidden[:, 1:]  # type: ignore[no-any-return]
+        return hidden if isinstance(self.image, ConvTower | GradientTower) else hidden[:, 1:]  # type: ignore[no-any-return]
 
     def _patch_embedding(self, column: str, features: Features) -> torch.Tensor:
         return nn.functional.normalize(self.image_projection(features[f"{column}.patches"]), dim=-1)

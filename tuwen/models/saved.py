@@ -19,6 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from tuwen.errors import UsageError
 from tuwen.models.checkpoint import OFFLINE, first_line, load_tokenizer, load_weights, quiet
 from tuwen.models.network import Architecture, Network, Preprocessing
+from tuwen.models.plain_towers import BagTower, GradientTower
 from tuwen.models.scorer import image_processor
 from tuwen.models.towers import ConvTower, ImageTower, TextTower
 
@@ -83,7 +84,8 @@ def _is_clip(network: Network) -> bool:
     """Whether it is two towers and nothing else, as transformers' CLIP has them."""
     parts = {name.partition(".")[0] for name in network.state_dict()}
     towers = {"image", "text", "image_projection", "text_projection", "logit_scale"}
-    return parts == towers and not isinstance(network.image, ConvTower)
+    plain = isinstance(network.image, ConvTower | GradientTower) or isinstance(network.text, BagTower)
+    return parts == towers and not plain
 
 
 _NAMES = {

@@ -1,7 +1,8 @@
 """Towers: small networks for images, texts and sequences, with random weights, to be trained.
 
 `vit`, texts and language are classes of transformers, so that what was trained is stored as others read it; `conv` is
-the quick one: on small drawn images it learns from a tenth of the examples.
+the quick one: on small drawn images it learns from a tenth of the examples. `gradients` and `bag` are for few real
+pairs (`tuwen.models.plain_towers`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pydantic import Field
 from torch import nn
 
 from tuwen.errors import UsageError
+from tuwen.models.plain_towers import BagTower, GradientTower
 
 STRICT = {"extra": "forbid"}  # a misspelt size is an error
 Size = Annotated[int, Field(gt=0)]
@@ -25,13 +27,13 @@ class ImageTower:
     """Images of `side` pixels to `num_patches` vectors of `width` numbers.
 
     `conv` halves the image with each of its layers until 4 × 4 patches are left; `vit` has `layers` of attention over
-    patches of `patch` pixels. `pool`: how `conv` makes one vector of its patches: from all `places`, which keeps where
-    things are, or by the `max` over them, which learns what they are from far fewer examples.
-    `heads` of attention: a 32nd of the width where nothing is said.
+    patches of `patch` pixels; `gradients` maps edges and colours, which are not learnt, to one vector. `pool`: how
+    `conv` makes one vector of its patches: from all `places`, which keeps where things are, or by the `max` over them,
+    which learns what they are from far fewer examples. `heads` of attention: a 32nd of the width where nothing is said.
     """
 
     __pydantic_config__: ClassVar[Any] = STRICT
-    kind: Literal["conv", "vit"] = "conv"
+    kind: Literal["conv", "vit", "gradients"] = "conv"
     width: Size = 128
     layers: Size = 3
     patch: Size = 8
@@ -41,13 +43,15 @@ class ImageTower:
     def __post_init__(self) -> None:
         if self.kind == "vit":
             attention(self.width, self.layers, self.heads)
-        elif self.width % 4:
+        elif self.kind == "conv" and self.width % 4:
             raise UsageError(f"width is {self.width}; the convolutional tower takes multiples of 32, or of 4 below 64")
 
     def build(self, side: int) -> nn.Module:
         """The tower, its weights drawn from torch's generator."""
         if self.kind == "conv":
             return ConvTower(self.width, side, self.pool)
+        if self.kind == "gradients":
+            return GradientTower(self.width, side)
         if side % self.patch:
             raise UsageError(f"side is {side} and patch is {self.patch}; patches have to fill the image")
         from transformers import CLIPVisionConfig, CLIPVisionModel
@@ -58,23 +62,27 @@ class ImageTower:
 
     def num_patches(self, side: int) -> int:
         """How many vectors an image becomes."""
-        return PATCHES if self.kind == "conv" else (side // self.patch) ** 2
+        return {"conv": PATCHES, "gradients": 1}.get(self.kind, (side // self.patch) ** 2)
 
 
 @dataclass(frozen=True)
 class TextTower:
-    """Texts to vectors of `width` numbers, by so many `layers` of attention that looks back; `heads` as above."""
+    """Texts to vectors of `width` numbers: `causal`, by so many `layers` of attention that looks back, with `heads` as
+    above; `bag`, by the sum of their tokens."""
 
     __pydantic_config__: ClassVar[Any] = STRICT
     width: Size = 128
     layers: Size = 1
     heads: Size | None = None
+    kind: Literal["causal", "bag"] = "causal"
 
     def __post_init__(self) -> None:
         attention(self.width, self.layers, self.heads)
 
     def build(self, vocabulary: int, context: int, start: int, end: int) -> nn.Module:
         """The tower, its weights drawn from torch's generator."""
+        if self.kind == "bag":
+            return BagTower(self.width, vocabulary)
         from transformers import CLIPTextConfig, CLIPTextModel
 
         config = CLIPTextConfig(

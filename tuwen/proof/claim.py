@@ -115,6 +115,7 @@ class Claim(Strict):
     gate: Gate | None = None
     exact: dict[str, Literal["code", "hand", "description"]] = Field(default_factory=dict)
     notes: str = ""
+    no_real_data: str = ""
 
     @model_validator(mode="before")
     @classmethod

@@ -15,6 +15,7 @@ from tuwen.proof.verdict import detectable_effect
 
 FOLDER = "results"  # beside the claims
 SCALE = 4
+WORDS = ("statement", "source", "notes", "exact", "no_real_data")  # of a claim, which decide nothing
 
 
 def write_record(claim_path: str | Path, found: Mapping[str, Any]) -> Path:
@@ -112,7 +113,7 @@ def _read(path: Path, claim: Claim, name: str) -> tuple[Mapping[str, Any] | None
 
 def _registered(claim: Mapping[str, Any]) -> Any:
     """What of a claim decides its result: all but its words."""
-    return _said({name: claim[name] for name in claim if name not in ("statement", "source", "notes", "exact")})
+    return _said({name: claim[name] for name in claim if name not in WORDS})
 
 
 def _said(value: Any) -> Any:

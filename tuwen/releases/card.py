@@ -127,6 +127,7 @@ def card(
         f"{kind_of_data(measures).capitalize()} dataset made with tuwen {manifest.tuwen_version}: {numbers(measures)}. "
         f"Format `{manifest.writer['name']}`. `report.html` draws what is below. `tuwen verify` "
         "checks every file against its SHA-256 in `manifest.json`.",
+        _superseding(manifest),
         "## Load it",
         loading.usage.strip(),
         reencoding(manifest),
@@ -149,6 +150,16 @@ def card(
         "opinion; whether a page's licence covers its images is not known. `datasheet.md` lists the opt-out evidence.",
     ]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
+
+
+def _superseding(manifest: Manifest) -> str:
+    """What a patch asks of those who have the release before it."""
+    if manifest.supersedes is None:
+        return ""
+    return (
+        f"**This release replaces another one**, sealed `{manifest.supersedes['seal']}`, from which rows were taken "
+        "down. Whoever has that one should delete it and use this."
+    )
 
 
 def reencoding(manifest: Manifest) -> str:

@@ -181,8 +181,9 @@ class Content:
         missing = [image_id for image_id, data in zip(ids, found, strict=True) if data is None]
         if missing:
             raise TuwenError(
-                f"the corpus has no bytes for image {missing[0]} ({len(missing)} missing); rebuild it, or record a "
-                "takedown for what is gone"
+                f"the corpus has no bytes for image {missing[0]} ({len(missing)} missing): `tuwen gc` freed them, or "
+                "they were lost (`tuwen status --deep` tells). The formats index and ids need none; or select images "
+                "that have some, or record a takedown for what is gone"
             )
         return [data for data in found if data is not None]
 
@@ -289,14 +290,7 @@ def _reasons(connection: duckdb.DuckDBPyConnection, corpus: Corpus) -> tuple[str
         bad_image = f"WHEN image_id IN ({broken}) THEN 'not decodable'"
     if not corpus.count("tombstones"):
         return bad_image, "", ""
-    takedowns = Takedowns(lambda *_: None)
-    for name, query in (
-        ("gone_images", takedowns.images),
-        ("gone_documents", takedowns.documents),
-        ("gone_urls", takedowns.urls("pairs", "image_ref")),
-        ("gone_pairs", takedowns.derived("image_id" in corpus.columns("pairs"))),
-    ):
-        connection.execute(f"CREATE TEMP TABLE {name} AS SELECT gone FROM ({query})")
+    Takedowns.of(corpus, lambda *_: None).make_tables(connection, "image_id" in corpus.columns("pairs"))
     gone = "WHEN {} IN (FROM {}) THEN 'taken down'"
     of_image = f"{gone.format('image_id', 'gone_images')} {bad_image}"
     of_document = gone.format("document_id", "gone_documents")

@@ -46,11 +46,23 @@ class Manifest:
     files: dict[str, ReleaseFile] = field(default_factory=dict)
     format: str = FORMAT
     format_version: int = FORMAT_VERSION
+    supersedes: dict[str, Any] | None = None  # of a patch: seal and counts of the release that it is to replace
+
+    @property
+    def seal(self) -> str:
+        """64 hexadecimal digits that no other release has."""
+        return hashlib.sha256(canonical_json(self._content())).hexdigest()
 
     def to_bytes(self) -> bytes:
         """The one encoding of this manifest, sealed."""
+        return canonical_json({**self._content(), "seal": self.seal}, indent=1)
+
+    def _content(self) -> dict[str, Any]:
+        """All fields; `supersedes` only in a patch: other manifests are what they were before there were patches."""
         content = asdict(self)
-        return canonical_json({**content, "seal": hashlib.sha256(canonical_json(content)).hexdigest()}, indent=1)
+        if self.supersedes is None:
+            del content["supersedes"]
+        return content
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:

@@ -5,15 +5,18 @@ Counts and order statistics only. A mean of floats would depend on the order in 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from tuwen.corpus.tables import host_sql
+from tuwen.corpus.tables import TABLES, host_sql
 from tuwen.fetching.settings import FETCHED
 from tuwen.releases.content import Content
 from tuwen.releases.overlap import Overlap, overlaps
 
 TOP = 20
+FINGERPRINTED = ("documents", "fetches", "images", "pairs")
 Counts = list[tuple[str, int]]
 
 
@@ -185,9 +188,11 @@ def corpus_fingerprint(content: Content) -> dict[str, dict[str, int | str]]:
 
     Ids are content hashes, so equal fingerprints mean the same rows, whatever the order they arrived in.
     """
-    keys = {"documents": "document_id", "fetches": "fetch_id", "images": "image_id", "pairs": "pair_id"}
-    fingerprint: dict[str, dict[str, int | str]] = {}
-    for table, key in keys.items():
-        rows, digest = content.query(f"SELECT count(*), coalesce(bit_xor(md5_number({key})), 0) FROM {table}")[0]
-        fingerprint[table] = {"rows": int(rows), "ids": f"{int(digest):032x}"}
-    return fingerprint
+    return {table: fingerprint_of(content.query, table) for table in FINGERPRINTED}
+
+
+def fingerprint_of(query: Callable[[str], list[tuple[Any, ...]]], table: str) -> dict[str, int | str]:
+    """Of one table; `query` runs SQL that sees it."""
+    key = TABLES[table].key
+    rows, digest = query(f"SELECT count(*), coalesce(bit_xor(md5_number({key})), 0) FROM {table}")[0]
+    return {"rows": int(rows), "ids": f"{int(digest):032x}"}

@@ -99,6 +99,7 @@ def write_release(
     overwrite: bool = False,
     allow_code: bool = False,
     require_clean: bool = False,
+    supersedes: Manifest | None = None,
 ) -> Manifest:
     """Release the kept rows of `ledger` into the folder `to`, which appears only when it is complete.
 
@@ -106,7 +107,7 @@ def write_release(
     builds on, among them the one that says which images stay inside documents; default: those of the corpus' recipe.
     `full_ledger` writes every decision with plain ids, for home use only. `overwrite` replaces a release at `to`, and
     nothing but a release. `require_clean` refuses (`TuwenError`) what was not compared with benchmarks or overlaps
-    with them.
+    with them. `supersedes` is the release that this one is to replace; the manifest and the card then say so.
 
     Raises `UsageError` for an unknown format, a unit that the format cannot hold, a folder that is taken, or a
     selection that keeps nothing.
@@ -122,7 +123,7 @@ def write_release(
         partial = workplace / "new"
         partial.mkdir()
         with open_content(corpus, ledger, images, vectors=getattr(writer, "vectors", False)) as content:
-            manifest = _write(content, ledger, inner, writer, partial, full_ledger, require_clean)
+            manifest = _write(content, ledger, inner, writer, partial, full_ledger, require_clean, supersedes)
         _sync(partial)
         _replace(partial, target, workplace / "old")
     return manifest
@@ -136,8 +137,9 @@ def _write(
     folder: Path,
     full_ledger: bool,
     require_clean: bool,
+    supersedes: Manifest | None,
 ) -> Manifest:
-    selection = _definition(ledger.selection, inner)
+    selection = definition_of(ledger.selection, inner)
     if content.query("SELECT count(*) FROM released")[0][0] == 0:
         raise UsageError(
             f"selection {selection['name']!r} keeps nothing to release; `tuwen funnel {content.corpus.path} "
@@ -169,6 +171,7 @@ def _write(
             "full_ledger": full_ledger,
         },
         files=dict(shards),
+        supersedes={"seal": supersedes.seal, "counts": supersedes.counts} if supersedes else None,
     )
     sets, records = writer.record_sets(folder, sorted(shards))
     loading = Loading(writer.configs(), writer.features(content), writer.usage())
@@ -197,7 +200,7 @@ def _write(
     return manifest
 
 
-def _definition(selection: Selection, inner: Mapping[str, Ledger]) -> dict[str, Any]:
+def definition_of(selection: Selection, inner: Mapping[str, Ledger]) -> dict[str, Any]:
     """As in a recipe, with every selection that it builds on: nobody else has that recipe."""
     definition = selection.to_mapping() | {"name": selection.name, "unit": selection.unit}
     others = {name: ledger.selection.to_mapping() for name, ledger in inner.items()}

@@ -187,7 +187,7 @@ class _Query:
         if not self._corpus.count("tombstones"):
             return "CAST(NULL AS VARCHAR)"
         own = self._selection.unit
-        gone = Takedowns(self._use)
+        gone = Takedowns.of(self._corpus, self._use)
         sources = {
             "image": [("image_id", gone.images)],
             "document": [("url", gone.urls("documents", "url"))],

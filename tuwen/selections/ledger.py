@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +27,9 @@ from tuwen.errors import TuwenError
 from tuwen.selections.candidates import Candidates, Kept, candidates
 from tuwen.selections.judgement import Judgement, judgement
 from tuwen.selections.selection import Selection, selection_named, selections_of
+
+if TYPE_CHECKING:
+    import duckdb
 
 SCHEMA = pa.schema(
     [
@@ -172,12 +175,21 @@ def judge(corpus: Corpus, selection: Selection | str, selections: Mapping[str, S
 
 
 def preview(
-    corpus: Corpus, selection: Selection | str, selections: Mapping[str, Selection] | None = None
+    corpus: Corpus,
+    selection: Selection | str,
+    selections: Mapping[str, Selection] | None = None,
+    *,
+    memory: str | None = None,
+    watch: Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[object]] = nullcontext,
 ) -> list[FunnelStep]:
-    """The funnel that a selection would have, without storing its ledger: for trying thresholds."""
+    """The funnel that a selection would have, without storing its ledger: for trying thresholds.
+
+    `memory` ("400MB") limits DuckDB's. `watch` is entered with the connection while it works, so that someone can
+    interrupt it (`TuwenError` then).
+    """
     selection, selections = _resolved(corpus, selection, selections)
     rows = candidates(corpus, selection, _kept(_others(corpus, selection, selections)))
-    with _told(selection), corpus.connect() as connection:
+    with _told(selection), corpus.connect(memory) as connection, watch(connection):
         judged = judgement(connection, corpus, selection, rows)
         counts = connection.sql(f"SELECT _failed, count(*) FROM ({judged.sql}) GROUP BY ALL").fetchall()
     lost = dict(counts)

@@ -88,17 +88,22 @@ class Selection:
         named = tuple(_step(f"{where}.steps[{index}]", entry, allow_code) for index, entry in enumerate(steps or ()))
         return cls(name, unit, named, mapping.get("images"), mapping.get("description"))
 
-    def to_mapping(self) -> dict[str, Any]:
-        """Plain values with every parameter spelt out; `from_mapping` makes the same selection of them."""
+    def to_mapping(self, *, brief: bool = False) -> dict[str, Any]:
+        """Plain values with every parameter spelt out; `from_mapping` makes the same selection of them.
+
+        `brief`: without parameters that have their default, as people write it.
+        """
         entries = []
         for named in self.steps:
             parameters = {
                 key: list(value) if isinstance(value, tuple) else value
                 for key, value in parts.parameters_of(named.step).items()
+                if not brief or value != _default(named.step, key)
             }
             if named.given_name:
                 parameters["name"] = named.given_name
-            entries.append({parts.name_of(named.step).removeprefix("steps."): parameters})
+            kind = parts.name_of(named.step).removeprefix("steps.")
+            entries.append({kind: _short(named.step, kind, parameters) if brief else parameters})
         optional = {key: value for key in ("description", "images") if (value := getattr(self, key)) is not None}
         return {"unit": self.unit, **optional, "steps": entries}
 
@@ -111,21 +116,29 @@ def parse_selections(mapping: Mapping[str, Any], *, allow_code: bool = False) ->
         name: Selection.from_mapping(name, definition, allow_code=allow_code) for name, definition in mapping.items()
     }
     for selection in selections.values():
-        for other in selection.others():
-            if other not in selections:
-                raise UsageError(f"selections.{selection.name}: no selection {other!r}; {nearest(other, selections)}")
-        if selection.images and selections[selection.images].unit != "image":
-            raise UsageError(
-                f"selections.{selection.name}.images must name a selection of images; "
-                f"{selection.images} is of unit {selections[selection.images].unit}"
-            )
-        _refuse_circles(selections, (selection.name,))
+        check_relations(selections, selection)
     return selections
 
 
+def check_relations(selections: Mapping[str, Selection], selection: Selection) -> None:
+    """`UsageError` unless the selections that one builds on exist, fit, and do not build on it."""
+    for other in selection.others():
+        if other not in selections:
+            raise UsageError(f"selections.{selection.name}: no selection {other!r}; {nearest(other, selections)}")
+    if selection.images and selections[selection.images].unit != "image":
+        raise UsageError(
+            f"selections.{selection.name}.images must name a selection of images; "
+            f"{selection.images} is of unit {selections[selection.images].unit}"
+        )
+    _refuse_circles(selections, (selection.name,))
+
+
 def selections_of(corpus: Corpus, *, allow_code: bool = False) -> dict[str, Selection]:
-    """The selections of the recipe that the corpus was last built with."""
-    return parse_selections(corpus.recipe().get("selections") or {}, allow_code=allow_code)
+    """The selections of the recipe that the corpus was last built with, and those that were saved in it."""
+    from tuwen.selections.saved import with_saved
+
+    recipe = parse_selections(corpus.recipe().get("selections") or {}, allow_code=allow_code)
+    return with_saved(corpus, recipe, allow_code=allow_code)
 
 
 def selection_named(selections: Mapping[str, Selection], name: str) -> Selection:
@@ -160,6 +173,19 @@ def _step(where: str, entry: object, allow_code: bool) -> NamedStep:
     if not isinstance(step, Step):
         raise UsageError(f"{where}: {kind} lacks reads or conditions")
     return NamedStep(step, given_name)
+
+
+def _short(step: Step, kind: str, parameters: dict[str, Any]) -> Any:
+    """A single first parameter by itself, which is how recipes write it."""
+    first = _first_field(type(step), kind)
+    if list(parameters) == [first] and not isinstance(parameters[first], Mapping):
+        return parameters[first]
+    return parameters
+
+
+def _default(step: Step, name: str) -> Any:
+    field = step.__dataclass_fields__[name]  # type: ignore[attr-defined]
+    return field.default  # MISSING where there is none, which equals no value
 
 
 def _first_field(cls: Any, kind: str) -> str:

@@ -1,0 +1,253 @@
+"""Corpora that were broken for real: what the deep look says of each, and that repair loses nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from purged import contents, make, update
+
+import tuwen
+from tuwen.cli import main
+from tuwen.corpus.columns import ColumnWriter, TableState
+from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.indexes import build_index
+from tuwen.corpus.tables import TABLES, digest
+from tuwen.corpus.units import append_rows
+from tuwen.engine.checkup import examine
+from tuwen.engine.repair import repair
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("repair")
+    corpus = make(folder)
+    with corpus.writing():
+        build_index(corpus, "pairs", "text")
+    lines = ["pair_id,score", *(f"{key},1" for key in corpus.table("pairs", ["pair_id"])["pair_id"].to_pylist())]
+    (folder / "scores.csv").write_text("\n".join(lines))
+    tuwen.join(corpus, folder / "scores.csv", on="pair_id", allow_code=True, workers=1, quiet=True)
+    tuwen.judge(corpus, "all")
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "it")
+    mapping = json.loads((tmp_path / "it/corpus/recipe.json").read_text())
+    mapping["sources"] = [{"tiny:Pages": {"folder": str(tmp_path / "it/pages")}}]
+    (tmp_path / "it/corpus/recipe.json").write_text(json.dumps(mapping))
+    return tmp_path / "it"
+
+
+def kinds(path: Path) -> list[str]:
+    return sorted(finding.kind for finding in examine(path) if finding.kind not in ("index_drift", "old_ledger"))
+
+
+def column_file(corpus: Path, stage: str) -> Path:
+    return next((corpus / "pairs.lance/data").glob(f"{stage}-*.lance"))
+
+
+def base_file(corpus: Path, table: str) -> Path:
+    (fragment, *_) = TableState.read(Corpus.open(corpus), table).fragments
+    return corpus / f"{table}.lance/data" / fragment.base
+
+
+def flipped(path: Path, place: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[place] ^= 0xFF
+    path.write_bytes(bytes(data))
+
+
+def test_a_whole_corpus_has_no_findings_and_looking_changes_nothing(folder: Path) -> None:
+    files = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert kinds(folder / "corpus") == []
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert after == files
+
+
+def orphan(corpus: Path) -> None:
+    schema = pa.schema([("length", pa.int32())])
+    writer = ColumnWriter(corpus, "pairs", "tiny:Length", schema)
+    writer.write(pa.RecordBatch.from_pylist([{"length": 1}], schema=schema))
+    writer.close({"stage": "x"})
+    shutil.copy(base_file(corpus, "images"), corpus / "images.lance/data/0123456789abcdef01234567.lance")
+    (corpus / "pairs.lance/data/77aa.partial").write_bytes(b"half")
+
+
+def leftovers(corpus: Path) -> None:
+    (corpus / "tmp").mkdir(exist_ok=True)
+    (corpus / "tmp/duckdb-99999999-aa").mkdir()
+    (corpus / "tmp/duckdb-99999999-aa/spill").write_bytes(b"x" * 100)
+    (corpus / ".recipe.json.12345").write_text("{")
+
+
+def half_a_unit(corpus: Path) -> None:
+    opened = Corpus.open(corpus)
+    journal = {"source": "tiny:Pages", "source_unit": "z", "tables": opened.version()}
+    (corpus / "unit-journal.json").write_text(json.dumps(journal))
+    row = {"image_id": digest(b"x"), "bytes": b"x", "source": "tiny:Pages", "source_unit": "z"}
+    append_rows(opened, "images", [pa.RecordBatch.from_pylist([row], schema=TABLES["images"].schema)])
+
+
+def lost_column(corpus: Path) -> None:
+    column_file(corpus, "tiny:Length").unlink()
+
+
+def rotten_column(corpus: Path) -> None:
+    flipped(column_file(corpus, "tiny:PageLength"), 8)
+
+
+def lost_index(corpus: Path) -> None:
+    for path in (corpus / "pairs.lance/_indices").iterdir():
+        shutil.rmtree(path)
+
+
+def cut_ledger(corpus: Path) -> None:
+    path = corpus / "ledgers/all.parquet"
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def undescribed_ledger(corpus: Path) -> None:
+    (corpus / "ledgers/all.json").unlink()
+
+
+def impossible_version(corpus: Path) -> None:
+    described = json.loads((corpus / "versions/000001.json").read_text())
+    described["tables"]["pairs"] = 999
+    (corpus / "versions/000001.json").write_text(json.dumps(described))
+
+
+def loose_tag(corpus: Path) -> None:
+    Corpus.open(corpus).dataset("pairs").tags.create("v000099", 1)
+
+
+def loose_join(corpus: Path) -> None:
+    path = next((corpus / "joins").glob("*.arrow"))
+    shutil.copy(path, corpus / "joins/old-0123456789abcdef.arrow")
+
+
+def damaged_cache(corpus: Path) -> None:
+    (corpus / "base-digests.json").write_text("{")
+
+
+SAFE: dict[Callable[[Path], None], list[str]] = {
+    orphan: ["orphan_files", "orphan_files"],
+    leftovers: ["leftovers"],
+    half_a_unit: ["unfinished", "unsealed_rows"],
+    lost_column: ["missing_file"],
+    rotten_column: ["damaged_file"],
+    lost_index: ["damaged_index"],
+    cut_ledger: ["damaged_ledger"],
+    undescribed_ledger: ["damaged_ledger"],
+    impossible_version: ["damaged_version"],
+    loose_tag: ["loose_tags"],
+    loose_join: ["orphan_files"],
+    damaged_cache: ["damaged_json"],
+}
+
+
+@pytest.mark.parametrize("damage", SAFE, ids=lambda each: each.__name__)
+def test_what_is_safe_is_told_first_and_then_done(folder: Path, damage: Callable[[Path], None]) -> None:
+    path = folder / "corpus"
+    expected = dict(contents(Corpus.open(path)))
+    damage(path)
+    files = sorted(each for each in path.rglob("*") if each.name != ".lock")
+    assert kinds(path) == SAFE[damage]
+    assert sorted(each for each in path.rglob("*") if each.name != ".lock") == files, "looking is not doing"
+    repaired = repair(path)
+    assert repaired.done and not [finding for finding in repaired.left if finding.is_harm or finding.action]
+    update(folder)
+    assert dict(contents(Corpus.open(path))) == expected
+    assert kinds(path) == [] and tuwen.judge(Corpus.open(path), "all").num_kept
+
+
+def lost_rows(corpus: Path) -> None:
+    base_file(corpus, "pairs").unlink()
+
+
+def wrong_image(corpus: Path) -> None:
+    ((_, data),) = Corpus.open(corpus).dataset("images").read_blobs("bytes", indices=[0])
+    for path in (corpus / "images.lance/data").rglob("*"):
+        if path.is_file() and (at := path.read_bytes().find(data[:60])) >= 0:
+            flipped(path, at + 10)
+            return
+    raise AssertionError("no file holds the image")
+
+
+def twice(corpus: Path) -> None:
+    opened = Corpus.open(corpus)
+    (first, *_) = opened.table("fetches").to_pylist() or [{"fetch_id": "a" * 32}]
+    batch = pa.RecordBatch.from_pylist([first, first], schema=TABLES["fetches"].schema)
+    append_rows(opened, "fetches", [batch])
+
+
+def damaged_manifest(corpus: Path) -> None:
+    latest = min((corpus / "documents.lance/_versions").glob("*.manifest"))
+    latest.write_bytes(latest.read_bytes()[:40])
+
+
+def lost_join(corpus: Path) -> None:
+    next((corpus / "joins").glob("*.arrow")).unlink()
+
+
+UNSAFE: dict[Callable[[Path], None], str] = {
+    lost_rows: "missing_file",
+    wrong_image: "damaged_file",
+    twice: "duplicate_rows",
+    damaged_manifest: "damaged_table",
+    lost_join: "damaged_join",
+}
+
+
+@pytest.mark.parametrize("damage", UNSAFE, ids=lambda each: each.__name__)
+def test_what_is_lost_is_told_and_left_alone(folder: Path, damage: Callable[[Path], None]) -> None:
+    path = folder / "corpus"
+    damage(path)
+    assert UNSAFE[damage] in kinds(path)
+    files = {each: each.read_bytes() for each in path.rglob("*") if each.is_file() and each.name != ".lock"}
+    repaired = repair(path)
+    assert UNSAFE[damage] in {finding.kind for finding in repaired.left} and not repaired.done
+    assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file() and each.name != ".lock"} == files
+
+
+def test_files_that_are_nobodys_are_left_alone(folder: Path) -> None:
+    mine = folder / "corpus/pairs.lance/data/notes.txt"
+    mine.write_text("mine")
+    assert kinds(folder / "corpus") == ["strange_file"]
+    repair(folder / "corpus")
+    assert mine.read_text() == "mine"
+
+
+def test_unfinished_work_of_a_running_build_is_not_called_a_leftover(folder: Path) -> None:
+    orphan(folder / "corpus")
+    with Corpus.open(folder / "corpus").writing():
+        assert kinds(folder / "corpus") == ["busy"]
+
+
+def test_an_index_that_lags_behind_is_explained(folder: Path) -> None:
+    corpus = Corpus.open(folder / "corpus")
+    row = {"pair_id": "e" * 32, "text": "later", "source": None, "source_unit": None}
+    append_rows(corpus, "pairs", [pa.RecordBatch.from_pylist([row], schema=TABLES["pairs"].schema)])
+    (drift,) = [finding for finding in examine(corpus.path) if finding.kind == "index_drift"]
+    assert "lacks 1 of" in drift.what and drift.action is None
+
+
+def test_the_commands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(folder / "corpus")
+    assert main(["repair", path]) == 0 and "nothing is left over" in capsys.readouterr().out
+    lost_column(folder / "corpus")
+    assert main(["repair", path]) == 1
+    out = capsys.readouterr().out
+    assert "columns of tiny:Length for pairs" in out and f"tuwen repair {path} --yes" in out
+    assert main(["status", path, "--allow-code", "--deep", "--json"]) == 1
+    (finding,) = [each for each in json.loads(capsys.readouterr().out)["findings"] if each["action"]]
+    assert finding["kind"] == "missing_file"
+    assert main(["repair", path, "--yes", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["kind"] for each in told["done"]] == ["missing_file"]
+    assert main(["status", path, "--allow-code", "--deep"]) == 0

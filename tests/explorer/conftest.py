@@ -1,0 +1,66 @@
+"""The corpus of the demo, and pages of the explorer over it. Nobody writes to the shared one."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tuwen.corpus.corpus import Corpus
+from tuwen.engine.build import build
+from tuwen.engine.recipe import Recipe
+from tuwen.explorer.app import make_app
+from tuwen.explorer.prepared import Prepared
+from tuwen.explorer.snapshot import Explored, Snapshot
+
+ROOT = Path(__file__).parents[2]
+ADDRESS = "http://127.0.0.1"
+
+
+@pytest.fixture(scope="session")
+def demo_corpus(tmp_path_factory: pytest.TempPathFactory, demo_crawl: Path) -> Path:
+    """The example's corpus on the crawl that ships."""
+    folder = tmp_path_factory.mktemp("explorer") / "corpus"
+    recipe = Recipe.load(ROOT / "examples" / "docs-crawl.yaml", [f"sources=[{{warc: {{paths: ['{demo_crawl}']}}}}]"])
+    build(recipe, folder, quiet=True)
+    return folder
+
+
+@pytest.fixture
+def own_corpus(demo_corpus: Path, tmp_path: Path) -> Path:
+    """A copy of it that a test may change."""
+    return Path(shutil.copytree(demo_corpus, tmp_path / "corpus"))
+
+
+@pytest.fixture(scope="session")
+def pages(demo_corpus: Path) -> Iterator[TestClient]:
+    """A browser without JavaScript, on the demo's corpus."""
+    with TestClient(make_app(demo_corpus), ADDRESS) as client:
+        yield client
+
+
+@pytest.fixture
+def explore() -> Callable[[Path], TestClient]:
+    """The same for any corpus."""
+    return lambda path: TestClient(make_app(path), ADDRESS)
+
+
+@pytest.fixture(scope="session")
+def demo(demo_corpus: Path) -> Corpus:
+    """The demo's corpus, for the truth."""
+    return Corpus.open(demo_corpus)
+
+
+@pytest.fixture(scope="session")
+def looked(demo_corpus: Path) -> Snapshot:
+    """The demo's corpus as pages see it. What takes long is waited for."""
+    return Explored(demo_corpus, Prepared(wait_s=60)).snapshot()
+
+
+@pytest.fixture
+def look() -> Callable[[Path], Explored]:
+    """The same for any corpus, which may change."""
+    return lambda path: Explored(path, Prepared(wait_s=60))

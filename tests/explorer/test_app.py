@@ -1,0 +1,101 @@
+"""The frame of all pages: who may ask, what they may load, pictures, languages, errors in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from starlette.testclient import TestClient
+
+from tuwen.corpus.corpus import Corpus
+
+PICTURE = "06d74199153db3826f45323a454f4cc5"
+PAGES = ("/", "/funnel", "/thresholds", "/distributions", "/map", "/duplicates", "/compare", "/releases")
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "", "localhost.evil.example:80", "[::2]"])
+def test_a_name_that_points_here_is_not_answered(pages: TestClient, host: str) -> None:
+    assert pages.get("/", headers={"host": host}).status_code == 403
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.0.0.1:8000", "localhost:1", "[::1]:8000"])
+def test_this_machine_is_answered(pages: TestClient, host: str) -> None:
+    assert pages.get("/count", headers={"host": host}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1:9", ""])
+def test_only_our_own_pages_change_anything(pages: TestClient, origin: str) -> None:
+    files = {"picture": ("a.png", b"x", "image/png")}
+    assert pages.post("/dropped", files=files, headers={"origin": origin}).status_code == 403
+
+
+def test_another_site_can_link_here_and_load_nothing(pages: TestClient) -> None:
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert pages.get("/count", headers=link).status_code == 200
+    load = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors"}
+    assert pages.get(f"/picture/{PICTURE}", headers=load).status_code == 403
+
+
+def test_no_page_may_load_or_run_anything_of_others(pages: TestClient) -> None:
+    policy = pages.get("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert pages.get("/").headers["x-content-type-options"] == "nosniff"
+    assert pages.get(f"/picture/{PICTURE}").headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("size", ["256", "1024", "", "x", "-1", "99999999999999999999"])
+def test_pictures_have_one_of_two_sizes(pages: TestClient, size: str) -> None:
+    answer = pages.get(f"/picture/{PICTURE}", params={"size": size})
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "image/jpeg"
+    assert "immutable" in answer.headers["cache-control"]
+
+
+@pytest.mark.parametrize("id_", ["0" * 32, "..x", "%2e%2e%2fcorpus.json", "x" * 400, PICTURE.upper(), PICTURE[:8]])
+def test_what_is_no_picture_is_not_found(pages: TestClient, id_: str) -> None:
+    assert pages.get(f"/picture/{id_}").status_code == 404
+
+
+def test_a_picture_that_was_taken_down_is_gone(own_corpus: Path, explore: Callable[[Path], TestClient]) -> None:
+    client = explore(own_corpus)
+    assert client.get(f"/picture/{PICTURE}").status_code == 200
+    corpus = Corpus.open(own_corpus)
+    schema = corpus.schema("tombstones")
+    row = {"kind": "image", "value": PICTURE, "reason": "asked for"}
+    batch = pa.RecordBatch.from_pylist([{name: row.get(name) for name in schema.names}], schema=schema)
+    with corpus.writing():
+        from tuwen.corpus.units import append_rows
+
+        append_rows(corpus, "tombstones", [batch])
+    client.app.state.explorer.explored.renew()  # type: ignore[attr-defined]
+    assert client.get(f"/picture/{PICTURE}").status_code == 410
+    assert client.get("/count").text.split()[0] == "327"
+
+
+def test_chinese_and_english(pages: TestClient) -> None:
+    assert '<html lang="zh">' in pages.get("/", headers={"accept-language": "zh-CN,zh;q=0.9"}).text
+    assert '<html lang="en">' in pages.get("/", headers={"accept-language": "de"}).text
+    chosen = pages.get("/?lang=zh")
+    assert "浏览" in chosen.text
+    assert chosen.cookies["tuwen_lang"] == "zh"
+    pages.cookies.clear()
+
+
+@pytest.mark.parametrize("url", ["/nowhere", "/?unit=planet", "/?where=1+%2B", "/?where=width+%3E%3D+(select+1)"])
+def test_errors_are_pages_for_people(pages: TestClient, url: str) -> None:
+    answer = pages.get(url)
+    assert answer.status_code in (400, 404)
+    assert "This does not work" in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_an_empty_corpus_has_pages_too(tmp_path: Path, explore: Callable[[Path], TestClient]) -> None:
+    Corpus.create(tmp_path / "corpus")
+    client = explore(tmp_path / "corpus")
+    for page in PAGES:
+        assert client.get(page).status_code in (200, 202, 404), page
+    assert "Nothing fits" in client.get("/").text

@@ -1,0 +1,121 @@
+"""The first page: the grid, its filters, the search box, and a selection's two sides."""
+
+from __future__ import annotations
+
+import html
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tuwen.corpus.corpus import Corpus
+from tuwen.selections.ledger import Ledger
+
+PICTURE = "06d74199153db3826f45323a454f4cc5"
+
+
+def shown(text: str, unit: str = "image") -> list[str]:
+    """Ids of the cards of a page."""
+    return re.findall(rf'href="/{unit}/([0-9a-f]{{32}})" data-card', text)
+
+
+def every(pages: TestClient, **parameters: str) -> list[str]:
+    """Ids of all cards, page by page."""
+    found: list[str] = []
+    url = str(pages.get("/", params=parameters).request.url)
+    while True:
+        text = pages.get(url).text
+        found += shown(text, parameters.get("unit", "image"))
+        following = re.search(r'<a href="([^"]+)" rel="next"', text)
+        if not following:
+            return found
+        url = html.unescape(following[1])
+
+
+def test_paging_shows_every_row_once(pages: TestClient, demo: Corpus) -> None:
+    assert every(pages) == demo.table("images", ["image_id"])["image_id"].to_pylist()
+
+
+@pytest.mark.parametrize(("where", "column"), [("width >= 200", "width"), ("format = 'gif'", "format")])
+def test_a_rule_filters(pages: TestClient, demo: Corpus, where: str, column: str) -> None:
+    table = demo.table("images", ["image_id", column]).to_pylist()
+    keep = {"width": lambda row: row["width"] >= 200, "format": lambda row: row["format"] == "gif"}[column]
+    wanted = [row["image_id"] for row in table if keep(row)]
+    assert 0 < len(wanted) < len(table)
+    assert every(pages, where=where) == wanted
+    assert pages.get("/count", params={"where": where}).text.split() == [str(len(wanted)), "images"]
+
+
+def test_sorted_pages_go_on_where_they_ended(pages: TestClient, demo: Corpus) -> None:
+    widths = dict(zip(*[each.to_pylist() for each in demo.table("images", ["image_id", "width"]).columns], strict=True))
+    found = [widths[id_] for id_ in every(pages, sort="width desc")]
+    assert found == sorted(widths.values(), reverse=True)
+
+
+def test_a_selection_has_two_sides(pages: TestClient, demo: Corpus) -> None:
+    ledger = Ledger.open_or_judge(demo, "figures")
+    kept = set(ledger.kept().read_all()["id"].to_pylist())
+    assert set(every(pages, **{"is": "figures"})) == kept
+    assert len(every(pages, **{"is": "!figures"})) == ledger.num_rows - len(kept)
+    both = pages.get("/", params={"split": "figures"}).text
+    assert "Kept" in both and "Refused" in both
+    assert {id_ in kept for id_ in shown(both)} == {True, False}
+
+
+def test_an_id_leads_to_its_page(pages: TestClient) -> None:
+    answer = pages.get("/", params={"q": PICTURE[:8]}, follow_redirects=False)
+    assert answer.status_code == 303
+    assert answer.headers["location"] == f"/image/{PICTURE}"
+
+
+def test_words_are_found_in_any_language(pages: TestClient) -> None:
+    text = pages.get("/", params={"q": "按钮"}).text
+    assert shown(text)
+    assert "按钮" in text
+
+
+def test_a_picture_that_is_dropped_finds_itself_and_its_like(pages: TestClient, demo: Corpus) -> None:
+    (data,) = demo.images([PICTURE])
+    files = {"picture": ("mine.png", data or b"", "image/png")}
+    answer = pages.post("/dropped", files=files, headers={"origin": "http://127.0.0.1"})
+    assert answer.status_code == 200
+    assert f"image={PICTURE}" in str(answer.request.url)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a picture", b"\x89PNG\r\n\x1a\n" + b"\0" * 64])
+def test_a_broken_picture_is_told(pages: TestClient, data: bytes) -> None:
+    files = {"picture": ("mine.png", data, "image/png")}
+    answer = pages.post("/dropped", files=files, headers={"origin": "http://127.0.0.1"})
+    assert answer.status_code in (200, 400)
+    assert "Traceback" not in answer.text
+    assert "could not be decoded" in answer.text or "empty" in answer.text
+
+
+def test_a_range_and_a_rule_of_ones_own(pages: TestClient) -> None:
+    answer = pages.get("/narrow", params={"unit": "image", "column": "width", "low": "100", "high": "200"})
+    assert "width &gt;= 100" in answer.text or "width >= 100" in answer.text
+    refused = pages.get("/narrow", params={"unit": "image", "rule": "width >= (select 1)"})
+    assert refused.status_code == 400
+    assert "subquery" in refused.text
+
+
+def test_facets_count_what_the_other_filters_leave(pages: TestClient, demo: Corpus) -> None:
+    languages = demo.table("pairs", ["language", "text_source"]).to_pylist()
+    number = sum(row["language"] == "zh" and row["text_source"] == "alt" for row in languages)
+    parameters = {"unit": "pair", "where": "text_source = 'alt' and language = 'en'", "column": "language"}
+    part = pages.get("/facet", params=parameters).text
+    assert re.search(rf'zh</bdi></span>\s*<meter[^>]*value="{number}"', part)
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(
+    own_corpus: Path, explore: Callable[[Path], TestClient]
+) -> None:
+    shutil.rmtree(own_corpus / "cache", ignore_errors=True)
+    (own_corpus / "cache").mkdir()
+    (own_corpus / "cache" / "explorer").write_text("a file where the folder should be")
+    client = explore(own_corpus)
+    assert client.get("/", params={"unit": "pair"}).status_code == 200
+    assert client.get(f"/picture/{PICTURE}").status_code == 200

@@ -1,0 +1,74 @@
+"""Pages of rows, in any order, are the rows that there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tuwen.engine.search import Searcher
+from tuwen.engine.search_request import Request
+from tuwen.engine.search_rows import Links
+from tuwen.errors import UsageError
+from tuwen.explorer.listing import StoredLinks, listing
+from tuwen.explorer.scan import Stop
+from tuwen.explorer.snapshot import Snapshot
+from tuwen.explorer.view import View
+
+
+def pages(snapshot: Snapshot, view: View, size: int) -> list[int]:
+    rows: list[int] = []
+    while True:
+        page = listing(snapshot, view, Path("nowhere"), Stop(60), size)
+        assert len(page.cards) <= size
+        rows += [card.row for card in page.cards]
+        if not page.after:
+            return rows
+        view = view.changed(after=page.after)
+
+
+@pytest.mark.parametrize("direction", ["", " desc"])
+def test_sorted_pages_are_what_order_by_gives(looked: Snapshot, direction: str) -> None:
+    stored = looked.corpus.table("images", ["num_pages"]).append_column("row", pa.array(range(328)))
+    query = f"SELECT row FROM stored WHERE num_pages IS NOT NULL ORDER BY num_pages {direction}, row"
+    expected = duckdb.from_arrow(stored).query("stored", query).fetchall()
+    assert pages(looked, View(sort=f"num_pages{direction}"), 50) == [row for (row,) in expected]
+
+
+def test_pages_in_stored_order_hold_what_a_rule_keeps(looked: Snapshot) -> None:
+    table = looked.corpus.table("images", ["width"])["width"].to_pylist()
+    assert pages(looked, View(where="width < 200"), 37) == [row for row, width in enumerate(table) if width < 200]
+
+
+def test_when_the_time_is_up_it_goes_on_from_there(looked: Snapshot) -> None:
+    page = listing(looked, View(unit="pair"), Path("nowhere"), Stop(-1))
+    assert (page.cards, page.finished, page.after) == ([], False, "0")
+
+
+@pytest.mark.parametrize(
+    "view", [{"sort": "text"}, {"sort": "num_pages; drop"}, {"after": "-3"}, {"q": "a", "unit": "document"}]
+)
+def test_what_cannot_be_listed_is_told(looked: Snapshot, view: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        listing(looked, View(**({"unit": "pair"} | view)), Path("nowhere"), Stop(60))
+
+
+@pytest.mark.parametrize("unit", ["pair", "image"])
+@pytest.mark.parametrize("where", [None, "image.width >= 100 and text_source <> 'title'"])
+def test_stored_places_find_what_those_in_memory_find(looked: Snapshot, unit: str, where: str | None) -> None:
+    where = "width >= 100" if where and unit == "image" else where
+    request = Request("face smiling", where=where, unit=unit, top=30, unsafe=True)
+    stored = Searcher(looked.corpus, StoredLinks(looked)).search(request)
+    assert stored == Searcher(looked.corpus).search(request) and stored.hits
+
+
+def test_stored_places_answer_as_links_do(looked: Snapshot) -> None:
+    stored, plain = StoredLinks(looked), Links(looked.corpus)
+    images = pa.array([looked.id_of("image", 5), "0" * 32, looked.id_of("image", 1)])
+    for ours, theirs in zip(stored.pairs_of(images), plain.pairs_of(images), strict=True):
+        assert np.array_equal(ours, theirs)
+    keys = [looked.id_of("pair", 9), None, "x"]
+    assert stored.rows("pairs", keys) == plain.rows("pairs", keys) == [9, -1, -1]

@@ -1,0 +1,66 @@
+"""What takes long is made once, in the background."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tuwen.explorer.prepared import NotReadyError, Prepared
+
+
+def test_whoever_comes_early_is_told_what_is_made() -> None:
+    prepared, go = Prepared(wait_s=0.05), threading.Event()
+    made = []
+
+    def make() -> int:
+        go.wait(10)
+        made.append(1)
+        return 7
+
+    with pytest.raises(NotReadyError) as error:
+        prepared.get("seven", "the number seven", make)
+    assert error.value.what == "the number seven"
+    with pytest.raises(NotReadyError):
+        prepared.get("seven", "the number seven", make)
+    go.set()
+    assert Prepared.get(prepared, "seven", "", make) == 7 or prepared._futures["seven"].result(10) == 7
+    assert made == [1]
+
+
+def test_what_failed_is_told_and_tried_again() -> None:
+    prepared, answers = Prepared(wait_s=10), iter([ValueError("no disk"), 3])
+
+    def make() -> int:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    with pytest.raises(ValueError, match="no disk"):
+        prepared.get("x", "", make)
+    assert prepared.get("x", "", make) == 3
+
+
+def test_what_needs_another_does_not_wait_for_itself() -> None:
+    prepared = Prepared(wait_s=10)
+    inner = lambda: prepared.get("inner", "", lambda: 2)  # noqa: E731
+    assert prepared.get("outer", "", lambda: inner() + inner()) == 4
+    assert prepared.get("inner", "", lambda: 99) == 2  # it was kept
+
+
+def test_what_is_slow_holds_nobody_up() -> None:
+    prepared, go = Prepared(wait_s=0.05), threading.Event()
+    with pytest.raises(NotReadyError):
+        prepared.get("map", "the map", lambda: go.wait(10), slow=True)
+    prepared._wait_s = 10
+    assert prepared.get("index", "", lambda: 1) == 1
+    go.set()
+
+
+def test_forgotten_values_are_made_anew() -> None:
+    prepared = Prepared(wait_s=10)
+    assert [prepared.get("a", "", lambda: 1), prepared.get("a", "", lambda: 2)] == [1, 1]
+    prepared.forget()
+    assert prepared.get("a", "", lambda: 2) == 2
+    prepared.close()

@@ -1,0 +1,143 @@
+"""Releases cut from the page: the form, the work in progress, what was made, and what no page reads."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from tuwen.errors import UsageError
+from tuwen.explorer.app import make_app
+from tuwen.explorer.cutting import Cutting, Order
+from tuwen.explorer.markdown import rendered
+from tuwen.releases.verify import verify
+
+ADDRESS = "http://127.0.0.1"
+ORIGIN = {"Origin": ADDRESS}
+
+
+@pytest.fixture(scope="module")
+def here(demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Path]]:
+    """Pages over the demo's corpus, started in an empty folder."""
+    folder = tmp_path_factory.mktemp("cut")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        app = make_app(demo_corpus)
+        with TestClient(app, ADDRESS) as pages:
+            yield pages, folder
+
+
+def wait(pages: TestClient) -> str:
+    for _ in range(600):
+        answer = pages.get("/releases/progress", headers={"X-Part": "1"})
+        if answer.status_code == 200:
+            return answer.text
+        time.sleep(0.1)
+    raise AssertionError("it does not end")
+
+
+def settled(pages: TestClient, url: str, **query: str) -> str:
+    for _ in range(100):
+        answer = pages.get(url, params=query)
+        if answer.status_code != 202:
+            return answer.text
+        time.sleep(0.1)
+    raise AssertionError("it does not end")
+
+
+def test_a_release_is_cut_verified_and_listed(here: tuple[TestClient, Path]) -> None:
+    pages, folder = here
+    form = {"selection": "strong", "format": "parquet", "to": "给别人", "image_format": "jpeg", "short_side": "48"}
+    preview = settled(pages, "/releases/preview", **form)
+    assert "--format=parquet" in preview and "reencode.short_side=48" in preview and "1,326" in preview
+    answer = pages.post("/releases", data=form, headers=ORIGIN, follow_redirects=False)
+    assert answer.status_code == 303
+    twice = pages.post("/releases", data=form | {"to": "other"}, headers=ORIGIN)
+    assert twice.status_code == 400 and "is being cut" in twice.text
+    assert "Done and checked" in wait(pages)
+    made = folder / "给别人"
+    assert verify(made) == []
+    assert "给别人" in pages.get("/releases").text
+    page = pages.get("/release", params={"path": str(made)})
+    assert page.status_code == 200 and "verified" in page.text and "Load it</h3>" in page.text
+    report = pages.get("/release/report", params={"path": str(made)})
+    assert (
+        report.headers["content-security-policy"].startswith("sandbox;")
+        and "script" not in report.headers["content-security-policy"]
+    )
+    again = pages.post("/releases", data=form, headers=ORIGIN)
+    assert again.status_code == 400 and "exists already" in again.text
+
+
+def test_cancelling_leaves_nothing(here: tuple[TestClient, Path]) -> None:
+    pages, folder = here
+    form = {"selection": "weak", "format": "webdataset", "to": "never", "image_format": "png", "short_side": "4000"}
+    pages.post("/releases", data=form, headers=ORIGIN)
+    pages.post("/releases/cancel", headers=ORIGIN)
+    assert "Cancelled" in wait(pages)
+    assert not [each for each in folder.iterdir() if "never" in each.name]
+
+
+def test_errors_are_told_in_words(here: tuple[TestClient, Path]) -> None:
+    pages, _ = here
+    wrong = {"selection": "strong", "format": "webdataset", "to": "x", "more": "blur=faces"}
+    answer = pages.post("/releases", data=wrong, headers=ORIGIN)
+    assert answer.status_code == 400 and "re-encoded" in answer.text
+    form = {"selection": "strong", "format": "webdataset", "to": "x", "clean": "yes"}
+    pages.post("/releases", data=form, headers=ORIGIN)
+    told = wait(pages)
+    assert "This did not work" in told and "overlap" in told
+
+
+@pytest.mark.parametrize("to", ["", "../x", "a/../../x", "\0"])
+def test_folders_that_are_refused(to: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        Cutting(tmp_path / "corpus").target(to)
+
+
+def test_no_release_in_the_corpus_or_over_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "corpus").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    cutting = Cutting(tmp_path / "corpus")
+    for to in ("corpus", "corpus/x", str(tmp_path / "corpus" / "x"), "file", "file/x"):
+        with pytest.raises(UsageError):
+            cutting.target(to)
+    assert cutting.target("new") == tmp_path / "new"
+
+
+def test_the_command_is_one_for_a_shell() -> None:
+    order = Order(Path("a b"), "图文", "parquet", "it's", ("x=1",))
+    assert order.command == "tuwen release 'a b' '--selection=图文' '--to=it'\"'\"'s' --format=parquet --set x=1"
+
+
+@pytest.mark.parametrize("path", ["/etc", "/", "../../..", "/etc/passwd"])
+def test_no_page_reads_a_folder_that_is_not_listed(path: str, here: tuple[TestClient, Path]) -> None:
+    pages, _ = here
+    for url in ("/release", "/release/report", "/compare"):
+        assert pages.get(url, params={"path": path, "a": path, "b": "strong"}).status_code == 400
+
+
+def test_cards_show_themselves() -> None:
+    text = rendered(
+        "---\nlicense: x\n---\n# T\n<script>alert(1)</script>\n\n[a](javascript:alert(1)) [b](data:text/html,x) "
+        '[c](https://c.example/"onmouseover=x) ![i](https://i.example/i.png)\n\n<details><summary><code>data/</code>: '
+        "3 columns</summary>\n\n| a | b |\n|---|---|\n| <img src=x onerror=alert(1)> | 2 |\n\n</details>\n"
+    )
+    assert not re.search(r"<(script|img|details)", text) and 'href="javascript' not in text and 'href="data' not in text
+    assert "<h2>T</h2>" in text and "<td>2</td>" in text and "license: x" in text and "data/: 3 columns" in text
+
+
+def test_comparing_two_releases(here: tuple[TestClient, Path]) -> None:
+    pages, folder = here
+    for name in ("strong", "weak"):
+        pages.post("/releases", data={"selection": name, "format": "index", "to": f"{name}-index"}, headers=ORIGIN)
+        wait(pages)
+    one, two = (str(folder / f"{name}-index") for name in ("strong", "weak"))
+    text = settled(pages, "/compare", a=one, b=two)
+    assert "1,322" in text and "1,255" in text and f"tuwen diff {one} {two}" in text
+    assert pages.get("/compare", params={"a": one, "b": "weak"}).status_code == 400

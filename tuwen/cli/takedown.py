@@ -1,0 +1,114 @@
+"""`tuwen takedown DIR --image|--url|--domain|--near VALUE`"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tuwen.cli import plural, print_json, shown
+from tuwen.errors import UsageError
+
+if TYPE_CHECKING:
+    from tuwen.corpus.corpus import Corpus
+    from tuwen.releases.footprint import Footprint, TouchedRelease
+
+LISTED = 5
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("corpus", metavar="DIR", help="corpus folder")
+    what = parser.add_argument_group("what to take down (may be repeated; nothing: all that is recorded already)")
+    for name, metavar, meaning in (
+        ("image", "ID|FILE", "an image: its id, or a file with its bytes"),
+        ("url", "URL", "the page or image at this address"),
+        ("domain", "HOST", "everything at this host and below it"),
+        ("near", "ID|FILE", "this image and all that look like it, now and later (stage image.perceptual_hash)"),
+    ):
+        what.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=meaning)
+    parser.add_argument("--radius", type=int, default=6, metavar="BITS", help="of --near: bits of 64 (default: 6)")
+    parser.add_argument("--reason", metavar="TEXT", help="kept with it, and shown by tuwen why")
+    parser.add_argument("--dry-run", action="store_true", help="list what would be touched, and change nothing")
+    parser.add_argument(
+        "--releases", nargs="+", default=[], metavar="OUT", help="release folders: which shards hold anything of it"
+    )
+    parser.add_argument(
+        "--patch-to", metavar="NEW", help="write the touched release anew without it; of several, each into NEW/NAME"
+    )
+    parser.add_argument("--allow-code", action="store_true", help="let names mean package.module:Class")
+    parser.add_argument("--json", action="store_true", help="print as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List what is touched, record the takedown, write patches."""
+    from tuwen.corpus.corpus import Corpus
+    from tuwen.corpus.tombstones import read_stones
+    from tuwen.releases.footprint import footprint
+    from tuwen.releases.takedown import stones_for, take_down
+
+    if arguments.patch_to and not arguments.releases:
+        raise UsageError("--patch-to writes a release of --releases anew; name it there")
+    corpus = Corpus.open(arguments.corpus)
+    named = (arguments.image, arguments.url, arguments.domain, arguments.near)
+    stones = stones_for(corpus, *named, radius=arguments.radius) if any(named) else read_stones(corpus)
+    if not stones:
+        raise UsageError("nothing is taken down yet; name it with --image, --url, --domain or --near")
+    touched = footprint(corpus, stones, arguments.releases)
+    recorded = [] if arguments.dry_run else take_down(corpus, stones, arguments.reason)
+    patches = [] if arguments.dry_run else _patch(corpus, touched.releases, arguments)
+    if arguments.json:
+        told = {"dry_run": arguments.dry_run, "stones": [asdict(stone) for stone in stones], "patches": patches}
+        print_json({**touched.to_json(), **told, "recorded": [asdict(stone) for stone in recorded]})
+        return 0
+    _print(touched, arguments.releases)
+    for patch in patches:
+        print(f"{patch['patch']} replaces {patch['release']}. Check it: tuwen verify {patch['patch']}")
+    if arguments.dry_run:
+        print("Nothing was changed.")
+        return 0
+    print(f"{plural(len(recorded), 'takedown')} recorded." if recorded else "All of it was recorded before.")
+    if touched.images.num or touched.pairs.num or touched.documents.num:
+        print(f"What it names stays on the disk until: tuwen purge {arguments.corpus}")
+    return 0
+
+
+def _patch(corpus: Corpus, releases: list[TouchedRelease], arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    from tuwen.releases.takedown import patch_release
+
+    patches = []
+    for release in releases if arguments.patch_to else ():
+        to = Path(arguments.patch_to)
+        to = to / Path(release.folder).resolve().name if len(arguments.releases) > 1 else to
+        manifest = patch_release(corpus, release.folder, to, allow_code=arguments.allow_code)
+        patches.append({"release": release.folder, "patch": str(to), "seal": manifest.seal, "supersedes": release.seal})
+    return patches
+
+
+def _print(touched: Footprint, releases: list[str]) -> None:
+    derived = f", {touched.derived.num} of them derived from others" if touched.derived.num else ""
+    for rows, noun, more in (
+        (touched.images, "image", ""),
+        (touched.pairs, "pair", derived),
+        (touched.documents, "document", ""),
+    ):
+        ids = ", ".join(rows.examples[:LISTED])
+        dots = ", …" if rows.num > LISTED else ""
+        print(f"{plural(rows.num, noun)}{more}{': ' if ids else ''}{ids}{dots}")
+    if touched.num_showing:
+        print(f"{plural(touched.num_showing, 'page')} that stay and show one of the images, from now on without it")
+    if touched.num_fetches:
+        print(f"{plural(touched.num_fetches, 'attempt')} at its URLs, which stay and hold neither bytes nor text")
+    for what, counts in (("selection", touched.ledgers), ("join", touched.joins), ("index", touched.indexes)):
+        for name, count in counts.items():
+            kept = " kept" if what == "selection" else ""
+            print(f"{what} {shown(name)}: {plural(count, 'row')}{kept}")
+    for release in touched.releases:
+        print(f"release {shown(release.folder)} ({release.format}): {plural(release.num_samples, 'sample')}")
+        for shard, count in release.shards.items():
+            keys = [key for name, key in release.samples if name == shard][:LISTED]
+            print(f"  {shard}: {count}: {', '.join(map(shown, keys))}{', …' if count > len(keys) else ''}")
+    for folder in releases:
+        if folder not in {release.folder for release in touched.releases}:
+            print(f"release {shown(folder)}: nothing of it")

@@ -1,0 +1,90 @@
+"""Doing what is safe about the findings of a deep look, and nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import lance
+
+from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.indexes import build_index, remove_rubbish
+from tuwen.corpus.units import recover
+from tuwen.engine.checkup import Finding, findings
+from tuwen.engine.checkup.beside import drop_tags
+
+
+@dataclass
+class Repaired:
+    """What was found, what was done about it (findings), and what is left afterwards."""
+
+    found: list[Finding] = field(default_factory=list)
+    done: list[Finding] = field(default_factory=list)
+    left: list[Finding] = field(default_factory=list)
+
+
+def repair(path: str | Path) -> Repaired:
+    """Do what is safe, under the write lock: nothing is removed that any version of the corpus names.
+
+    Columns whose file is lost or damaged are marked as not computed. `TuwenError` if another tuwen writes.
+    """
+    corpus = Corpus.open(path)
+    with corpus.writing():
+        repaired = Repaired(findings(corpus, alone=True))
+        ordered = sorted((each for each in repaired.found if each.action), key=lambda each: _ORDER[str(each.action)])
+        if any(each.kind == "damaged_table" for each in repaired.found):
+            ordered = []  # which files a table that cannot be read would name is not known
+        for finding in ordered:
+            _ACTIONS[str(finding.action)](corpus, finding)
+            repaired.done.append(finding)
+        repaired.left = findings(corpus, alone=True) if ordered else list(repaired.found)
+    return repaired
+
+
+def _recover(corpus: Corpus, finding: Finding) -> None:
+    recover(corpus)
+
+
+def _sweep_index(corpus: Corpus, finding: Finding) -> None:
+    remove_rubbish(corpus)
+
+
+def _remove(corpus: Corpus, finding: Finding) -> None:
+    for name in finding.paths:
+        path = corpus.path / name
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+
+
+def _forget_version(corpus: Corpus, finding: Finding) -> None:
+    _remove(corpus, finding)
+    drop_tags(corpus)
+
+
+def _forget_column(corpus: Corpus, finding: Finding) -> None:
+    """Take a column file out of its fragment: its columns are then null, as before they were computed."""
+    table, _, name = finding.paths[0].partition(".lance/data/")
+    dataset = corpus.dataset(table)
+    fragments = [fragment.metadata for fragment in dataset.get_fragments()]
+    for fragment in fragments:
+        fragment.files = [file for file in fragment.files if str(file.path) != name]
+    operation = lance.LanceOperation.Merge(fragments, dataset.lance_schema)
+    lance.LanceDataset.commit(dataset, operation, read_version=dataset.version)
+
+
+def _reindex(corpus: Corpus, finding: Finding) -> None:
+    table, _, column = finding.place.partition(".")
+    corpus.dataset(table).drop_index(f"{column}_search")
+    build_index(corpus, table, column)
+
+
+_ACTIONS: dict[str, Callable[[Corpus, Finding], None]] = {
+    "recover": _recover,
+    "sweep_index": _sweep_index,
+    "forget_column": _forget_column,
+    "reindex": _reindex,
+    "forget_version": _forget_version,
+    "remove": _remove,
+}
+_ORDER = {name: place for place, name in enumerate(_ACTIONS)}

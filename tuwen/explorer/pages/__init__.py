@@ -1,0 +1,1 @@
+"""Pages, one module each. A module offers `ROUTES`: method, path, handler, and the seconds that it may take."""

@@ -1,0 +1,109 @@
+"""The first page: a grid of rows, a box to search, filters, and what a selection keeps beside what it refuses."""
+
+from __future__ import annotations
+
+from starlette.datastructures import UploadFile
+from starlette.responses import PlainTextResponse, Response
+
+from tuwen.errors import UsageError
+from tuwen.explorer.facets import Count, count, facet, first_columns
+from tuwen.explorer.listing import SEARCHED, Listing, id_asked, listing
+from tuwen.explorer.similar import keep_upload
+from tuwen.explorer.view import Term, View
+from tuwen.explorer.visit import Routes, Visit, redirect
+
+HALF = 24  # rows on each side where kept and refused ones stand side by side
+MAX_UPLOAD_BYTES = 30 << 20
+
+
+def browse(visit: Visit) -> Response:
+    """Rows of a view as a grid; an id in the box leads to its page."""
+    view = visit.view
+    if view.q and not view.after:
+        rows = id_asked(visit.snapshot, view.q)
+        if len(rows) == 1:
+            unit, id_ = rows[0]
+            return redirect(f"/{unit}/{id_}")
+    split = visit.argument("split")
+    if split:
+        return _side_by_side(visit, view, split)
+    shown = _listing(visit, view)
+    columns = first_columns(visit.snapshot, view.unit, view)
+    return visit.render("browse.html", view=view, listing=shown, columns=columns, selections=_selections(visit, view))
+
+
+def _side_by_side(visit: Visit, view: View, name: str) -> Response:
+    selection = visit.snapshot.selection(name)
+    view = view.changed(unit=selection.unit) if view.unit != selection.unit else view
+    sides = []
+    for kept in (True, False):
+        own = view.with_term(Term(name, kept))
+        sides.append((own, listing(visit.snapshot, own, visit.explorer.uploads, visit.stop, HALF)))
+    columns = first_columns(visit.snapshot, view.unit, view)
+    return visit.render(
+        "split.html", view=view, sides=sides, name=name, columns=columns, selections=_selections(visit, view)
+    )
+
+
+def _listing(visit: Visit, view: View) -> Listing:
+    return listing(visit.snapshot, view, visit.explorer.uploads, visit.stop)
+
+
+def _selections(visit: Visit, view: View) -> list[str]:
+    """Selections whose verdicts can be asked for here: of this unit, or of what a pair belongs to."""
+    return [
+        name
+        for name, each in visit.snapshot.selections.items()
+        if each.unit == view.unit or (view.unit == "pair" and each.unit in ("image", "document"))
+    ]
+
+
+def counts(visit: Visit) -> Response:
+    """How many rows a view has, or a search found, as a part of a page."""
+    if visit.view.is_search:
+        num_found = listing(visit.snapshot, visit.view, visit.explorer.uploads, visit.stop, 1).read
+        found = Count(num_found, num_found < SEARCHED)
+    else:
+        found = count(visit.snapshot, visit.view, visit.stop)
+    return visit.render("part_count.html", view=visit.view, found=found)
+
+
+def facets(visit: Visit) -> Response:
+    """A column's values, as a part of a page."""
+    found = facet(visit.snapshot, visit.view, visit.argument("column"), visit.stop)
+    return visit.render("part_facet.html", view=visit.view, facet=found)
+
+
+def narrow(visit: Visit) -> Response:
+    """A rule that somebody wrote, or a range, added to a view."""
+    view = visit.view
+    column, low, high = (visit.argument(name).strip() for name in ("column", "low", "high"))
+    rules = [visit.argument("rule").strip()]
+    if column and (low or high):
+        rules = [f"{column} {sign} {value}" for sign, value in ((">=", low), ("<", high)) if value]
+    for rule in rules:
+        view = view.with_rule(rule) if rule else view
+    return redirect(view.changed(after="").url())
+
+
+def dropped(visit: Visit) -> Response:
+    """A picture that was dropped on the box: what is like it."""
+    upload = visit.form.get("picture") if visit.form is not None else None
+    if not isinstance(upload, UploadFile):
+        raise UsageError("no picture was sent; drop one on the search box, or choose a file")
+    data = upload.file.read(MAX_UPLOAD_BYTES + 1)
+    if len(data) > MAX_UPLOAD_BYTES:
+        raise UsageError(f"a picture to look for has at most {MAX_UPLOAD_BYTES >> 20} MB")
+    if not data:
+        raise UsageError("the file is empty; drop a picture")
+    url = View(image=keep_upload(visit.explorer.uploads, data)).url()
+    return PlainTextResponse(url) if visit.is_part else redirect(url)
+
+
+ROUTES: Routes = (
+    ("GET", "/", browse, 2.5),
+    ("GET", "/count", counts, 2.5),
+    ("GET", "/facet", facets, 2.5),
+    ("GET", "/narrow", narrow, 1.0),
+    ("POST", "/dropped", dropped, 5.0),
+)

@@ -1,0 +1,88 @@
+"""Two selections, or two releases, beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import Response
+
+from tuwen.errors import UsageError
+from tuwen.explorer.cards import Card, cards
+from tuwen.explorer.comparing import PARTS, Shift, Shifted, Shifts, comparable, counts, shifts, unit_of, view_of
+from tuwen.explorer.visit import Routes, Visit
+from tuwen.releases.diff import Diff, diff
+from tuwen.releases.rows import key_column
+from tuwen.selections.selection import UNITS
+
+SHOWN = 6
+
+
+def compare(visit: Visit) -> Response:
+    """What both keep, what only one of them keeps, and what shifted."""
+    snapshot = visit.snapshot
+    made = visit.explorer.cutting.listed()
+    a, b = visit.argument("a"), visit.argument("b")
+    if not a and not b:
+        a, b = next(iter(comparable(snapshot)), ("", ""))
+    shared: dict[str, Any] = {"a": a, "b": b, "made": made, "name_of": lambda path: Path(path).name}
+    if not a or not b:
+        return visit.render("compare.html", kind="none", **shared)
+    paths = {each.path for each in made}
+    if a in paths and b in paths:
+        key = ("compared", a, b, *(Path(each).stat().st_mtime_ns for each in (a, b)))
+        found: Diff = snapshot.prepared.get(key, "what the two releases hold", lambda: diff(a, b))
+        unit = _unit_of_release(visit, a)
+        examples = {"a": found.rows.removed_examples, "both": (), "b": found.rows.added_examples}
+        shown = {part: _cards(visit, unit, ids) for part, ids in examples.items()}
+        return visit.render("compare.html", kind="releases", found=found, cards=shown, spread=_spread(found), **shared)
+    if a in paths or b in paths:
+        raise UsageError("a release is compared with a release, and a selection with a selection")
+    unit = unit_of(snapshot, a, b)
+    counted = counts(snapshot, unit, a, b, SHOWN)
+    kept = {part: cards(snapshot, unit, counted.rows[part]) for part in PARTS}
+    views = {part: view_of(unit, a, b, part) for part in PARTS}
+    return visit.render("compare.html", kind="selections", unit=unit, counts=counted, cards=kept, views=views, **shared)
+
+
+def _unit_of_release(visit: Visit, path: str) -> str:
+    """What the samples of a release are named by: webdataset has one sample an image, whatever was selected."""
+    _, manifest = visit.explorer.cutting.named(path)
+    return key_column(manifest).removesuffix("_id")
+
+
+def _cards(visit: Visit, unit: str, ids: Sequence[str]) -> list[Card]:
+    """Those of a release's samples that this corpus has, too."""
+    if unit not in UNITS:
+        return []
+    rows = visit.snapshot.rows_of(unit, ids)
+    return cards(visit.snapshot, unit, rows[rows >= 0][:SHOWN])
+
+
+def _spread(found: Diff) -> Shifts:
+    """A diff's distributions as those of selections are shown."""
+    one, two = max(found.before.num_rows, 1), max(found.after.num_rows, 1)
+    columns = [
+        Shifted(
+            each.name,
+            100 * each.distance,
+            [Shift(shift.value or "—", 100 * shift.before / one, 100 * shift.after / two) for shift in each.shifts],
+            each.num_values,
+        )
+        for each in found.distributions
+    ]
+    return Shifts(columns, two, two, True)
+
+
+def shifted(visit: Visit) -> Response:
+    """Distributions of what the two keep, as a part of a page."""
+    a, b = visit.argument("a"), visit.argument("b")
+    unit = unit_of(visit.snapshot, a, b)
+    return visit.render("part_shifts.html", found=shifts(visit.snapshot, unit, a, b, visit.stop), a=a, b=b)
+
+
+ROUTES: Routes = (
+    ("GET", "/compare", compare, 5.0),
+    ("GET", "/compare/shifts", shifted, 12.0),
+)

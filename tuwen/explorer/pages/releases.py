@@ -1,0 +1,244 @@
+"""Cutting a release: what it would hold, the work in progress, and the releases that there are."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from starlette.responses import FileResponse, Response
+
+from tuwen import parts
+from tuwen.errors import UsageError
+from tuwen.explorer.cutting import Order
+from tuwen.explorer.markdown import rendered
+from tuwen.explorer.visit import Routes, Visit, redirect
+from tuwen.releases.card import CARD
+from tuwen.releases.content import open_content
+from tuwen.releases.measure import Measures, measure
+from tuwen.releases.parameters import parameters_from
+from tuwen.releases.release import inner_ledgers
+from tuwen.releases.report import REPORT
+from tuwen.releases.writers import PACKAGE
+from tuwen.selections.ledger import Ledger
+from tuwen.selections.selection import Selection
+
+SANDBOX = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+IMAGE_FORMATS = ("jpeg", "webp", "png")
+
+
+@dataclass(frozen=True)
+class Form:
+    """The fields of the form, as they were filled in or as they start."""
+
+    selection: Selection
+    format: str
+    formats: list[str]
+    to: str
+    image_format: str  # "" keeps the original bytes
+    short_side: str
+    more: str
+    clean: bool
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Parameters as `--set` takes them."""
+        words = self.more.split()
+        if self.image_format and self.can_reencode:
+            words += [f"reencode.format={self.image_format}", f"reencode.short_side={self.short_side or 256}"]
+        return tuple(words)
+
+    @property
+    def can_reencode(self) -> bool:
+        return "reencode" in parts.load_class(PACKAGE, self.format).__dataclass_fields__  # type: ignore[attr-defined]
+
+    def order(self, corpus: Path) -> Order:
+        """What to cut."""
+        flags = ("--require-clean",) if self.clean else ()
+        return Order(corpus, self.selection.name, self.format, self.to, self.words, flags)
+
+    def writer(self) -> Any:
+        """The writer; `UsageError` says which parameter is wrong."""
+        return parts.load(PACKAGE, self.format, parameters_from(self.words))
+
+
+def form_of(visit: Visit) -> Form | None:
+    """The form of a request; None where there is nothing to release."""
+    known = visit.snapshot.selections
+    if not known:
+        return None
+    # What most people release: pairs, before the pictures that these build on.
+    first = next((each for each in known.values() if each.unit == "pair"), next(iter(known.values())))
+    selection = visit.snapshot.selection(visit.argument("selection") or first.name)
+    formats = [name for name in parts.names_in(PACKAGE) if selection.unit in _units(name)]
+    formats.sort(key=lambda name: name not in ("webdataset", "documents"))
+    asked = visit.argument("format")
+    format = asked if asked in formats else formats[0]
+    image_format = visit.argument("image_format")
+    if image_format not in ("", *IMAGE_FORMATS) or not re.fullmatch(r"\d{0,5}", visit.argument("short_side").strip()):
+        raise UsageError("pictures are made smaller as jpeg, webp or png, with a short side of so many pixels")
+    return Form(
+        selection,
+        format,
+        formats,
+        visit.argument("to").strip() or _free(visit, f"{selection.name}-{format}"),
+        image_format,
+        visit.argument("short_side").strip() or "256",
+        visit.argument("more").strip(),
+        visit.argument("clean") == "yes",
+    )
+
+
+def _units(name: str) -> tuple[str, ...]:
+    return parts.load_class(PACKAGE, name).units  # type: ignore[attr-defined,no-any-return]
+
+
+def _free(visit: Visit, stem: str) -> str:
+    base = visit.explorer.cutting.base
+    return next(name for n in range(1, 10_000) if not (base / (name := f"{stem}-{n}" if n > 1 else stem)).exists())
+
+
+def releases(visit: Visit) -> Response:
+    """The form, what is being cut, and the releases that there are."""
+    return _page(visit)
+
+
+def _page(visit: Visit, problem: str = "", status: int = 200) -> Response:
+    cutting = visit.explorer.cutting
+    return visit.render(
+        "releases.html",
+        status,
+        form=form_of(visit),
+        work=cutting.work,
+        made=cutting.listed(),
+        base=cutting.base,
+        problem=problem,
+        name_of=lambda path: Path(path).name,
+        IMAGE_FORMATS=IMAGE_FORMATS,
+    )
+
+
+def preview(visit: Visit) -> Response:
+    """The command, and what the card would say, as a part of a page."""
+    form = form_of(visit)
+    if form is None:
+        raise UsageError("there is no selection to release")
+    problem = ""
+    try:
+        visit.explorer.cutting.target(form.to)
+    except UsageError as error:
+        problem = str(error)
+    writer = form.writer()
+    ledger = visit.snapshot.ledger(form.selection.name)
+    found = _measured(visit, form.selection, ledger, writer) if ledger.num_kept else None
+    if found is None:
+        problem = problem or f"{form.selection.name} keeps nothing, so there is nothing to release"
+    return visit.render(
+        "part_release_preview.html",
+        form=form,
+        command=form.order(visit.snapshot.corpus.path).command,
+        ledger=ledger,
+        measures=found,
+        sample=writer.sample,
+        missing=missing(visit, form, found) if found else [],
+        problem=problem,
+    )
+
+
+def _measured(visit: Visit, selection: Selection, ledger: Ledger, writer: Any) -> Measures:
+    snapshot = visit.snapshot
+    sample, regions = writer.sample, tuple(getattr(writer, "regions", ("main",)))
+
+    def make() -> Measures:
+        inner = inner_ledgers(snapshot.corpus, selection, snapshot.selections)
+        images = inner[selection.images] if selection.images else None
+        with open_content(snapshot.corpus, ledger, images) as content:
+            if selection.unit == "document":  # a writer settles which of their pictures stay; it asks like this
+                next(content.document_rows(regions), None)
+            return measure(content, sample, 0)
+
+    key = ("measures", selection.name, ledger.fingerprint, sample, regions)
+    return snapshot.prepared.get(key, f"the figures of {selection.name}", make)  # type: ignore[no-any-return]
+
+
+def missing(visit: Visit, form: Form, found: Measures) -> list[str]:
+    """What the card will have to leave open; the template has a sentence for each."""
+    known = {*visit.snapshot.columns["image"], *visit.snapshot.columns["pair"]}
+    open_questions = {
+        "licence": not found.num_licensed and found.num_documents,
+        "language": found.languages_of != "texts" and form.selection.unit == "pair",
+        "properties": not found.image_formats and found.num_images,
+        "overlap": not any(overlap.checked for overlap in found.overlaps),
+        "safety": not known & {"nsfw_score", "punsafe"},
+        "description": not visit.snapshot.corpus.recipe().get("description"),
+    }
+    return [name for name, is_open in open_questions.items() if is_open]
+
+
+def cut(visit: Visit) -> Response:
+    """Begin to cut a release."""
+    form = form_of(visit)
+    if form is None:
+        raise UsageError("there is no selection to release")
+    try:
+        form.writer()
+        visit.explorer.cutting.start(form.order(visit.snapshot.corpus.path))
+    except UsageError as error:
+        return _page(visit, str(error), 400)
+    return redirect("/releases#work")
+
+
+def progress(visit: Visit) -> Response:
+    """How far the work is, as a part of a page; status 202 while it goes on, so that a script asks again."""
+    work = visit.explorer.cutting.work
+    response = visit.render("part_progress.html", 202 if work is not None and work.is_running else 200, work=work)
+    return response
+
+
+def cancel(visit: Visit) -> Response:
+    """End what is being cut."""
+    visit.explorer.cutting.cancel()
+    return redirect("/releases#work")
+
+
+def check(visit: Visit) -> Response:
+    """Verify a release that is listed."""
+    made, _ = visit.explorer.cutting.named(visit.argument("path"))
+    visit.explorer.cutting.check(Path(made.path), made)
+    return redirect("/releases#work")
+
+
+def release(visit: Visit) -> Response:
+    """A release: its figures, its files, and its card."""
+    made, manifest = visit.explorer.cutting.named(visit.argument("path"))
+    folder = Path(made.path)
+    try:
+        text = (folder / CARD).read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        text = f"{CARD} cannot be read: {error.strerror}"
+    return visit.render(
+        "release.html", made=made, manifest=manifest, card=rendered(text), has_report=(folder / REPORT).is_file()
+    )
+
+
+def report(visit: Visit) -> Response:
+    """The release's own page, shut off from ours: no script, no form, nothing loaded."""
+    made, _ = visit.explorer.cutting.named(visit.argument("path"))
+    path = Path(made.path) / REPORT
+    if not path.is_file() or path.is_symlink():
+        raise UsageError(f"{made.path} has no {REPORT}")
+    headers = {"Content-Security-Policy": SANDBOX, "Cache-Control": "no-store"}
+    return FileResponse(path, media_type="text/html", headers=headers)
+
+
+ROUTES: Routes = (
+    ("GET", "/releases", releases, 5.0),
+    ("GET", "/releases/preview", preview, 10.0),
+    ("POST", "/releases", cut, 10.0),
+    ("GET", "/releases/progress", progress, 5.0),
+    ("POST", "/releases/cancel", cancel, 10.0),
+    ("POST", "/releases/check", check, 5.0),
+    ("GET", "/release", release, 5.0),
+    ("GET", "/release/report", report, 5.0),
+)

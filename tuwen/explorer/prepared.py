@@ -1,0 +1,74 @@
+"""Answers that take long: made once, in the background, while pages say what they wait for."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotInTime
+from typing import Any
+
+WAIT_S = 1.5  # what a page waits for before it says that something is still being made
+
+
+class NotReadyError(Exception):
+    """Something is being made and will be there soon; `what` says what, in words for people."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class Prepared:
+    """Values by key, each computed once; one at a time, so that two large ones never need memory together.
+
+    What takes minutes and little memory (`slow`) has a thread of its own, so that nobody waits behind it.
+    A value that could not be made raises what its making raised, and is tried again at the next call.
+    """
+
+    def __init__(self, wait_s: float = WAIT_S) -> None:
+        self._wait_s = wait_s
+        self._futures: dict[Hashable, Future[Any]] = {}
+        self._lock = threading.Lock()
+        self._pools = {slow: ThreadPoolExecutor(1, "tuwen-prepare") for slow in (False, True)}
+        self._working = threading.local()
+
+    def get(self, key: Hashable, what: str, make: Callable[[], Any], *, slow: bool = False) -> Any:
+        """The value; `NotReadyError` if it is not there within the time to wait."""
+        if getattr(self._working, "yes", False):
+            return self._inner(key, make)
+        with self._lock:
+            future = self._futures.get(key)
+            if future is None or (future.done() and future.exception() is not None):
+                future = self._futures[key] = self._pools[slow].submit(self._work, make)
+        try:
+            return future.result(self._wait_s)
+        except NotInTime:
+            if future.done():
+                raise
+            raise NotReadyError(what) from None
+
+    def _work(self, make: Callable[[], Any]) -> Any:
+        self._working.yes = True
+        return make()
+
+    def _inner(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """A value that another one needs: made in the same thread, since the pool has no other."""
+        with self._lock:
+            future = self._futures.get(key)
+        if future is None or not future.done() or future.exception() is not None:
+            future = Future()
+            future.set_result(make())
+            with self._lock:
+                self._futures[key] = future
+        return future.result()
+
+    def forget(self) -> None:
+        """Let go of all values."""
+        with self._lock:
+            self._futures = {}
+
+    def close(self) -> None:
+        """End when what is being made is made."""
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=True)

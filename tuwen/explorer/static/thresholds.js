@@ -1,0 +1,109 @@
+// A threshold under the hand: line, colours and counts at once from the bins; rows and funnel from the server, a moment
+// later, and the question before them is taken back.
+const WAIT_MS = 220;
+const form = document.querySelector("[data-dial]");
+const bins = JSON.parse(document.querySelector("#bins")?.textContent ?? "null");
+const field = form?.elements.value;
+const range = form?.querySelector("input[type=range]");
+const live = document.querySelector("[data-live]");
+let timer, asking = new AbortController();
+
+/** Where a value stands among the bins, of 1000. */
+function placeOf(value) {
+  const { edges } = bins, width = 1000 / bins.counts.length;
+  if (value <= edges[0]) return 0;
+  for (let i = 0; i + 1 < edges.length; i++)
+    if (value < edges[i + 1]) return (i + (value - edges[i]) / (edges[i + 1] - edges[i])) * width;
+  return 1000;
+}
+/** The edge next to a place: thresholds that a hand finds are round numbers. */
+const valueAt = (place) => bins.edges[Math.round((Math.max(0, Math.min(1000, place)) * bins.counts.length) / 1000)];
+const shown = (value) => String(Number(value.toPrecision(10)));
+
+/** Rows below a value, as far as bins can tell. */
+function under(value) {
+  const { edges, counts, below, beyond } = bins;
+  let rows = below;
+  for (let i = 0; i < counts.length; i++) {
+    if (value >= edges[i + 1]) rows += counts[i];
+    else { if (value > edges[i]) rows += (counts[i] * (value - edges[i])) / (edges[i + 1] - edges[i]); return rows; }
+  }
+  return value > edges[edges.length - 1] ? rows + beyond : rows;
+}
+
+function draw(value) {
+  document.querySelector(".big output").textContent = field.value;
+  if (!bins || Number.isNaN(value)) return;
+  const place = placeOf(value), above = form.dataset.above === "1", line = form.querySelector(".line");
+  line.setAttribute("x1", place);
+  line.setAttribute("x2", place);
+  for (const bar of form.querySelectorAll("rect"))
+    bar.setAttribute("class", (Number(bar.getAttribute("x")) >= place - 0.01) === above ? "passes" : "fails");
+  const moved = Math.round(under(value) - under(Number(form.dataset.old))) * (above ? -1 : 1);
+  const words = moved > 0 ? live.dataset.pass : moved < 0 ? live.dataset.fail : live.dataset.none;
+  live.textContent = words.replace("{n}", Math.abs(moved).toLocaleString());
+  live.className = `live ${moved > 0 ? "kept" : moved < 0 ? "refused" : ""}`;
+}
+
+async function ask(place, path, query, signal) {
+  place.setAttribute("aria-busy", "true");
+  try {
+    const answer = await fetch(`${path}?${query}`, { headers: { "X-Part": "1" }, signal });
+    place.innerHTML = await answer.text(); // our own server's, escaped there
+    place.removeAttribute("aria-busy");
+  } catch (error) {
+    if (error.name !== "AbortError") place.removeAttribute("aria-busy");
+  }
+}
+
+function later() {
+  clearTimeout(timer);
+  asking.abort();
+  timer = setTimeout(() => {
+    asking = new AbortController();
+    const query = new URLSearchParams(new FormData(form));
+    history.replaceState(null, "", `/thresholds?${query}`);
+    document.querySelector("[data-save]").href = `/save?${query}`;
+    for (const kind of ["crossing", "funnel"]) {
+      const place = document.querySelector(`[data-${kind}]`);
+      ask(place, place.dataset[kind], query, asking.signal);
+    }
+  }, WAIT_MS);
+}
+
+function move(value) {
+  field.value = shown(value);
+  range.value = placeOf(value);
+  draw(value);
+  later();
+}
+
+if (form && bins) {
+  range.hidden = false;
+  range.addEventListener("input", () => move(valueAt(Number(range.value))));
+  // Arrow keys go from edge to edge: a step of the range itself would move nothing that anyone sees.
+  range.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -8, PageUp: 8 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const at = Math.round((placeOf(Number(field.value)) * bins.counts.length) / 1000);
+    move(bins.edges[Math.max(0, Math.min(bins.edges.length - 1, at + step))]);
+  });
+  const chart = form.querySelector("svg");
+  const follow = (event) => {
+    const box = chart.getBoundingClientRect();
+    move(valueAt((1000 * (event.clientX - box.left)) / box.width));
+  };
+  chart.addEventListener("pointerdown", (event) => { chart.setPointerCapture(event.pointerId); follow(event); });
+  chart.addEventListener("pointermove", (event) => chart.hasPointerCapture(event.pointerId) && follow(event));
+  draw(Number(field.value));
+}
+if (form) {
+  field.addEventListener("input", () => {
+    if (!/^\s*-?\d*\.?\d+(e[+-]?\d+)?\s*$/i.test(field.value)) return;
+    if (bins) range.value = placeOf(Number(field.value));
+    draw(Number(field.value));
+    later();
+  });
+  form.addEventListener("submit", (event) => { event.preventDefault(); later(); });
+}

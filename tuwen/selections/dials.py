@@ -1,0 +1,170 @@
+"""The numbers in a selection that can be turned: each comparison of something with a number, and each size of a step.
+
+for dial in dials(selection):
+    preview(corpus, turned(selection, dial, "0.4"), selections)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from tuwen.errors import UsageError
+from tuwen.selections import tree
+from tuwen.selections.expressions import Expression
+from tuwen.selections.selection import NamedStep, Selection
+from tuwen.selections.steps import Step
+from tuwen.selections.steps.rule import Rule
+from tuwen.selections.steps.threshold import Threshold
+from tuwen.selections.tree import Call, Node, Number
+
+_SIGNS = {">=": "<=", "<=": ">=", ">": "<", "<": ">"}  # and what each is from the other side
+_FIXED = ("seed", "min_rows")  # numbers of steps that nobody would turn to see more or fewer rows
+Path = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Dial:
+    """One number of a selection.
+
+    `step` counts from 1, `at` counts the numbers of that step from 0. Where a number is compared with something,
+    `compared` is that, `sign` stands between the two, and `above` says whether a larger value passes; `rule` is then
+    the condition on the row that the step states. `field`: the parameter of the step that holds it, if it is a
+    parameter by itself.
+    """
+
+    step: int
+    at: int
+    value: str
+    label: str
+    compared: Expression | None = None
+    sign: str = ""
+    above: bool = True
+    rule: Expression | None = None
+    field: str | None = None
+    path: Path = ()
+
+
+def dials(selection: Selection) -> list[Dial]:
+    """All numbers of a selection, in the order of its steps."""
+    return [dial for number, named in enumerate(selection.steps, 1) for dial in dials_of(named.step, number)]
+
+
+def dial_at(selection: Selection, step: int, at: int) -> Dial:
+    """One number of a selection; `UsageError` where there is none."""
+    for dial in dials(selection):
+        if (dial.step, dial.at) == (step, at):
+            return dial
+    raise UsageError(f"selection {selection.name!r} has no threshold {at} in step {step}")
+
+
+def dials_of(step: Step, number: int) -> list[Dial]:
+    """The numbers of one step."""
+    found = _of_rule(step) if isinstance(step, Rule) else [*_limits(step), *_sizes(step)]
+    return [replace(dial, step=number, at=at) for at, dial in enumerate(found)]
+
+
+def turned(selection: Selection, dial: Dial, value: str) -> Selection:
+    """The selection with another number there. `UsageError` unless `value` is one that the step can have."""
+    number = tree.number(value.strip())
+    if not math.isfinite(float(number.text)):
+        raise UsageError(f"{value!r} is too large a number")
+    index = dial.step - 1
+    step = _turned(selection.steps[index].step, dial, number)
+    steps = list(selection.steps)
+    steps[index] = NamedStep(step, steps[index].given_name)
+    return replace(selection, steps=tuple(steps))
+
+
+def _turned(step: Step, dial: Dial, number: Number) -> Step:
+    if isinstance(step, Rule):
+        root = _with_number(Expression.parse(step.where).root, dial.path, number)
+        return Rule(str(Expression(root)))
+    current = getattr(step, str(dial.field))
+    whole = isinstance(current, int)
+    try:
+        value: Any = number.text if isinstance(current, str) else int(number.text) if whole else float(number.text)
+    except ValueError:
+        raise UsageError(f"{dial.label} takes a whole number, not {number.text}") from None
+    return dataclasses.replace(step, **{str(dial.field): value})  # type: ignore[type-var]
+
+
+def rule_of(step: Step) -> Expression | None:
+    """The condition on the row alone that a step states; None for steps that look at other rows."""
+    if isinstance(step, Rule):
+        return Expression.parse(step.where)
+    if isinstance(step, Threshold):
+        limits = [(sign, limit) for sign, limit in ((">=", step.at_least), ("<=", step.at_most)) if limit is not None]
+        if all(isinstance(Expression.parse(str(limit)).root, Number) for _, limit in limits):
+            return Expression.parse(" and ".join(f"({step.of}) {sign} {limit}" for sign, limit in limits))
+    return None
+
+
+def _of_rule(step: Rule) -> list[Dial]:
+    rule = Expression.parse(step.where)
+    return [replace(dial, rule=rule) for dial in _compared(rule.root, (), True)]
+
+
+def _compared(node: Node, path: Path, asserted: bool) -> Iterator[Dial]:
+    """Comparisons with a number below a node; `asserted`: not within an odd number of negations."""
+    if not isinstance(node, Call):
+        return
+    if node.name in _SIGNS:
+        left, right = node.arguments
+        if isinstance(right, Number) and not isinstance(left, Number):
+            yield _dial(left, node.name, right, (*path, 1), asserted)
+            return
+        if isinstance(left, Number) and not isinstance(right, Number):
+            yield _dial(right, _SIGNS[node.name], left, (*path, 0), asserted)
+            return
+    if node.name == "between":
+        for place, sign in ((1, ">="), (2, "<=")):
+            if isinstance(limit := node.arguments[place], Number):
+                yield _dial(node.arguments[0], sign, limit, (*path, place), asserted)
+        return
+    turns = node.name in ("not", "is false", "is not true")
+    for place, argument in enumerate(node.arguments):
+        yield from _compared(argument, (*path, place), asserted != turns)
+
+
+def _dial(what: Node, sign: str, limit: Number, path: Path, asserted: bool) -> Dial:
+    compared = Expression(what)
+    above = sign.startswith(">") == asserted
+    return Dial(0, 0, limit.text, f"{compared} {sign} {limit.text}", compared, sign, above, path=path)
+
+
+def _with_number(node: Node, path: Path, number: Number) -> Node:
+    if not path:
+        return number
+    if not isinstance(node, Call):
+        raise UsageError("the rule is another one than when its numbers were looked for")
+    place, *rest = path
+    arguments = list(node.arguments)
+    arguments[place] = _with_number(arguments[place], tuple(rest), number)
+    return tree.call(node.name, tuple(arguments))
+
+
+def _limits(step: Step) -> Iterator[Dial]:
+    """Limits of a threshold that are numbers, not statistics."""
+    if not isinstance(step, Threshold):
+        return
+    of = Expression.parse(step.of)
+    for field, sign in (("at_least", ">="), ("at_most", "<=")):
+        limit = getattr(step, field)
+        root = Expression.parse(str(limit)).root if limit is not None else None
+        if isinstance(root, Number):
+            label = f"{of} {sign} {root.text}"
+            yield Dial(0, 0, root.text, label, of, sign, sign == ">=", rule_of(step), field)
+
+
+def _sizes(step: Step) -> Iterator[Dial]:
+    """Parameters of a step that are numbers: a share, a number of rows, how many of each."""
+    for field in dataclasses.fields(step):  # type: ignore[arg-type]
+        value = getattr(step, field.name)
+        known = isinstance(value, int | float) and not isinstance(value, bool)
+        is_limit = isinstance(step, Threshold) and field.name in ("at_least", "at_most")
+        if known and not is_limit and field.name not in _FIXED:
+            yield Dial(0, 0, f"{value!r}", f"{field.name} = {value!r}", field=field.name)
