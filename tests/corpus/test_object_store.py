@@ -32,9 +32,10 @@ def options() -> Iterator[dict[str, str]]:
         port = free.getsockname()[1]
     server = subprocess.Popen([str(SERVER), "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
+    bucket = urllib.request.Request(f"{address}/tables", headers=SIGNED, method="PUT")
     for _ in range(600):
         try:
-            urllib.request.urlopen(urllib.request.Request(f"{address}/tables", headers=SIGNED, method="PUT"), timeout=30)
+            urllib.request.urlopen(bucket, timeout=30)
             break
         except urllib.error.HTTPError:
             raise
