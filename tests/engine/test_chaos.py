@@ -281,7 +281,7 @@ def damage(path: Path, how: str) -> None:
 
 
 def test_hundreds_of_fragments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """300 fragments of three pairs: the same values. Each costs some hundredths of a second, so thousands take minutes."""
+    """300 fragments of three pairs: the same values. Each costs hundredths of a second: thousands take minutes."""
     make_pages(tmp_path, units=1, pages=300)
     build(recipe_for(tmp_path), tmp_path / "corpus", quiet=True)
     whole = rows(tmp_path / "corpus"), cut(tmp_path)
