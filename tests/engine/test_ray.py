@@ -17,6 +17,7 @@ from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES
 from tuwen.engine.build import Built, build
 from tuwen.engine.recipe import NamedSource, Recipe
+from tuwen.engine.single import stage
 from tuwen.errors import TuwenError, UsageError
 from tuwen.releases.release import release
 
@@ -63,7 +64,8 @@ def released(path: Path, to: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("num_nodes", [1, 2])
 def test_every_column_and_a_release_equal_those_of_a_local_build(folder: Path, cluster: Any, num_nodes: int) -> None:
-    stages = (Length(), Parity(), NumPairs(), PageLength(), Mean(), Picky(), DeadlyMarks(fatal="none"))
+    own = (Length(), Parity(), NumPairs(), PageLength(), Mean(), Picky(), DeadlyMarks(fatal="none"))
+    stages = (*own, stage("pair.resolve"))
     added = [cluster.add_node(num_cpus=1, object_store_memory=80 << 20) for _ in range(num_nodes - 1)]
     run(folder, *stages, to="local")
     built = run(folder, *stages, to="ray", engine="ray", address=cluster.address)
@@ -87,7 +89,7 @@ def test_a_node_that_is_lost_costs_only_its_tasks(folder: Path, cluster: Any) ->
     """The second node goes while it works; what it had in hand runs on the first."""
     (folder / "notes").mkdir()
     second = cluster.add_node(num_cpus=2, object_store_memory=80 << 20)
-    stage = Slow(str(folder / "notes"), 4.0)
+    slow = Slow(str(folder / "notes"), 4.0)
     lost: list[bool] = []
 
     def lose() -> None:
@@ -98,7 +100,7 @@ def test_a_node_that_is_lost_costs_only_its_tasks(folder: Path, cluster: Any) ->
 
     thread = threading.Thread(target=lose)
     thread.start()
-    built = run(folder, stage, engine="ray", address=cluster.address)
+    built = run(folder, slow, engine="ray", address=cluster.address)
     thread.join()
     assert lost and built.stage_rows == {"deadly:Slow": 180} and not built.errors
     assert len(list((folder / "notes").iterdir())) > 6  # some were begun twice
@@ -114,8 +116,8 @@ def test_stages_with_models_on_a_gpu_run_in_actors_that_hold_one(folder: Path, c
 
 
 def test_an_error_that_tells_what_to_do_arrives_as_it_is(folder: Path, cluster: Any) -> None:
-    with pytest.raises(TuwenError, match=r"deadly:Deadly: .* processes that ran it"):
-        run(folder, Deadly(fatal=""), engine="ray", address=cluster.address)
+    with pytest.raises(TuwenError, match=r"deadly:Deadly: ImportError: libx"):
+        run(folder, Deadly(how="library"), engine="ray", address=cluster.address)
 
 
 def test_ray_on_this_machine(folder: Path) -> None:

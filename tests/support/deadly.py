@@ -15,7 +15,7 @@ GIGABYTE = 1 << 30
 
 @dataclass(frozen=True)
 class Deadly:
-    """Ends its process on texts that end in `fatal`, by a signal (SIGSEGV), `memory` (allocates) or `exit`."""
+    """Ends its process on texts that end in `fatal`: by a signal, `exit`, all `memory`. Or it lacks a `library`."""
 
     fatal: str = "17 1"
     how: str = "SIGSEGV"
@@ -27,6 +27,8 @@ class Deadly:
         if any(text.endswith(self.fatal) for text in batch["text"].to_pylist()):
             if self.how == "memory":
                 bytearray(64 * GIGABYTE).find(b"x")
+            elif self.how == "library":
+                raise ImportError("libx")
             elif self.how == "exit":
                 os._exit(3)
             else:

@@ -67,9 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{patch['patch']} replaces {patch['release']}. Check it: tuwen verify {patch['patch']}")
     if arguments.dry_run:
         print("Nothing was changed.")
-    else:
-        print(f"{plural(len(recorded), 'takedown')} recorded. What it names stays on the disk until:")
-        print(f"  tuwen purge {arguments.corpus}")
+        return 0
+    print(f"{plural(len(recorded), 'takedown')} recorded." if recorded else "All of it was recorded before.")
+    if touched.images.num or touched.pairs.num or touched.documents.num:
+        print(f"What it names stays on the disk until: tuwen purge {arguments.corpus}")
     return 0
 
 

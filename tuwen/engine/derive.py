@@ -59,7 +59,8 @@ class _Task:
 
     @property
     def device(self) -> str | None:
-        return option(self.stage, "device")
+        found: str | None = option(self.stage, "device")
+        return found
 
 
 @dataclass

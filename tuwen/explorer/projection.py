@@ -123,7 +123,10 @@ def laid_out(vectors: NDArray[np.float32], method: str) -> NDArray[np.float32]:
 
 
 def in_polygon(points: NDArray[np.float32], polygon: tuple[Point, ...]) -> NDArray[np.bool_]:
-    """Which points lie in a polygon: whose ray to the right crosses its sides an odd number of times."""
+    """Which points lie in a polygon: whose ray to the right crosses its sides an odd number of times.
+
+    Of polygons side by side each point lies in one.
+    """
     x, y = points[:, 0], points[:, 1]
     odd = np.zeros(len(points), bool)
     for (x1, y1), (x2, y2) in zip(polygon, (*polygon[1:], *polygon[:1]), strict=True):
@@ -161,14 +164,9 @@ class Cell:
 
     @property
     def lasso(self) -> tuple[Point, ...]:
-        """Its outline, a hair's breadth below and left of its sides, so that no point lies in two."""
-        step, hair = SIDE / CELLS, 0.005
-        left, low = self.left - hair, self.low - hair
-        right, high = self.left + step - hair, self.low + step - hair
-        if self.left + step >= SIDE:
-            right += 2 * hair
-        if self.low + step >= SIDE:
-            high += 2 * hair
+        """Its outline; beyond the map's upper and right edges, since of its sides only the lower and left belong to it."""
+        left, low, step = self.left, self.low, SIDE / CELLS
+        right, high = (end + (end >= SIDE) for end in (left + step, low + step))
         return ((left, low), (right, low), (right, high), (left, high))
 
 

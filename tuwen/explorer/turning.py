@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 BINS = 80
 EXAMPLES = 12  # rows of each direction that are remembered to show some of them
 POLL_S = 0.1
+PREVIEW_MEMORY = "400MB"  # beyond, DuckDB spills: the server stays small
 
 
 @dataclass(frozen=True)
@@ -241,7 +242,13 @@ def _few(rows: NDArray[np.int64]) -> NDArray[np.int64]:
 def funnel_after(snapshot: Snapshot, selection: Selection, stop: Stop) -> list[FunnelStep]:
     """The whole funnel of a selection that nobody saved; `TuwenError` when it was stopped."""
     try:
-        return preview(snapshot.corpus, selection, snapshot.selections, watch=lambda each: interrupted(each, stop))
+        return preview(
+            snapshot.corpus,
+            selection,
+            snapshot.selections,
+            memory=PREVIEW_MEMORY,
+            watch=lambda each: interrupted(each, stop),
+        )
     except TuwenError as error:
         if stop:
             raise TuwenError(

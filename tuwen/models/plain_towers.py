@@ -55,7 +55,7 @@ class BagTower(nn.Module):
 
     def pooled(self, hidden_NLW: torch.Tensor, is_word_NL: torch.Tensor) -> torch.Tensor:
         """(N, width), of the tokens that are neither start, end nor padding."""
-        return (hidden_NLW * is_word_NL[..., None]).sum(1)  # type: ignore[no-any-return]
+        return (hidden_NLW * is_word_NL[..., None]).sum(1)
 
 
 def edges_and_colours(pixels_NCHW: torch.Tensor) -> torch.Tensor:

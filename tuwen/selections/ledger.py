@@ -179,15 +179,17 @@ def preview(
     selection: Selection | str,
     selections: Mapping[str, Selection] | None = None,
     *,
+    memory: str | None = None,
     watch: Callable[[duckdb.DuckDBPyConnection], AbstractContextManager[object]] = nullcontext,
 ) -> list[FunnelStep]:
     """The funnel that a selection would have, without storing its ledger: for trying thresholds.
 
-    `watch` is entered with the connection while it works, so that someone can interrupt it (`TuwenError` then).
+    `memory` ("400MB") limits DuckDB's. `watch` is entered with the connection while it works, so that someone can
+    interrupt it (`TuwenError` then).
     """
     selection, selections = _resolved(corpus, selection, selections)
     rows = candidates(corpus, selection, _kept(_others(corpus, selection, selections)))
-    with _told(selection), corpus.connect() as connection, watch(connection):
+    with _told(selection), corpus.connect(memory) as connection, watch(connection):
         judged = judgement(connection, corpus, selection, rows)
         counts = connection.sql(f"SELECT _failed, count(*) FROM ({judged.sql}) GROUP BY ALL").fetchall()
     lost = dict(counts)

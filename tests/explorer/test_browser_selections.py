@@ -1,0 +1,105 @@
+"""What only a browser shows of selections: a threshold moved with keys and with the mouse, and a release cut."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright")
+CHROMIUM = Path(os.environ.get("TUWEN_CHROMIUM", "/usr/bin/chromium"))
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"needs a browser at {CHROMIUM}")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+WAIT_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def address(demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real server, started in an empty folder."""
+    program = "from tuwen.cli import script; script()"
+    server = subprocess.Popen(
+        [sys.executable, "-c", program, "explore", str(demo_corpus), "--no-browser"],
+        cwd=tmp_path_factory.mktemp("served"), stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert server.stdout is not None
+    yield server.stdout.readline().split(" at ")[1].split(" ")[0]
+    server.terminate()
+    server.wait(20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    with playwright.sync_playwright() as running:
+        started = running.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser, address) -> Iterator[object]:
+    context = browser.new_context(base_url=address, locale="en-US")
+    opened = context.new_page()
+    said: list[str] = []
+    opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: said.append(str(error)))
+    yield opened
+    context.close()
+    assert said == []  # the policy was not broken, no script failed
+
+
+def test_a_threshold_moves_by_keys(page) -> None:
+    page.goto("/thresholds?selection=weak&step=5&at=0")
+    page.locator("input[type=range]").focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    value = page.locator("input[name=value]").input_value()
+    assert float(value) > 5
+    assert "more are refused" in page.locator("[data-live]").inner_text()  # at once
+    page.wait_for_selector("[data-crossing] [data-card]", timeout=WAIT_MS)
+    page.wait_for_selector(".two .here .refused", timeout=WAIT_MS)
+    assert f"value={value}" in page.url and f"value={value}" in page.locator("[data-save]").get_attribute("href")
+
+
+def test_a_threshold_moves_by_the_mouse(page) -> None:
+    page.goto("/thresholds?selection=weak&step=5&at=0")
+    box = page.locator(".chart svg").bounding_box()
+    page.mouse.move(box["x"] + 2, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + 50, steps=4)
+    page.mouse.up()
+    assert float(page.locator("input[name=value]").input_value()) > 50
+    assert page.locator("rect.passes").count() < page.locator("rect.fails").count() * 2
+    page.wait_for_selector("[data-crossing] [data-card]", timeout=WAIT_MS)
+
+
+def test_a_release_is_cut_in_three_clicks(page) -> None:
+    page.goto("/")
+    page.click("nav.pages >> text=Releases")
+    page.wait_for_selector(".preview .figures", timeout=WAIT_MS)
+    page.click("text=Cut the release")
+    page.wait_for_selector("text=See its card", timeout=WAIT_MS)
+    page.click("text=See its card")
+    assert "verified" in page.locator(".heading").inner_text()
+
+
+def test_a_selection_is_saved_and_deleted(page) -> None:
+    page.goto("/save?unit=pair&where=num_characters<40")
+    page.fill("input[name=name]", "短文本")
+    page.click("main button.primary")
+    page.wait_for_url("**/funnel?selection=**", timeout=WAIT_MS)
+    assert page.locator("h1").inner_text() == "短文本"
+    page.click("text=Delete it")
+    page.wait_for_url("**/funnel", timeout=WAIT_MS)
+    assert page.locator("text=短文本").count() == 0
+
+
+@pytest.mark.parametrize("url", ["/funnel", "/funnel?selection=strong", "/thresholds", "/compare", "/releases"])
+def test_nothing_is_wider_than_a_phone(url, page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(url)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
