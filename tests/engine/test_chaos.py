@@ -77,12 +77,10 @@ def run_script(folder: Path, what: str, *step: str) -> subprocess.CompletedProce
 
 
 def chosen(names: list[str]) -> list[str]:
-    """Of every kind of step the first and the last one, before and after."""
-    kinds: dict[str, list[str]] = {}
-    for name in names:
-        kind, _, side = name.rsplit("-", 2)
-        kinds.setdefault(f"{kind} {side}", []).append(name)
-    return sorted({each for found in kinds.values() for each in (found[0], found[-1])})
+    """Of every kind of step: before it happens for the first time, and after the last."""
+    first = {name.rsplit("-", 2)[0]: name for name in reversed(names) if name.endswith("before")}
+    last = {name.rsplit("-", 2)[0]: name for name in names if name.endswith("after")}
+    return [*first.values(), *last.values()]
 
 
 def test_a_build_killed_at_every_kind_of_step(undisturbed: Any, tmp_path: Path) -> None:
