@@ -35,17 +35,24 @@ def own_corpus(demo_corpus: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(demo_corpus, tmp_path / "corpus"))
 
 
+def patient(path: Path) -> TestClient:
+    """A client of a server that waits for what it prepares, however busy the machine is."""
+    app = make_app(path)
+    app.state.explorer.explored.prepared._wait_s = 60.0
+    return TestClient(app, ADDRESS)
+
+
 @pytest.fixture(scope="session")
 def pages(demo_corpus: Path) -> Iterator[TestClient]:
     """A browser without JavaScript, on the demo's corpus."""
-    with TestClient(make_app(demo_corpus), ADDRESS) as client:
+    with patient(demo_corpus) as client:
         yield client
 
 
 @pytest.fixture
 def explore() -> Callable[[Path], TestClient]:
     """The same for any corpus."""
-    return lambda path: TestClient(make_app(path), ADDRESS)
+    return patient
 
 
 @pytest.fixture(scope="session")

@@ -164,7 +164,7 @@ class Cell:
 
     @property
     def lasso(self) -> tuple[Point, ...]:
-        """Its outline; beyond the map's upper and right edges, since of its sides only the lower and left belong to it."""
+        """Its outline, of which the lower and left sides belong to it: at the map's edges it reaches beyond."""
         left, low, step = self.left, self.low, SIDE / CELLS
         right, high = (end + (end >= SIDE) for end in (left + step, low + step))
         return ((left, low), (right, low), (right, high), (left, high))
