@@ -47,10 +47,10 @@ def test_rules_of_the_column_itself_do_not_count_and_others_do(looked: Snapshot)
     assert kept.num_rows == count(looked, View(unit="pair", terms=(Term("strong"),)), Stop(60)).count < 5_570
 
 
-def test_what_was_not_read_in_time_is_said(looked: Snapshot) -> None:
-    late = facet(looked, PAIRS, "language", Stop(-1))
+def test_what_was_not_read_in_time_is_said(looked: Snapshot, stopped: Stop) -> None:
+    late = facet(looked, PAIRS, "language", stopped)
     assert (late.exact, late.read, late.values) == (False, 0, [])
-    assert not count(looked, PAIRS, Stop(-1)).exact
+    assert not count(looked, PAIRS, stopped).exact
 
 
 def test_free_text_is_not_counted(looked: Snapshot) -> None:
