@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from tuwen.errors import UsageError
 from tuwen.explorer.app import make_app
 from tuwen.explorer.cutting import FAILED, Cutting, Made, Order
 from tuwen.explorer.markdown import rendered
+from tuwen.releases.manifest import FORMAT, FORMAT_VERSION, canonical_json
 from tuwen.releases.verify import verify
 
 ADDRESS = "http://127.0.0.1"
@@ -183,3 +185,23 @@ def test_the_card_of_a_stranger_is_a_file_of_its_own(here: tuple[TestClient, Pat
     (folder / "linked" / "README.md").symlink_to(tmp_path / "secret")
     page = pages.get("/release", params={"path": str(folder / "linked")})
     assert page.status_code == 200 and "a private key" not in page.text
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"selection": []}, {"counts": "many"}, {"files": {"a": {"num_bytes": "x", "sha256": ""}}}]
+)
+def test_a_strange_release_nearby_stops_nothing(wrong: dict[str, object], here: tuple[TestClient, Path]) -> None:
+    """Its manifest is sealed as it should be, and says nonsense."""
+    pages, folder = here
+    content: dict[str, object] = {
+        "tuwen_version": "1", "writer": {}, "selection": {}, "counts": {}, "corpus": {}, "decisions": {}, "files": {},
+        "format": FORMAT, "format_version": FORMAT_VERSION,
+    }  # fmt: skip
+    content |= wrong
+    seal = hashlib.sha256(canonical_json(content)).hexdigest()
+    (folder / "strange").mkdir(exist_ok=True)
+    (folder / "strange" / "manifest.json").write_bytes(canonical_json(content | {"seal": seal}, indent=1))
+    for url in ("/releases", "/compare"):
+        answer = settled(pages, url)
+        assert "strange" not in answer and "This does not work" not in answer
+    assert pages.get("/release", params={"path": str(folder / "strange")}).status_code == 400
