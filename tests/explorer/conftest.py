@@ -14,6 +14,7 @@ from tuwen.engine.build import build
 from tuwen.engine.recipe import Recipe
 from tuwen.explorer.app import make_app
 from tuwen.explorer.prepared import Prepared
+from tuwen.explorer.scan import Stop
 from tuwen.explorer.snapshot import Explored, Snapshot
 
 ROOT = Path(__file__).parents[2]
@@ -71,3 +72,11 @@ def looked(demo_corpus: Path) -> Snapshot:
 def look() -> Callable[[Path], Explored]:
     """The same for any corpus, which may change."""
     return lambda path: Explored(path, Prepared(wait_s=60))
+
+
+@pytest.fixture
+def stopped() -> Stop:
+    """A stop of somebody who has moved on."""
+    stop = Stop(60)
+    stop.cancel()
+    return stop

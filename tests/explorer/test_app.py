@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 import pyarrow as pa
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.explorer.similar import MAX_UPLOADS, keep_upload
+from tuwen.explorer.visit import LIGHT, Explorer, Visit, endpoint
 
 PICTURE = "06d74199153db3826f45323a454f4cc5"
 PAGES = ("/", "/funnel", "/thresholds", "/distributions", "/map", "/duplicates", "/compare", "/releases")
@@ -99,3 +109,75 @@ def test_an_empty_corpus_has_pages_too(tmp_path: Path, explore: Callable[[Path],
     for page in PAGES:
         assert client.get(page).status_code in (200, 202, 404), page
     assert "Nothing fits" in client.get("/").text
+
+
+def test_no_link_of_ours_leads_to_another_host(pages: TestClient) -> None:
+    answer = pages.get("http://127.0.0.1//evil.example/x")
+    assert answer.status_code == 404
+    assert 'href="//' not in answer.text
+
+
+def test_quick_requests_wait_for_no_long_ones(demo_corpus: Path) -> None:
+    """Two funnels of a minute and all pictures of a page that is being prepared: the next page comes at once."""
+    explorer, go = Explorer(demo_corpus), threading.Event()
+
+    def waiting(visit: Visit) -> Response:
+        go.wait(20)
+        return Response("late")
+
+    app = Starlette(
+        routes=[
+            Route("/long", endpoint(waiting, 60.0)),
+            Route("/picture", endpoint(waiting, 30.0, light=True)),
+            Route("/quick", endpoint(lambda visit: Response("here"), 2.5)),
+        ]
+    )
+    app.state.explorer = explorer
+    with TestClient(app, "http://127.0.0.1") as client, ThreadPoolExecutor(64) as pool:
+        late = [pool.submit(client.get, url) for url in ("/long", "/picture") for _ in range(20)]
+        time.sleep(1)
+        assert pool.submit(client.get, "/quick").result(10).text == "here"
+        go.set()
+        assert {each.result(30).text for each in late} == {"late"}
+
+
+def test_pictures_that_wait_do_not_add_up(demo_corpus: Path) -> None:
+    def waiting(visit: Visit) -> Response:
+        while not visit.stop:
+            time.sleep(0.01)
+        return Response("late")
+
+    app = Starlette(routes=[Route("/picture", endpoint(waiting, 1.0, light=True))])
+    app.state.explorer = Explorer(demo_corpus)
+    with TestClient(app, "http://127.0.0.1") as client, ThreadPoolExecutor(LIGHT * 4) as pool:
+        answers = list(pool.map(client.get, ["/picture"] * LIGHT * 4))
+    assert max(each.elapsed.total_seconds() for each in answers) < 3.5
+
+
+def test_a_corpus_that_is_gone_is_told(own_corpus: Path, explore: Callable[[Path], TestClient]) -> None:
+    client = explore(own_corpus)
+    assert client.get("/").status_code == 200
+    shutil.rmtree(own_corpus)
+    client.app.state.explorer.explored._looked = 0.0  # type: ignore[attr-defined]
+    answer = client.get("/")
+    assert answer.status_code == 503 and "cannot be read" in answer.text
+
+
+@pytest.mark.parametrize("number", ["1" * 5000, "²", "-1", "٣" * 5000])
+def test_numbers_of_strangers_are_no_accidents(pages: TestClient, number: str) -> None:
+    for url, name in (("/thresholds/crossing?selection=strong&at=0", "step"), ("/duplicates", "first")):
+        answer = pages.get(url, params=dict(parse_qsl(urlsplit(url).query)) | {name: number})
+        assert answer.status_code in (200, 202, 400), url
+
+
+def test_only_the_last_dropped_pictures_are_kept(tmp_path: Path) -> None:
+    names = [keep_upload(tmp_path, bytes([number])) for number in range(MAX_UPLOADS + 5)]
+    assert {each.name for each in tmp_path.iterdir()} == set(names[5:])
+
+
+def test_a_link_of_another_site_does_not_take_the_blur_away(pages: TestClient) -> None:
+    link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    answer = pages.get("/?blur=off", headers=link)
+    assert "tuwen_blur" not in answer.cookies and '<body class="blurred">' in answer.text
+    assert '<body class="unblurred">' in pages.get("/?blur=off").text
+    pages.cookies.clear()

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import vector_corpus
 
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.units import append_rows
 from tuwen.explorer.cards import SAFE, UNSAFE, UNSCORED, cards
 from tuwen.explorer.snapshot import Explored, Snapshot
 
@@ -42,3 +45,33 @@ def test_scores_decide_what_is_blurred(tmp_path: Path, look: Callable[[Path], Ex
     assert [card.safety for card in cards(snapshot, "image", rows)] == [SAFE, UNSAFE, UNSCORED, UNSCORED]
     pairs = snapshot.rows_of("pair", [vector_corpus.key(name) for name in ("ps", "pu", "pn", "p7")])
     assert [card.safety for card in cards(snapshot, "pair", pairs)] == [SAFE, UNSAFE, UNSCORED, UNSCORED]
+
+
+def test_a_picture_that_is_not_here_moves_no_score_to_another(tmp_path: Path, look: Callable[[Path], Explored]) -> None:
+    corpus = vector_corpus.small_corpus(tmp_path / "corpus")
+    vector_corpus.add_images(corpus, ["u", "s"], [np.eye(8)[5]] * 2, nsfw_score=[0.9, 0.1])
+    row = {"document_id": vector_corpus.key("d"), "source": "s", "source_unit": "u", "url": "http://h.test/"}
+    append_rows(corpus, "documents", [pa.RecordBatch.from_pylist([row], schema=TABLES["documents"].schema)])
+    schema = pa.schema([("image_ids", pa.list_(pa.string()))])
+    shown = {vector_corpus.key("d"): {"image_ids": [vector_corpus.key(each) for each in ("nowhere", "s")]}}
+    vector_corpus.write_columns(corpus, "documents", "document.resolve", schema, shown)
+    snapshot = look(tmp_path / "corpus").snapshot()
+    assert cards(snapshot, "document", [0])[0].safety == UNSCORED
+    shown[vector_corpus.key("d")]["image_ids"] = [vector_corpus.key(each) for each in ("nowhere", "s", "u")]
+    vector_corpus.write_columns(corpus, "documents", "document.resolve", schema, shown)
+    assert cards(look(tmp_path / "corpus").snapshot(), "document", [0])[0].safety == UNSAFE
+
+
+def test_an_image_shows_no_text_that_was_taken_down(tmp_path: Path, look: Callable[[Path], Explored]) -> None:
+    corpus = vector_corpus.small_corpus(tmp_path / "corpus")
+    vector_corpus.add_pairs(corpus, [("p0", "a name that is to be forgotten", "bike", "en")])
+    before = look(tmp_path / "corpus").snapshot()
+    (bike,) = before.rows_of("image", [vector_corpus.key("bike")])
+    assert cards(before, "image", [bike])[0].num_texts == 2
+    for pair in ("p0", "p1"):
+        vector_corpus.take_down(corpus, "url", f"http://h.test/{pair}")
+        snapshot = look(tmp_path / "corpus").snapshot()
+        told = cards(snapshot, "image", [bike])[0]
+        gone = snapshot.take("pair", snapshot.rows_of("pair", [vector_corpus.key(pair)]), ["text"])[0][0].as_py()
+        assert told.text != gone
+    assert (told.num_texts, told.text) == (0, "")

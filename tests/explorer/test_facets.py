@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import duckdb
 import numpy as np
+import pyarrow as pa
 import pytest
+import vector_corpus
+from starlette.testclient import TestClient
 
 from tuwen.errors import UsageError
 from tuwen.explorer import facets
 from tuwen.explorer.facets import count, edges, facet
 from tuwen.explorer.scan import Stop
-from tuwen.explorer.snapshot import Snapshot
+from tuwen.explorer.snapshot import Explored, Snapshot
+from tuwen.explorer.spread import answer
 from tuwen.explorer.view import Term, View
 
 PAIRS = View(unit="pair")
@@ -47,10 +54,10 @@ def test_rules_of_the_column_itself_do_not_count_and_others_do(looked: Snapshot)
     assert kept.num_rows == count(looked, View(unit="pair", terms=(Term("strong"),)), Stop(60)).count < 5_570
 
 
-def test_what_was_not_read_in_time_is_said(looked: Snapshot) -> None:
-    late = facet(looked, PAIRS, "language", Stop(-1))
+def test_what_was_not_read_in_time_is_said(looked: Snapshot, stopped: Stop) -> None:
+    late = facet(looked, PAIRS, "language", stopped)
     assert (late.exact, late.read, late.values) == (False, 0, [])
-    assert not count(looked, PAIRS, Stop(-1)).exact
+    assert not count(looked, PAIRS, stopped).exact
 
 
 def test_free_text_is_not_counted(looked: Snapshot) -> None:
@@ -70,3 +77,26 @@ def test_many_values_let_the_rarest_go_and_say_so(looked: Snapshot, monkeypatch:
     monkeypatch.setattr(facets, "MAX_DISTINCT", 4)
     found = facet(looked, PAIRS, "language", Stop(60))
     assert not found.exact and found.values[0].label == "en"
+
+
+def test_rows_without_a_list_are_told_from_empty_lists(tmp_path: Path, look: Callable[[Path], Explored]) -> None:
+    corpus = vector_corpus.small_corpus(tmp_path / "corpus")
+    kind = pa.list_(pa.string())
+    lists = dict(zip(("p1", "p2", "p3", "p4"), (["a", "b"], [], None, ["a", None]), strict=True))
+    rows = {vector_corpus.key(f"p{number}"): {"tags": lists.get(f"p{number}")} for number in range(1, 8)}
+    vector_corpus.write_columns(corpus, "pairs", "text.tags", pa.schema([("tags", kind)]), rows)
+    snapshot = look(tmp_path / "corpus").snapshot()
+    found = facet(snapshot, PAIRS, "tags", Stop(60))
+    assert found.num_null == count(snapshot, PAIRS.with_rule("tags is null"), Stop(60)).count == 4
+    assert {value.label: value.count for value in found.values} == {"a": 2, "b": 1}
+    concepts = answer(snapshot, PAIRS, "concepts", ["tags"], Stop(60)).facets[0]
+    assert [value.label for value in concepts.values] == ["a", "b"]
+
+
+def test_counts_that_no_patience_makes_exact_do_not_ask_for_it(
+    pages: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facets, "MAX_DISTINCT", 4)
+    for url in ("/facet?column=language", "/spread?kind=values&columns=language"):
+        text = pages.get(f"{url}&unit=pair", headers={"X-Part": "1"}).text
+        assert "the rarest were let go" in text and "read in time" not in text

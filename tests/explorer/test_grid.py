@@ -119,3 +119,16 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
     client = explore(own_corpus)
     assert client.get("/", params={"unit": "pair"}).status_code == 200
     assert client.get(f"/picture/{PICTURE}").status_code == 200
+
+
+def test_a_search_counts_at_least_what_it_looked_at(pages: TestClient, demo: Corpus) -> None:
+    """Verdicts are asked of the best hits alone: what they leave is not all that there is."""
+    found = {
+        name: pages.get("/count", params={"unit": "pair", "q": "the a of", **more}).text.split()
+        for name, more in {"all": {}, "kept": {"is": "strong"}}.items()
+    }
+    assert found["all"][0] == "≥" and found["kept"][0] == "≥", found
+    plain = pages.get("/count", params={"unit": "pair", "q": "red bicycle"})
+    quoted = pages.get("/count", params={"unit": "pair", "q": '"red bicycle"'})
+    assert quoted.status_code == 200 and quoted.text == plain.text
+    assert pages.get("/count", params={"unit": "pair", "q": "xylophonic"}).text.split() == ["0", "pairs"]

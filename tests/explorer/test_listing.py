@@ -43,8 +43,8 @@ def test_pages_in_stored_order_hold_what_a_rule_keeps(looked: Snapshot) -> None:
     assert pages(looked, View(where="width < 200"), 37) == [row for row, width in enumerate(table) if width < 200]
 
 
-def test_when_the_time_is_up_it_goes_on_from_there(looked: Snapshot) -> None:
-    page = listing(looked, View(unit="pair"), Path("nowhere"), Stop(-1))
+def test_when_the_time_is_up_it_goes_on_from_there(looked: Snapshot, stopped: Stop) -> None:
+    page = listing(looked, View(unit="pair"), Path("nowhere"), stopped)
     assert (page.cards, page.finished, page.after) == ([], False, "0")
 
 

@@ -58,9 +58,24 @@ def test_what_is_slow_holds_nobody_up() -> None:
     go.set()
 
 
-def test_forgotten_values_are_made_anew() -> None:
+def test_renewed_it_makes_values_anew() -> None:
     prepared = Prepared(wait_s=10)
     assert [prepared.get("a", "", lambda: 1), prepared.get("a", "", lambda: 2)] == [1, 1]
-    prepared.forget()
-    assert prepared.get("a", "", lambda: 2) == 2
-    prepared.close()
+    renewed = prepared.renewed()
+    assert renewed.get("a", "", lambda: 2) == 2
+    assert prepared.get("a", "", lambda: 3) == 1  # whoever still looks at the old one sees what it saw
+    renewed.close()
+
+
+def test_what_is_late_for_the_old_is_not_in_the_new() -> None:
+    old, go = Prepared(wait_s=0.05), threading.Event()
+    with pytest.raises(NotReadyError):
+        old.get("outer", "", lambda: go.wait(10) and old.get("inner", "", lambda: "old"))
+    with pytest.raises(NotReadyError):
+        old.get("waiting", "", lambda: "old")
+    new = old.renewed()
+    with pytest.raises(NotReadyError):
+        old.get("waiting", "", lambda: "old")
+    new._wait_s = 10
+    go.set()
+    assert [new.get(key, "", lambda: "new") for key in ("outer", "inner", "waiting")] == ["new"] * 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from starlette.testclient import TestClient
 
 from tuwen.errors import UsageError
 from tuwen.explorer.app import make_app
-from tuwen.explorer.cutting import Cutting, Order
+from tuwen.explorer.cutting import FAILED, Cutting, Made, Order
 from tuwen.explorer.markdown import rendered
+from tuwen.releases.manifest import FORMAT, FORMAT_VERSION, canonical_json
 from tuwen.releases.verify import verify
 
 ADDRESS = "http://127.0.0.1"
@@ -93,7 +95,7 @@ def test_errors_are_told_in_words(here: tuple[TestClient, Path]) -> None:
     assert "This did not work" in told and "overlap" in told
 
 
-@pytest.mark.parametrize("to", ["", "../x", "a/../../x", "\0"])
+@pytest.mark.parametrize("to", ["", "../x", "a/../../x", "\0", "~/x", "x" * 5000, "/" + "y" * 300])
 def test_folders_that_are_refused(to: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         Cutting(tmp_path / "corpus").target(to)
@@ -113,6 +115,15 @@ def test_no_release_in_the_corpus_or_over_something(tmp_path: Path, monkeypatch:
 def test_the_command_is_one_for_a_shell() -> None:
     order = Order(Path("a b"), "图文", "parquet", "it's", ("x=1",))
     assert order.command == "tuwen release 'a b' '--selection=图文' '--to=it'\"'\"'s' --format=parquet --set x=1"
+
+
+def test_the_folder_of_a_stranger_is_quoted(here: tuple[TestClient, Path]) -> None:
+    pages, folder = here
+    for name in ("a", "b; echo pwned"):
+        pages.post("/releases", data={"selection": "strong", "format": "index", "to": name}, headers=ORIGIN)
+        wait(pages)
+    text = settled(pages, "/compare", a=str(folder / "a"), b=str(folder / "b; echo pwned"))
+    assert f"tuwen diff {folder / 'a'} &#39;{folder}/b; echo pwned&#39;" in text
 
 
 @pytest.mark.parametrize("path", ["/etc", "/", "../../..", "/etc/passwd"])
@@ -141,3 +152,56 @@ def test_comparing_two_releases(here: tuple[TestClient, Path]) -> None:
     text = settled(pages, "/compare", a=one, b=two)
     assert "1,322" in text and "1,255" in text and f"tuwen diff {one} {two}" in text
     assert pages.get("/compare", params={"a": one, "b": "weak"}).status_code == 400
+
+
+def test_work_ends_whatever_happens(tmp_path: Path) -> None:
+    """The folder is gone before its check is written down: nothing else could be cut for ever."""
+    cutting = Cutting(tmp_path / "corpus")
+    work = cutting.check(tmp_path / "gone", Made(str(tmp_path / "gone")))
+    for _ in range(600):
+        if not work.is_running:
+            break
+        time.sleep(0.1)
+    assert work.state == FAILED and work.told
+
+
+def test_a_check_that_is_cancelled_leaves_the_release(here: tuple[TestClient, Path]) -> None:
+    pages, folder = here
+    pages.post("/releases", data={"selection": "strong", "format": "index", "to": "stays"}, headers=ORIGIN)
+    assert "Done and checked" in wait(pages)
+    pages.post("/releases/check", data={"path": str(folder / "stays")}, headers=ORIGIN)
+    pages.post("/releases/cancel", headers=ORIGIN)
+    told = wait(pages)
+    assert "stays as it is" in told and "nothing of it stays" not in told
+    assert (folder / "stays" / "manifest.json").is_file()
+
+
+def test_the_card_of_a_stranger_is_a_file_of_its_own(here: tuple[TestClient, Path], tmp_path: Path) -> None:
+    pages, folder = here
+    pages.post("/releases", data={"selection": "strong", "format": "index", "to": "linked"}, headers=ORIGIN)
+    wait(pages)
+    (tmp_path / "secret").write_text("a private key", encoding="utf-8")
+    (folder / "linked" / "README.md").unlink()
+    (folder / "linked" / "README.md").symlink_to(tmp_path / "secret")
+    page = pages.get("/release", params={"path": str(folder / "linked")})
+    assert page.status_code == 200 and "a private key" not in page.text
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"selection": []}, {"counts": "many"}, {"files": {"a": {"num_bytes": "x", "sha256": ""}}}]
+)
+def test_a_strange_release_nearby_stops_nothing(wrong: dict[str, object], here: tuple[TestClient, Path]) -> None:
+    """Its manifest is sealed as it should be, and says nonsense."""
+    pages, folder = here
+    content: dict[str, object] = {
+        "tuwen_version": "1", "writer": {}, "selection": {}, "counts": {}, "corpus": {}, "decisions": {}, "files": {},
+        "format": FORMAT, "format_version": FORMAT_VERSION,
+    }  # fmt: skip
+    content |= wrong
+    seal = hashlib.sha256(canonical_json(content)).hexdigest()
+    (folder / "strange").mkdir(exist_ok=True)
+    (folder / "strange" / "manifest.json").write_bytes(canonical_json(content | {"seal": seal}, indent=1))
+    for url in ("/releases", "/compare"):
+        answer = settled(pages, url)
+        assert "strange" not in answer and "This does not work" not in answer
+    assert pages.get("/release", params={"path": str(folder / "strange")}).status_code == 400

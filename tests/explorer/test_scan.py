@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import lance
@@ -11,8 +12,9 @@ import vector_corpus
 
 from tuwen.errors import UsageError
 from tuwen.explorer import scan as scans
+from tuwen.explorer import snapshot as snapshots
 from tuwen.explorer.scan import Scan, Stop
-from tuwen.explorer.snapshot import Snapshot
+from tuwen.explorer.snapshot import Explored, Snapshot
 from tuwen.explorer.view import Term, View
 from tuwen.selections.ledger import Ledger
 
@@ -93,15 +95,19 @@ def test_it_goes_on_where_it_is_told(looked: Snapshot) -> None:
     assert rows_of(looked, view, first=2_000) == [row for row in everything if row >= 2_000]
 
 
-def test_it_ends_when_nobody_waits(looked: Snapshot) -> None:
-    stop = Stop(60)
-    stop.cancel()
-    scan = Scan(looked, View(unit="pair"), stop=stop)
+def test_it_ends_when_nobody_waits(looked: Snapshot, stopped: Stop) -> None:
+    scan = Scan(looked, View(unit="pair"), stop=stopped)
     assert list(scan) == [] and not scan.finished
-    late = Scan(looked, View(unit="pair"), stop=Stop(-1))
-    assert list(late) == [] and not late.finished
     whole = Scan(looked, View(unit="pair"), stop=Stop(60))
     assert sum(len(chunk.rows) for chunk in whole) == whole.total and whole.finished
+
+
+def test_whoever_is_late_comes_a_chunk_further(looked: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [(0, 100, []), (100, 100, []), (200, looked.num_rows("pair") - 200, [])]
+    monkeypatch.setattr(looked, "chunks", lambda table: parts)
+    for first, read in ((0, 100), (100, 200)):
+        late = Scan(looked, View(unit="pair"), stop=Stop(-1), first=first)
+        assert [chunk.read for chunk in late] == [read] and not late.finished
 
 
 def test_time_counts_from_when_work_begins() -> None:
@@ -136,3 +142,17 @@ def test_rows_that_were_deleted_are_not_numbered(tmp_path: Path, look: object) -
     assert [texts[row] for row in rows] == ["一棵大树 in the garden"]
     assert snapshot.take("pair", rows, ["text"])["text"].to_pylist() == ["一棵大树 in the garden"]
     assert snapshot.rows_of("pair", [vector_corpus.key("p2")]).tolist() == [-1]
+
+
+def test_columns_too_large_for_memory_are_read_by_row(
+    demo_corpus: Path, monkeypatch: pytest.MonkeyPatch, look: Callable[[Path], Explored]
+) -> None:
+    """The text of all documents, for instance, which a rule on pairs asks for."""
+    view = View(unit="pair", where="image.width >= 100 and document.url like '%a%'")
+    usual = look(demo_corpus).snapshot()
+    expected = rows_of(usual, view)
+    assert expected and usual._columns
+    monkeypatch.setattr(snapshots, "LARGE_BYTES", 0)
+    sparing = look(demo_corpus).snapshot()
+    assert rows_of(sparing, view) == expected
+    assert not sparing._columns

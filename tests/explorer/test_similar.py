@@ -16,7 +16,7 @@ from tuwen.explorer.view import View
 def test_hashes_are_compared_bit_by_bit(looked: Snapshot, tmp_path: Path) -> None:
     hashes = looked.corpus.table("images", ["perceptual_hash"])[0].to_pylist()
     for row in (0, 10, 200):
-        rows, scores, notes = most_similar(looked, View(like=looked.id_of("image", row)), tmp_path, 400)
+        rows, scores, notes, _ = most_similar(looked, View(like=looked.id_of("image", row)), tmp_path, 400)
         bits = [None if value is None else (value ^ hashes[row]).bit_count() for value in hashes]
         expected = {other for other, number in enumerate(bits) if number is not None and number <= MAX_BITS} - {row}
         assert set(rows.tolist()) == expected
@@ -27,9 +27,9 @@ def test_hashes_are_compared_bit_by_bit(looked: Snapshot, tmp_path: Path) -> Non
 def test_vectors_come_before_hashes(tmp_path: Path, look: Callable[[Path], Explored]) -> None:
     vector_corpus.small_corpus(tmp_path / "corpus")
     snapshot = look(tmp_path / "corpus").snapshot()
-    rows, scores, _ = most_similar(snapshot, View(like=vector_corpus.key("bike")), tmp_path, 3)
+    rows, scores, *_ = most_similar(snapshot, View(like=vector_corpus.key("bike")), tmp_path, 3)
     assert snapshot.id_of("image", rows[0]) == vector_corpus.key("bike2") and scores[0] > 0.99
     view = View(unit="pair", like=vector_corpus.key("p1"), where="language = 'zh'")
-    rows, scores, _ = most_similar(snapshot, view, tmp_path, 3)
+    rows, scores, *_ = most_similar(snapshot, view, tmp_path, 3)
     texts = snapshot.take("pair", rows, ["text"])["text"].to_pylist()
     assert texts[0] == "红色的自行车靠在墙上" and np.all(np.diff(scores) <= 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,3 +120,22 @@ def test_columns_in_memory_are_bounded(looked: Snapshot, monkeypatch: pytest.Mon
         values = looked.whole(looked.column("image", name))
         assert values.to_pylist() == looked.corpus.table("images", [name])[0].to_pylist()
     assert len(looked._columns) == 1
+
+
+def test_selections_that_others_change_are_seen(own_corpus: Path, look: Callable[[Path], Explored]) -> None:
+    """A build that changes only a selection, or another explorer that saves one, commits nothing to a table."""
+    explored = look(own_corpus)
+    explored.EVERY_S = 0.0
+    before = explored.snapshot()
+    kept = (before.verdicts("figures") == KEPT).sum()
+    recipe = json.loads((own_corpus / "recipe.json").read_text(encoding="utf-8"))
+    recipe["selections"]["figures"]["steps"] = [{"rule": {"where": "width >= 300"}}]
+    (own_corpus / "recipe.json").write_text(json.dumps(recipe), encoding="utf-8")
+    after = explored.snapshot()
+    assert (after.verdicts("figures") == KEPT).sum() < kept == (before.verdicts("figures") == KEPT).sum()
+    saved = own_corpus / "selections" / "mine.yaml"
+    saved.parent.mkdir()
+    saved.write_text("selections: {mine: {unit: image, steps: [{rule: {where: width > 1}}]}}\n", encoding="utf-8")
+    assert "mine" in explored.snapshot().selections
+    saved.unlink()
+    assert "mine" not in explored.snapshot().selections

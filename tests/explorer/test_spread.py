@@ -101,8 +101,10 @@ def test_head_and_tail_of_concepts(tmp_path: Path, look: Callable[[Path], Explor
     assert "<script>" not in text and "&lt;script&gt;" in text
 
 
-def test_what_was_not_read_in_time_is_said_and_can_be_read_in_full(looked: Snapshot, pages: TestClient) -> None:
-    late = answer(looked, PAIRS, "hosts", ["image_ref"], Stop(-1))
+def test_what_was_not_read_in_time_is_said_and_can_be_read_in_full(
+    looked: Snapshot, pages: TestClient, stopped: Stop
+) -> None:
+    late = answer(looked, PAIRS, "hosts", ["image_ref"], stopped)
     assert not late.exact and late.read == 0
     whole = pages.get(PAIRS.url("/spread", kind="hosts", columns="image_ref", all=1), headers={"X-Part": "1"})
     assert whole.status_code in (200, 202)

@@ -174,6 +174,7 @@ def matching(dataset: lance.LanceDataset, key: str, column: str, words: str, k: 
 
     Texts that no index covers are read and cut into words each time.
     """
+    words = words.replace('"', " ")  # Lance takes what stands in quotes for a phrase, which needs another index
     found = dataset.scanner(
         columns=[key, "_score"],
         full_text_query={"columns": [column], "query": words},

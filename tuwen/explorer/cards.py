@@ -83,7 +83,9 @@ def _pairs(snapshot: Snapshot, rows: NDArray[np.int64]) -> list[Card]:
 
 def _images(snapshot: Snapshot, rows: NDArray[np.int64]) -> list[Card]:
     ids = snapshot.take("image", rows, ["image_id"])["image_id"].to_pylist()
-    of_image = snapshot.pairs_of("image", rows)
+    of_image, gone = snapshot.pairs_of("image", rows), snapshot.gone("pair")
+    if gone is not None:  # of a page that was taken down, for instance, while others still show the image
+        of_image = [pairs[~gone[pairs]] for pairs in of_image]
     chosen = [pairs[:MAX_TEXTS] for pairs in of_image]
     known = ["language"] if "language" in snapshot.columns["pair"] else []
     texts = snapshot.take("pair", np.concatenate(chosen), ["pair_id", "text", "text_source", *known]).to_pylist()
@@ -110,7 +112,8 @@ def _documents(snapshot: Snapshot, rows: NDArray[np.int64]) -> list[Card]:
     pictures = [tuple(dict.fromkeys(id_ for id_ in each.get("image_ids") or () if id_))[:4] for each in taken]
     ids = list(dict.fromkeys(id_ for each in pictures for id_ in each))
     places = snapshot.rows_of("image", ids)
-    told = dict(zip(ids, safety(snapshot, "image", places[places >= 0]), strict=False))
+    there = [id_ for id_, place in zip(ids, places, strict=True) if place >= 0]
+    told = dict(zip(there, safety(snapshot, "image", places[places >= 0]), strict=True))
     return [
         Card(
             "document",

@@ -115,7 +115,12 @@ _RELEASES: dict[str, str] = {
     "Done and checked: %(folder)s": "已完成并通过校验：%(folder)s",
     "Done, but it has problems: %(folder)s": "已完成，但存在问题：%(folder)s",
     "See its card": "查看数据卡",
+    "The time was up before all rows were read, so more may cross.": "时间已到，尚未读完所有行，可能还有更多行越过阈值。",
+    "There are too many different values to keep: the rarest were let go, and counts are at least.": (
+        "不同的值太多，最少见的未保留，计数为下限。"
+    ),
     "Cancelled: nothing of it stays.": "已取消，未留下任何内容。",
+    "Not checked to the end; %(folder)s stays as it is.": "检查未完成，%(folder)s 保持原样。",
     "This did not work:": "未能完成：",
     "%(n)s files, %(mb)s MB, %(s)s s": "%(n)s 个文件，%(mb)s MB，%(s)s 秒",
     "Cancel": "取消",

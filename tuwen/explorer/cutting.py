@@ -7,13 +7,14 @@ appears only when it is whole.
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from tuwen.releases.manifest import MANIFEST, Manifest, read_manifest
 from tuwen.releases.problem import Problem
 
 WRITING, VERIFYING, DONE, FAILED, CANCELLED = "writing", "verifying", "done", "failed", "cancelled"
+UNCHECKED = "unchecked"  # the check was cancelled; the release stays
+LOG = logging.getLogger("tuwen.explorer")
 PATIENCE_S = 5.0  # between asking a process to end and ending it
 MOST_FOUND = 60
 _TUWEN = (sys.executable, "-c", "from tuwen.cli import script; script()")
@@ -114,14 +117,27 @@ class Cutting:
         path = Path(text)
         if not path.is_absolute() and ".." in path.parts:
             raise UsageError(f"{text!r} leads out of {self.base}; give an absolute path for another place")
+        if text.startswith("~"):  # a folder of that name would be made, and whoever removes it may remove another
+            raise UsageError(f"{text[:200]!r}: no shell reads this; write the whole path of your own folder")
         path = self.base / path
+        try:
+            self._check_free(path)
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # a long name, a shut folder, a circle of links
+            told = error.strerror if isinstance(error, OSError) else str(error)
+            raise UsageError(f"{str(path)[:200]!r} cannot be made: {told}; name another folder") from None
+        return path
+
+    def _check_free(self, path: Path) -> None:
         if path.exists() or path.is_symlink():
             raise UsageError(f"{path} exists already; name a new folder")
         if path.resolve().is_relative_to(self._corpus.resolve()):
             raise UsageError(f"{path} lies inside the corpus; name a folder elsewhere")
         if any(parent.exists() and not parent.is_dir() for parent in path.parents):
             raise UsageError(f"{path} cannot be made: something above it is a file")
-        return path
 
     def start(self, order: Order) -> Work:
         """Begin to cut; `UsageError` while another release is being cut."""
@@ -130,7 +146,7 @@ class Cutting:
                 raise UsageError(f"{self.work.target} is being cut; wait for it, or cancel it")
             work = self.work = Work(order, self.target(order.to))
             self._cancelled = False
-        threading.Thread(target=self._run, args=(work,), name="tuwen-release", daemon=True).start()
+        threading.Thread(target=self._ended, args=(self._run, work), name="tuwen-release", daemon=True).start()
         return work
 
     def check(self, path: Path, made: Made) -> Work:
@@ -141,7 +157,7 @@ class Cutting:
             order = Order(self._corpus, made.selection, made.format, str(path))
             work = self.work = Work(order, path, VERIFYING)
             self._cancelled = False
-        threading.Thread(target=self._verify, args=(work,), name="tuwen-verify", daemon=True).start()
+        threading.Thread(target=self._ended, args=(self._verify, work), name="tuwen-verify", daemon=True).start()
         return work
 
     def cancel(self) -> None:
@@ -156,9 +172,18 @@ class Cutting:
         except subprocess.TimeoutExpired:
             process.kill()
 
+    def _ended(self, run: Callable[[Work], None], work: Work) -> None:
+        """Work ends whatever happens: nothing else is cut while it does not."""
+        try:
+            run(work)
+        except Exception as error:
+            LOG.exception("%s", work.order.command)
+            self._end(work, FAILED, str(error))
+
     def _run(self, work: Work) -> None:
         code, _, told = self._tuwen(work.order.arguments)
-        if self._cancelled or code:
+        is_whole = self._cancelled and (work.target / MANIFEST).is_file()  # cancelled too late
+        if code and not is_whole:
             self._end(work, CANCELLED if self._cancelled else FAILED, _last_words(told))
             return
         self._remember(Made(str(work.target), work.order.selection, work.order.format, time.time()))
@@ -168,7 +193,7 @@ class Cutting:
     def _verify(self, work: Work) -> None:
         code, out, told = self._tuwen(["verify", str(work.target), "--json"])
         if self._cancelled:
-            self._end(work, CANCELLED, "")
+            self._end(work, UNCHECKED, "")
             return
         try:
             problems = [str(Problem(**each)) for each in json.loads(out)]
@@ -188,7 +213,12 @@ class Cutting:
             if self._cancelled:
                 return 1, "", ""
             process = self._process = subprocess.Popen(
-                [*_TUWEN, *arguments], cwd=self.base, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+                [*_TUWEN, *arguments],
+                cwd=self.base,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                errors="replace",
             )
         out, told = process.communicate()
         with self._lock:

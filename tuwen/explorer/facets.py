@@ -108,12 +108,11 @@ def texts(view: View, column: Column, scan: Scan, most: int = MAX_VALUES) -> Fac
     num_null, num_rows, read, exact_values = 0, 0, 0, True
     for chunk in scan:
         values = chunk.columns[column.name].combine_chunks()
+        num_null += values.null_count
         if column.kind == "list":
             values = values.flatten()
         for entry in pc.value_counts(values).to_pylist():
-            if entry["values"] is None:
-                num_null += entry["counts"]
-            else:
+            if entry["values"] is not None:
                 counts[entry["values"]] += entry["counts"]
         if len(counts) > MAX_DISTINCT:
             counts, exact_values = Counter(dict(counts.most_common(MAX_DISTINCT // 2))), False

@@ -32,7 +32,8 @@ class Listing:
     """Cards of one page.
 
     `after`: where the next page starts, if there may be one. `read` of `total` rows were looked at; `finished` is
-    false where the time was up first. `notes`: what else to know, in sentences.
+    false where the time was up first. `complete` is false where a search looked at its best hits only, so that more
+    rows may fit. `notes`: what else to know, in sentences.
     """
 
     cards: list[Card]
@@ -41,6 +42,7 @@ class Listing:
     total: int = 0
     finished: bool = True
     notes: list[str] = field(default_factory=list)
+    complete: bool = True
 
 
 def listing(snapshot: Snapshot, view: View, uploads: Path, stop: Stop, size: int = PAGE) -> Listing:
@@ -129,10 +131,11 @@ def _found(snapshot: Snapshot, view: View, uploads: Path, size: int) -> Listing:
         raise UsageError("a search finds pairs and images; look at one of these")
     first = _number(view.after) if view.after else 0
     if view.like or view.image:
-        rows, scores, notes = most_similar(snapshot, view, uploads, SEARCHED)
+        rows, scores, notes, complete = most_similar(snapshot, view, uploads, SEARCHED)
         similar = np.zeros(len(rows), np.int64)
     else:
         rows, scores, similar, notes = _by_text(snapshot, view)
+        complete = len(rows) < SEARCHED
     for mask in masks(snapshot, view):
         keep = np.array([mask(row, row + 1)[0] for row in rows.tolist()], bool)
         rows, scores, similar = rows[keep], scores[keep], similar[keep]
@@ -144,7 +147,7 @@ def _found(snapshot: Snapshot, view: View, uploads: Path, size: int) -> Listing:
         )
     ]
     after = str(first + size) if len(rows) > first + size else ""
-    return Listing(shown, after, len(rows), snapshot.num_rows(view.unit), True, notes)
+    return Listing(shown, after, len(rows), snapshot.num_rows(view.unit), True, notes, complete)
 
 
 def _by_text(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
 from typing import Any
 
@@ -26,11 +26,11 @@ class Prepared:
     A value that could not be made raises what its making raised, and is tried again at the next call.
     """
 
-    def __init__(self, wait_s: float = WAIT_S) -> None:
+    def __init__(self, wait_s: float = WAIT_S, pools: dict[bool, ThreadPoolExecutor] | None = None) -> None:
         self._wait_s = wait_s
         self._futures: dict[Hashable, Future[Any]] = {}
         self._lock = threading.Lock()
-        self._pools = {slow: ThreadPoolExecutor(1, "tuwen-prepare") for slow in (False, True)}
+        self._pools = pools or {slow: ThreadPoolExecutor(1, "tuwen-prepare") for slow in (False, True)}
         self._working = threading.local()
 
     def get(self, key: Hashable, what: str, make: Callable[[], Any], *, slow: bool = False) -> Any:
@@ -39,10 +39,12 @@ class Prepared:
             return self._inner(key, make)
         with self._lock:
             future = self._futures.get(key)
-            if future is None or (future.done() and future.exception() is not None):
+            if future is None or _is_lost(future):
                 future = self._futures[key] = self._pools[slow].submit(self._work, make)
         try:
             return future.result(self._wait_s)
+        except CancelledError:
+            raise NotReadyError(what) from None
         except NotInTime:
             if future.done():
                 raise
@@ -56,19 +58,27 @@ class Prepared:
         """A value that another one needs: made in the same thread, since the pool has no other."""
         with self._lock:
             future = self._futures.get(key)
-        if future is None or not future.done() or future.exception() is not None:
+        if future is None or not future.done() or _is_lost(future):
             future = Future()
             future.set_result(make())
             with self._lock:
                 self._futures[key] = future
         return future.result()
 
-    def forget(self) -> None:
-        """Let go of all values."""
+    def renewed(self) -> Prepared:
+        """One without values, in the same threads. What nobody has begun to make for this one is not made any more;
+        what is being made stays with this one, so that nothing old is ever found in the new one."""
         with self._lock:
-            self._futures = {}
+            for future in self._futures.values():
+                future.cancel()
+        return Prepared(self._wait_s, self._pools)
 
     def close(self) -> None:
         """End when what is being made is made."""
         for pool in self._pools.values():
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _is_lost(future: Future[Any]) -> bool:
+    """Whether it has ended without a value."""
+    return future.done() and (future.cancelled() or future.exception() is not None)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +68,11 @@ def map_of(snapshot: Snapshot) -> Map:
         return Map(unit, column, vectors.model, kind, rows, points, snapshot.num_rows(unit))
 
     found: Map = snapshot.prepared.get(("map", name), "the map of what is alike", make, slow=True)
-    return found
+    gone = snapshot.gone(unit)
+    if gone is None:
+        return found
+    standing = ~gone[found.rows]
+    return replace(found, rows=found.rows[standing], points=found.points[standing])
 
 
 def _stored(file: Path) -> tuple[NDArray[np.int64], NDArray[np.float32]] | None:
@@ -207,7 +211,9 @@ def first_pairs(snapshot: Snapshot, drawn: Map) -> NDArray[np.int64]:
     """For each point the row of the first pair that belongs to it; -1 where there is none."""
     if drawn.unit == "pair":
         return drawn.rows
-    return np.array([pairs[0] if len(pairs) else -1 for pairs in snapshot.pairs_of("image", drawn.rows)], np.int64)
+    gone, of_image = snapshot.gone("pair"), snapshot.pairs_of("image", drawn.rows)
+    standing = of_image if gone is None else [pairs[~gone[pairs]] for pairs in of_image]
+    return np.array([pairs[0] if len(pairs) else -1 for pairs in standing], np.int64)
 
 
 def first_texts(snapshot: Snapshot, drawn: Map) -> list[str | None]:

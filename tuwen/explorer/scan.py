@@ -43,6 +43,11 @@ class Stop:
         """Nobody waits any more."""
         self._gone.set()
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody waits any more."""
+        return self._gone.is_set()
+
     def __bool__(self) -> bool:
         return self._gone.is_set() or time.monotonic() > self._until
 
@@ -63,8 +68,9 @@ class Chunk:
 class Scan:
     """The rows of a view, with some of their columns.
 
-    Iterating gives chunks; when it ends early because of `stop`, `finished` stays false. `more`: what else rows must
-    pass by their numbers.
+    Iterating gives chunks; when it ends early because of `stop`, `finished` stays false. One chunk is read even when
+    the time is up, so that whoever looks on from there comes further. `more`: what else rows must pass by their
+    numbers.
     """
 
     def __init__(
@@ -90,11 +96,13 @@ class Scan:
 
     def __iter__(self) -> Iterator[Chunk]:
         test = RowTest(self._rule) if self._rule else None
+        begun = False
         for first, count, fragments in self._snapshot.chunks(UNITS[self._unit]):
             if first + count <= self._first:
                 continue
-            if self._stop:
+            if self._stop and (begun or self._stop.is_cancelled):
                 return
+            begun = True
             mask = np.ones(count, bool)
             mask[: max(0, self._first - first)] = False
             for each in self._masks:
@@ -136,8 +144,13 @@ class Scan:
             )
             read = scanner.to_table() if all_rows else scanner.to_table().filter(chosen)
             arrays = {column.name: read[column.stored] for column in own}
+        others = [column for column in columns if column not in own]
+        large = [column.name for column in others if self._snapshot.is_large(column)]
+        if large:
+            taken = self._snapshot.take(self._unit, np.flatnonzero(mask) + first, large)
+            arrays |= {name: taken[name] for name in large}
         for unit in LINKS:
-            theirs = [column for column in columns if column.table == UNITS[unit] and column not in own]
+            theirs = [column for column in others if column.table == UNITS[unit] and column.name not in large]
             if theirs:
                 link = np.asarray(self._snapshot.link(unit)[first : first + len(mask)][mask], np.int64)
                 at = pa.array(link, mask=link < 0)
@@ -198,7 +211,8 @@ def _verdict(snapshot: Snapshot, unit: str, term: Term) -> Mask:
             said, known = verdicts[low:high], np.ones(high - low, bool)
         else:
             places = link[low:high]
-            said, known = verdicts[places], places >= 0
+            known = places >= 0
+            said = verdicts[places] if len(verdicts) else np.zeros(len(places), np.int16)
         if term.step is not None:
             return np.asarray((said == term.step) & known)
         return np.asarray(((said == KEPT) == term.kept) & known)

@@ -11,27 +11,30 @@ from tuwen.corpus.indexes import index_state
 from tuwen.corpus.tables import digest
 from tuwen.engine.search_rankings import Neighbours
 from tuwen.engine.search_vectors import vector_column
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
 from tuwen.explorer.scan import RowTest
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.explorer.view import View
 from tuwen.selections.expressions import Expression
 
 HASH = "perceptual_hash"
+MAX_UPLOADS = 20  # dropped pictures that are kept
 MAX_BITS = 12  # in how many of 64 bits hashes of images differ that people may call alike
 
 
 def most_similar(
     snapshot: Snapshot, view: View, uploads: Path, k: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], list[str]]:
+) -> tuple[NDArray[np.int64], NDArray[np.float64], list[str], bool]:
     """Rows of the view's unit that are most like an image of the corpus or a picture that was dropped: rows, scores
-    (cosine, or the share of equal bits of perceptual hashes), notes. The image itself is not among them."""
+    (cosine, or the share of equal bits of perceptual hashes), notes, and whether these are all. The image itself is not
+    among them."""
     asked = _asked(snapshot, view)
     by_vectors = _by_vectors(snapshot, asked, k) if asked >= 0 else None
     if by_vectors is not None:
         images, scores, notes = by_vectors
     else:
         images, scores, notes = _by_hash(snapshot, asked, view, uploads, k)
+    complete = len(images) <= k
     keep = images != asked
     images, scores = images[keep], scores[keep]
     if view.unit == "pair":
@@ -40,7 +43,7 @@ def most_similar(
         images = np.concatenate([np.empty(0, np.int64), *of_image])
     keep = admitted(snapshot, view.unit, view.rule, images)
     images, scores = images[keep], scores[keep]
-    return images[:k], scores[:k], notes
+    return images[:k], scores[:k], notes, complete and len(images) <= k
 
 
 def _asked(snapshot: Snapshot, view: View) -> int:
@@ -116,10 +119,17 @@ def _hash_of(file: Path) -> int | None:
 
 
 def keep_upload(uploads: Path, data: bytes) -> str:
-    """Keep a picture that was dropped; returns the id that it has, or would have, in the corpus."""
-    uploads.mkdir(parents=True, exist_ok=True)
+    """Keep a picture that was dropped, and the latest others; returns the id that it has, or would have, in the
+    corpus."""
     id_ = digest(data)
-    (uploads / id_).write_bytes(data)
+    try:
+        uploads.mkdir(parents=True, exist_ok=True)
+        (uploads / id_).write_bytes(data)
+        dropped = sorted(uploads.iterdir(), key=lambda file: file.stat().st_mtime_ns, reverse=True)
+        for file in dropped[MAX_UPLOADS:]:
+            file.unlink(missing_ok=True)
+    except OSError as error:
+        raise TuwenError(f"the picture cannot be kept in {uploads}: {error.strerror}") from error
     return id_
 
 

@@ -30,10 +30,13 @@ from tuwen.errors import UsageError
 from tuwen.explorer.columns import LINKS, Column, columns_of
 from tuwen.explorer.prepared import Prepared
 from tuwen.selections.ledger import Ledger
+from tuwen.selections.saved import FOLDER
 from tuwen.selections.selection import UNITS, Selection, selection_named, selections_of
 
 CHUNK_ROWS = 262_144
 COLUMN_BYTES = 192 << 20  # of whole columns of images and documents that pairs are asked about
+LARGE_BYTES = 288 << 20  # a larger one is read for the rows that are asked about
+SIZED = 256  # rows that tell how large a column is
 INDEX_BYTES, METADATA_BYTES = 128 << 20, 64 << 20  # that Lance keeps in memory of indexes and of files
 JUDGED_HERE = 1_000_000  # rows; a selection over more is judged in a process of its own
 KEPT = -1  # in an array of verdicts; 0: taken down, k: refused at step k
@@ -47,6 +50,7 @@ class Snapshot:
         self.version = self.corpus.version()
         self.prepared = prepared
         self.folder = corpus.path / "cache" / "explorer"
+        self._large: dict[tuple[str, str], bool] = {}
         self._columns: OrderedDict[tuple[str, str], pa.ChunkedArray] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -210,6 +214,16 @@ class Snapshot:
         ((_, data),) = self.corpus.dataset("images").read_blobs("bytes", indices=[row], preserve_order=True)
         return None if data is None else bytes(data)
 
+    def is_large(self, column: Column) -> bool:
+        """Whether all values of a column would take more memory than there is for them, as far as some rows tell."""
+        key = (column.table, column.stored)
+        if key not in self._large:
+            total = self.corpus.count(column.table)
+            rows = np.unique(np.linspace(0, max(total - 1, 0), min(SIZED, total)).astype(np.int64))
+            num_bytes = self.taken(column.table, rows, [column.stored]).nbytes
+            self._large[key] = num_bytes * total > LARGE_BYTES * max(len(rows), 1)
+        return self._large[key]
+
     def whole(self, column: Column) -> pa.ChunkedArray:
         """All values of a column of images or documents; the most recently used of them stay in memory."""
         key = (column.table, column.stored)
@@ -305,6 +319,7 @@ class Explored:
         self._session: Any = lance.Session(  # type: ignore[attr-defined]
             index_cache_size_bytes=INDEX_BYTES, metadata_cache_size_bytes=METADATA_BYTES
         )
+        self._stamp = self._now()
         self._snapshot = Snapshot(self.corpus, self.prepared, self._session)
         self._looked = 0.0
 
@@ -313,9 +328,14 @@ class Explored:
         with self._lock:
             if time.monotonic() - self._looked > self.EVERY_S:
                 self._looked = time.monotonic()
-                if self.corpus.version() != self._snapshot.version:
+                if self._now() != self._stamp:
                     self._renew()
         return self._snapshot
+
+    def _now(self) -> tuple[object, ...]:
+        """What differs when the corpus does: tables, and selections, which no table tells of."""
+        places = [self.corpus.path / "recipe.json", *sorted((self.corpus.path / FOLDER).glob("*.yaml"))]
+        return self.corpus.version(), *((place.name, _modified(place)) for place in places)
 
     def renew(self) -> None:
         """Look at once: something was written that no table tells of, a saved selection for instance."""
@@ -323,5 +343,14 @@ class Explored:
             self._renew()
 
     def _renew(self) -> None:
-        self.prepared.forget()
+        self.prepared = self.prepared.renewed()
+        self._stamp = self._now()
         self._snapshot = Snapshot(self.corpus, self.prepared, self._session)
+
+
+def _modified(file: Path) -> tuple[int, int] | None:
+    try:
+        stat = file.stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_ino

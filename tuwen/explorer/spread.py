@@ -175,7 +175,7 @@ def _concepts(snapshot: Snapshot, view: View, columns: Sequence[Column], stop: S
     for chunk in scan:
         lists = chunk.columns[column.name].combine_chunks()
         num_null += lists.null_count
-        for entry in pc.value_counts(lists.flatten()).to_pylist():
+        for entry in pc.value_counts(lists.flatten().drop_null()).to_pylist():
             counts[entry["values"]] += entry["counts"]
         counts, complete = _bounded(counts, complete)
         num_rows += len(chunk.rows)
@@ -235,7 +235,7 @@ def _rights(snapshot: Snapshot, view: View, columns: Sequence[Column], stop: Sto
     for chunk in scan:
         lists = chunk.columns[column.name].combine_chunks()
         num_null += lists.null_count
-        for entry in pc.value_counts(pc.struct_field(lists.flatten(), "kind")).to_pylist():
+        for entry in pc.value_counts(pc.struct_field(lists.flatten(), "kind").drop_null()).to_pylist():
             counts[entry["values"]] += entry["counts"]
         read = chunk.read
     read = scan.total if scan.finished else read

@@ -16,7 +16,7 @@ import jinja2
 from markupsafe import Markup
 from starlette.datastructures import FormData
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 
 import tuwen
 from tuwen.errors import TuwenError, UsageError
@@ -34,6 +34,8 @@ MAX_FORM_BYTES = 32 << 20
 YEAR_S = 365 * 86_400
 BLUR = ("on", "off")
 HEAVY = 4  # requests that read the corpus at once; others wait
+LONG, LONG_S = 2, 25.0  # of those that may take so long: they wait for each other, and no quick one for them
+LIGHT = 16  # that read one row or none; files of ours are sent by other threads and wait for none of these
 Handler = Callable[["Visit"], Response]
 
 
@@ -46,7 +48,7 @@ class Explorer:
     thumbnails: Thumbnails = field(init=False)
     uploads: Path = field(init=False)
     cutting: Cutting = field(init=False)
-    limiter: anyio.CapacityLimiter | None = None
+    limiters: dict[str, anyio.CapacityLimiter] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.explored = Explored(self.path)
@@ -54,6 +56,13 @@ class Explorer:
         self.thumbnails = Thumbnails(folder / "thumbnails")
         self.uploads = folder / "uploads"
         self.cutting = Cutting(self.path)
+
+    def limiter_of(self, seconds: float, light: bool) -> anyio.CapacityLimiter:
+        """What requests of a kind wait for; made within the running event loop."""
+        if not self.limiters:
+            sizes = {"light": LIGHT, "heavy": HEAVY, "long": LONG}
+            self.limiters = {kind: anyio.CapacityLimiter(size) for kind, size in sizes.items()}
+        return self.limiters["light" if light else "long" if seconds >= LONG_S else "heavy"]
 
 
 @dataclass
@@ -100,20 +109,25 @@ class Visit:
         response = HTMLResponse(text, status, {"Cache-Control": "no-store"})
         if self.request.query_params.get("lang") in LANGUAGES:
             response.set_cookie("tuwen_lang", self.language, max_age=YEAR_S, samesite="strict", httponly=True)
-        if self.request.query_params.get("blur") in BLUR:
+        if self.request.query_params.get("blur") in BLUR and not self.is_foreign:
             response.set_cookie("tuwen_blur", self.request.query_params["blur"], max_age=YEAR_S, samesite="strict")
         return response
 
     def here(self, **changes: str) -> str:
         """This page with other parameters."""
         url = self.request.url.include_query_params(**changes)
-        return f"{url.path}?{url.query}"
+        return f"/{url.path.lstrip('/')}?{url.query}"  # two slashes would lead to another host
 
     @property
     def unblurred(self) -> bool:
         """Whether this person has asked for pictures without blur."""
         asked = self.request.query_params.get("blur")
-        return (asked if asked in BLUR else self.request.cookies.get("tuwen_blur")) == "off"
+        return (asked if asked in BLUR and not self.is_foreign else self.request.cookies.get("tuwen_blur")) == "off"
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether a link of another site led here: it does not decide what this person gets to see unblurred."""
+        return self.request.headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
 
     @property
     def is_part(self) -> bool:
@@ -131,18 +145,18 @@ def endpoint(handler: Handler, seconds: float, *, light: bool = False) -> Callab
         explorer: Explorer = request.app.state.explorer
         stop = Stop(seconds)
         form = await request.form(max_files=1, max_part_size=MAX_FORM_BYTES) if request.method == "POST" else None
-        if explorer.limiter is None:
-            explorer.limiter = anyio.CapacityLimiter(HEAVY)
+        limiter = explorer.limiter_of(seconds, light)
         result: list[Response] = []
 
         async def work(scope: anyio.CancelScope) -> None:
             def run() -> Response:
-                stop.begin()
+                if not light:  # whose time counts from the start: pictures that wait must not add up
+                    stop.begin()
                 if stop:
                     return Response(status_code=499)  # nobody waits any more
                 return answered(handler, explorer, request, stop, form)
 
-            result.append(await anyio.to_thread.run_sync(run, limiter=None if light else explorer.limiter))
+            result.append(await anyio.to_thread.run_sync(run, limiter=limiter))
             scope.cancel()
 
         async with anyio.create_task_group() as group:
@@ -158,7 +172,12 @@ def endpoint(handler: Handler, seconds: float, *, light: bool = False) -> Callab
 
 def answered(handler: Handler, explorer: Explorer, request: Request, stop: Stop, form: FormData | None) -> Response:
     """What a handler answers, or a page that says in words what went wrong."""
-    visit = Visit(explorer, request, explorer.explored.snapshot(), stop, form)
+    try:
+        snapshot = explorer.explored.snapshot()
+    except Exception as error:  # moved, deleted, or of a newer format: there is nothing to draw a page of
+        LOG.exception("%s", explorer.path)
+        return PlainTextResponse(f"The corpus {explorer.path} cannot be read any more: {error}", 503)
+    visit = Visit(explorer, request, snapshot, stop, form)
     part = "part_" if visit.is_part else ""
     try:
         return handler(visit)

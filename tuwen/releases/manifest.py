@@ -64,6 +64,15 @@ class Manifest:
             del content["supersedes"]
         return content
 
+    def _check_types(self) -> None:
+        """Whoever writes a manifest can seal anything; `TypeError` where those who read it would stumble."""
+        for name in ("writer", "selection", "counts", "corpus", "decisions"):
+            if not isinstance(getattr(self, name), dict):
+                raise TypeError(f"{name} is no object")
+        for name, file in self.files.items():
+            if type(file.num_bytes) is not int or not isinstance(file.sha256, str):
+                raise TypeError(f"{name!r} has no size, or no checksum")
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Manifest:
         """Read a manifest; `TuwenError` unless the bytes are exactly what `to_bytes` writes."""
@@ -77,6 +86,7 @@ class Manifest:
                 )
             files = {name: ReleaseFile(**entry) for name, entry in content.pop("files").items()}
             manifest = cls(files=files, **content)
+            manifest._check_types()
             faithful = manifest.to_bytes() == data
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TuwenError(f"{MANIFEST} is damaged: {type(error).__name__}: {error}") from error

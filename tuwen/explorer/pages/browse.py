@@ -6,8 +6,8 @@ from starlette.datastructures import UploadFile
 from starlette.responses import PlainTextResponse, Response
 
 from tuwen.errors import UsageError
-from tuwen.explorer.facets import Count, count, facet, first_columns
-from tuwen.explorer.listing import SEARCHED, Listing, id_asked, listing
+from tuwen.explorer.facets import Count, count, facet, first_columns, rule_name
+from tuwen.explorer.listing import Listing, id_asked, listing
 from tuwen.explorer.similar import keep_upload
 from tuwen.explorer.view import Term, View
 from tuwen.explorer.visit import Routes, Visit, redirect
@@ -61,8 +61,8 @@ def _selections(visit: Visit, view: View) -> list[str]:
 def counts(visit: Visit) -> Response:
     """How many rows a view has, or a search found, as a part of a page."""
     if visit.view.is_search:
-        num_found = listing(visit.snapshot, visit.view, visit.explorer.uploads, visit.stop, 1).read
-        found = Count(num_found, num_found < SEARCHED)
+        shown = listing(visit.snapshot, visit.view, visit.explorer.uploads, visit.stop, 1)
+        found = Count(shown.read, shown.complete)
     else:
         found = count(visit.snapshot, visit.view, visit.stop)
     return visit.render("part_count.html", view=visit.view, found=found)
@@ -71,7 +71,7 @@ def counts(visit: Visit) -> Response:
 def facets(visit: Visit) -> Response:
     """A column's values, as a part of a page."""
     found = facet(visit.snapshot, visit.view, visit.argument("column"), visit.stop)
-    return visit.render("part_facet.html", view=visit.view, facet=found)
+    return visit.render("part_facet.html", view=visit.view, facet=found, rule_name=rule_name)
 
 
 def narrow(visit: Visit) -> Response:
@@ -80,7 +80,7 @@ def narrow(visit: Visit) -> Response:
     column, low, high = (visit.argument(name).strip() for name in ("column", "low", "high"))
     rules = [visit.argument("rule").strip()]
     if column and (low or high):
-        rules = [f"{column} {sign} {value}" for sign, value in ((">=", low), ("<", high)) if value]
+        rules = [f"{rule_name(column)} {sign} {value}" for sign, value in ((">=", low), ("<", high)) if value]
     for rule in rules:
         view = view.with_rule(rule) if rule else view
     return redirect(view.changed(after="").url())

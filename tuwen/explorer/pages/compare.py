@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,8 @@ def compare(visit: Visit) -> Response:
         unit = _unit_of_release(visit, a)
         examples = {"a": found.rows.removed_examples, "both": (), "b": found.rows.added_examples}
         shown = {part: _cards(visit, unit, ids) for part, ids in examples.items()}
-        return visit.render("compare.html", kind="releases", found=found, cards=shown, spread=_spread(found), **shared)
+        shared |= {"spread": _spread(found), "command": shlex.join(["tuwen", "diff", a, b])}
+        return visit.render("compare.html", kind="releases", found=found, cards=shown, **shared)
     if a in paths or b in paths:
         raise UsageError("a release is compared with a release, and a selection with a selection")
     unit = unit_of(snapshot, a, b)

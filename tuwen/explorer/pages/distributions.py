@@ -51,7 +51,8 @@ def spread(visit: Visit) -> Response:
             return answer(snapshot, view, kind, names, Stop(IN_FULL_S))
 
         key = ("spread", view, kind, *names, *snapshot.version.values())
-        found: Answer = snapshot.prepared.get(key, f"a count of all rows by {', '.join(names)}", make)
+        what = f"a count of all rows by {', '.join(names)}"
+        found: Answer = snapshot.prepared.get(key, what, make, slow=True)  # other pages do not wait for it
     else:
         found = answer(snapshot, view, kind, names, visit.stop)
     more: dict[str, Any] = {"in_full": view.url("/spread", kind=kind, columns=",".join(names), all=1)}

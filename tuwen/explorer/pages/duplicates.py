@@ -22,7 +22,8 @@ def duplicates(visit: Visit) -> Response:
     if not columns:
         return visit.render("duplicates.html", columns=[], column=None, has_hashes=_has_hashes(visit))
     column = _column(columns, visit.argument("column"))
-    first = int(visit.argument("first") or 0) if visit.argument("first").isdigit() else 0
+    asked = visit.argument("first")
+    first = int(asked) if asked.isdecimal() and len(asked) <= 12 else 0
     found = groups(visit.snapshot, column)
     return visit.render(
         "duplicates.html",

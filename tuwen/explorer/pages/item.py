@@ -147,10 +147,10 @@ def _shown(visit: Visit, places: IndexedPlaces, life: Life, row: int) -> dict[st
         "clusters": [],
     }
     if life.kind == "document":
-        first = visit.argument("from")
-        at = visit.argument("at")
+        asked, at = visit.argument("from"), visit.argument("at")
+        first = int(asked) if asked.isdecimal() and len(asked) <= 12 else None
         document_row = places.rows("document", [life.id])[0]
-        shown["reading"] = reading(snapshot, document_row, at, int(first) if first.isdigit() else None)
+        shown["reading"] = reading(snapshot, document_row, at, first)
         return shown | {"safety": UNSCORED, "image_id": None, "image_gone": False}
     image_row = row if life.kind == "image" else _image_row(snapshot, shown["image_id"])
     shown["image_gone"] = image_row >= 0 and is_gone(snapshot, "image", image_row)

@@ -121,7 +121,7 @@ def go(visit: Visit) -> Response:
 
 def _row(visit: Visit) -> int:
     text = visit.argument("row")
-    if not text.isdigit() or len(text) > 12:
+    if not text.isdecimal() or len(text) > 12:
         raise UsageError("a point of the map is a number of a row")
     return int(text)
 

@@ -12,7 +12,7 @@ from starlette.responses import FileResponse, Response
 from tuwen import parts
 from tuwen.errors import UsageError
 from tuwen.explorer.cutting import Order
-from tuwen.explorer.markdown import rendered
+from tuwen.explorer.markdown import MAX_CHARACTERS, rendered
 from tuwen.explorer.visit import Routes, Visit, redirect
 from tuwen.releases.card import CARD
 from tuwen.releases.content import open_content
@@ -213,13 +213,24 @@ def release(visit: Visit) -> Response:
     """A release: its figures, its files, and its card."""
     made, manifest = visit.explorer.cutting.named(visit.argument("path"))
     folder = Path(made.path)
-    try:
-        text = (folder / CARD).read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        text = f"{CARD} cannot be read: {error.strerror}"
     return visit.render(
-        "release.html", made=made, manifest=manifest, card=rendered(text), has_report=(folder / REPORT).is_file()
+        "release.html",
+        made=made,
+        manifest=manifest,
+        card=rendered(_card(folder / CARD)),
+        has_report=(folder / REPORT).is_file(),
     )
+
+
+def _card(file: Path) -> str:
+    """Its text, as far as it is shown. Releases come from strangers, too, and a link may lead anywhere."""
+    if not file.is_file() or file.is_symlink():
+        return f"{CARD} is missing, or no file of its own"
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(MAX_CHARACTERS)
+    except OSError as error:
+        return f"{CARD} cannot be read: {error.strerror}"
 
 
 def report(visit: Visit) -> Response:

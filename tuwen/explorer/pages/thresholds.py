@@ -40,7 +40,7 @@ def asked(visit: Visit) -> Asked:
     """From `selection`, `step`, `at` and `value` of a URL or a form. `UsageError` says what is wrong with them."""
     selection = visit.snapshot.selection(visit.argument("selection"))
     step, at = (visit.argument(name, "0") for name in ("step", "at"))
-    if not (step.isdecimal() and at.isdecimal()):
+    if not all(each.isdecimal() and len(each) <= 6 for each in (step, at)):
         raise UsageError(f"step={step[:20]!r} and at={at[:20]!r} are none that this page gave out")
     dial = dial_at(selection, int(step), int(at))
     value = visit.argument("value").strip() or dial.value
