@@ -76,6 +76,62 @@ def test_a_threshold_moves_by_the_mouse(page) -> None:
     page.wait_for_selector("[data-crossing] [data-card]", timeout=WAIT_MS)
 
 
+def focused(page) -> str:
+    return page.evaluate("document.activeElement.name || document.activeElement.id || document.activeElement.tagName")
+
+
+@pytest.mark.parametrize(("url", "name"), [("/compare?a=strong&b=weak", "a"), ("/?unit=pair", "is"), ("/releases", "selection")])
+def test_keys_choose_in_a_list_without_haste(url, name, page) -> None:
+    page.goto(url)
+    before = page.url
+    field = page.locator(f"select[name={name}]")
+    field.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.url == before and focused(page) == name  # still on the way
+    chosen = field.input_value()
+    page.wait_for_url(lambda url: url != before, timeout=WAIT_MS)
+    assert page.locator(f"select[name={name}]").input_value() == chosen
+    assert focused(page) == name
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")  # at once
+    page.wait_for_url(lambda url: url not in (before, page.url), timeout=1000)
+    assert focused(page) == name
+
+
+def test_the_mouse_chooses_at_once(page) -> None:
+    page.goto("/compare?a=strong&b=weak")
+    page.select_option("select[name=b]", "figures")
+    page.wait_for_url("**b=figures", timeout=1000)
+
+
+def test_a_release_is_cut_by_keys(page) -> None:
+    page.goto("/releases?selection=strong&format=index")
+    assert page.locator("[name=short_side]").count() == 0
+    page.fill("[name=to]", "by-keys")
+    page.locator("[data-cut]").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/releases?**#work", timeout=WAIT_MS)
+    assert focused(page) == "work"
+    page.wait_for_selector("text=See its card", timeout=WAIT_MS)
+    assert page.locator("[name=format]").input_value() == "index"
+    assert page.locator("[name=to]").input_value() != "by-keys"  # which is taken now
+    page.fill("[name=to]", "by-keys")
+    page.locator("[data-cut]").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[role=alert]", timeout=WAIT_MS)
+    page.wait_for_selector(".preview .figures", timeout=WAIT_MS)
+    assert page.locator("text=exists already").count() == 1 and page.locator("text=Done and checked").count() == 0
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "alert"
+
+
+def test_a_side_is_limited_only_of_pictures_made_anew(page) -> None:
+    page.goto("/releases?selection=strong&format=webdataset")
+    assert page.locator("[name=short_side]").is_disabled()
+    page.select_option("[name=image_format]", "jpeg")
+    assert page.locator("[name=short_side]").is_enabled()
+
+
 def test_a_release_is_cut_in_three_clicks(page) -> None:
     page.goto("/")
     page.click("nav.pages >> text=Releases")
