@@ -73,6 +73,7 @@ def test_a_release_is_cut_verified_and_listed(here: tuple[TestClient, Path]) -> 
     )
     again = pages.post("/releases", data=form, headers=ORIGIN)
     assert again.status_code == 400 and again.text.count("exists already") == 1
+    assert re.search(r'role="alert" tabindex="-1" autofocus', again.text)
     assert "Done and checked" not in again.text  # that was an earlier one
     asked = re.search(r'data-part="/releases/preview\?([^"]+)"', again.text)
     assert asked and "exists already" not in settled(pages, f"/releases/preview?{asked[1].replace('&amp;', '&')}")
@@ -84,11 +85,19 @@ def test_the_form_keeps_what_was_entered(here: tuple[TestClient, Path]) -> None:
     answer = pages.post("/releases", data=form, headers=ORIGIN, follow_redirects=False)
     while_cut = pages.get(answer.headers["location"]).text
     assert 'value="samples_per_shard=500"' in while_cut and 'value="kept here"' in while_cut
-    assert "exists already" not in settled(pages, answer.headers["location"].replace("/releases?", "/releases/preview?"))
+    assert "exists already" not in settled(
+        pages, answer.headers["location"].replace("/releases?", "/releases/preview?")
+    )
     wait(pages)
     after = pages.get(answer.headers["location"]).text
     assert 'value="samples_per_shard=500"' in after and 'value="strong-index' in after
     assert (folder / "kept here").is_dir()
+
+
+def test_what_nobody_looked_for_is_left_open(here: tuple[TestClient, Path]) -> None:
+    pages, _ = here
+    told = settled(pages, "/releases/preview", selection="strong", format="parquet")
+    assert "no evidence for 40 of 40 pages" in told and "no evidence of their servers for 248 of 248 images" in told
 
 
 def test_bytes_that_stay_have_no_side_to_limit(here: tuple[TestClient, Path]) -> None:

@@ -191,6 +191,8 @@ def missing(visit: Visit, form: Form, found: Measures) -> list[str]:
         "licence": not found.num_licensed and found.num_documents,
         "language": found.languages_of != "texts" and form.selection.unit == "pair",
         "properties": not found.image_formats and found.num_images,
+        "pages": found.silent_documents,
+        "servers": found.silent_images,
         "overlap": not any(overlap.checked for overlap in found.overlaps),
         "safety": not known & {"nsfw_score", "punsafe"},
         "description": not visit.snapshot.corpus.recipe().get("description"),
