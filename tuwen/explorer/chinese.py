@@ -27,6 +27,8 @@ _SELECTIONS: dict[str, str] = {
     "How it is written": "定义方式",
     "The piece of a recipe": "配方片段",
     "This selection was saved in the corpus folder.": "这个筛选集保存在语料库文件夹中。",
+    "Saved:": "已保存：",
+    "The same in a terminal:": "在终端中查看：",
     "Delete it": "删除",
     "Selections": "筛选集",
     "A selection keeps some rows and says of every other one which step refused it. Nothing is deleted.": "筛选集保留一部分数据，并说明其余每一条在哪一步被剔除。任何数据都不会被删除。",
