@@ -239,3 +239,12 @@ def test_a_strange_release_nearby_stops_nothing(wrong: dict[str, object], here: 
         answer = settled(pages, url)
         assert "strange" not in answer and "This does not work" not in answer
     assert pages.get("/release", params={"path": str(folder / "strange")}).status_code == 400
+
+
+def test_numbers_have_their_measure_words_in_chinese(here: tuple[TestClient, Path]) -> None:
+    pages, _ = here
+    told = settled(pages, "/releases/preview", selection="strong", format="parquet", lang="zh")
+    assert "<dt>图像</dt><dd>248</dd>" in told and "248 张图像" in told and "张图像</dt>" not in told
+    page = pages.get("/thresholds", params={"selection": "strong", "step": "5", "at": "0", "lang": "zh"}).text
+    assert re.search(r"strong 的第 5 步：.*。\s+本步判断 [\d,]+ 个图文对。", page)
+    pages.cookies.clear()
