@@ -106,8 +106,8 @@ def test_keys_choose_in_a_list_without_haste(url, name, page) -> None:
 
 def test_the_mouse_chooses_at_once(page) -> None:
     page.goto("/compare?a=strong&b=weak")
-    page.select_option("select[name=b]", "figures")
-    page.wait_for_url("**b=figures", timeout=1000)
+    with page.expect_request("**b=figures", timeout=1000):
+        page.select_option("select[name=b]", "figures")
 
 
 def test_a_release_is_cut_by_keys(page) -> None:

@@ -71,7 +71,7 @@ def test_the_page(pages: TestClient) -> None:
     assert "text_source" in pages.get("/compare/shifts", params={"a": "strong", "b": "weak"}).text
     assert "These are the same" in pages.get("/compare", params={"a": "strong", "b": "strong"}).text
     start = pages.get("/compare").text  # two of one unit, whichever comes first in the recipe
-    assert re.findall(r'<option value="(\w+)" selected>', start) == ["strong", "weak"]
+    assert re.findall(r'<option value="(\w+)" selected>', start)[-2:] == ["strong", "weak"]
     assert "different kinds" not in text and "different kinds" not in start
     mixed = pages.get("/compare", params={"a": "figures", "b": "strong"}).text
     assert "pairs whose image it keeps" in mixed
