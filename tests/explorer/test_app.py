@@ -165,7 +165,11 @@ def test_a_corpus_that_is_gone_is_told(own_corpus: Path, explore: Callable[[Path
 
 @pytest.mark.parametrize("number", ["1" * 5000, "²", "-1", "٣" * 5000])
 def test_numbers_of_strangers_are_no_accidents(pages: TestClient, number: str) -> None:
-    for url, name in (("/thresholds/crossing?selection=strong&at=0", "step"), ("/duplicates", "first")):
+    for url, name in (
+        ("/thresholds/crossing?selection=strong&at=0", "step"),
+        ("/funnel/examples?selection=strong", "step"),
+        ("/duplicates", "first"),
+    ):
         answer = pages.get(url, params=dict(parse_qsl(urlsplit(url).query)) | {name: number})
         assert answer.status_code in (200, 202, 400), url
 

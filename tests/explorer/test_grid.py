@@ -12,6 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.explorer import listing as searching
 from tuwen.selections.ledger import Ledger
 
 PICTURE = "06d74199153db3826f45323a454f4cc5"
@@ -121,8 +122,9 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
     assert client.get(f"/picture/{PICTURE}").status_code == 200
 
 
-def test_a_search_counts_at_least_what_it_looked_at(pages: TestClient, demo: Corpus) -> None:
+def test_a_search_counts_at_least_what_it_looked_at(pages: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Verdicts are asked of the best hits alone: what they leave is not all that there is."""
+    monkeypatch.setattr(searching, "SEARCHED", 10)
     found = {
         name: pages.get("/count", params={"unit": "pair", "q": "the a of", **more}).text.split()
         for name, more in {"all": {}, "kept": {"is": "strong"}}.items()
