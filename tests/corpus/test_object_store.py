@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,16 +26,19 @@ WRITERS, ROUNDS = 6, 3
 
 @pytest.fixture(scope="module")
 def options() -> Iterator[dict[str, str]]:
-    """A bucket `b` on a server of its own."""
+    """A bucket `tables` on a server of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen([str(SERVER), "-H", "127.0.0.1", "-p", str(port)], stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
+    bucket = urllib.request.Request(f"{address}/tables", headers=SIGNED, method="PUT")
     for _ in range(600):
         try:
-            urllib.request.urlopen(urllib.request.Request(f"{address}/b", headers=SIGNED, method="PUT"), timeout=30)
+            urllib.request.urlopen(bucket, timeout=30)
             break
+        except urllib.error.HTTPError:
+            raise
         except OSError:
             time.sleep(0.1)
     yield {
@@ -54,7 +58,7 @@ def rows(number: int) -> pa.Table:
 
 
 def test_writers_that_meet_lose_nothing(options: dict[str, str]) -> None:
-    place = "s3://b/appended.lance"
+    place = "s3://tables/appended.lance"
     lance.write_dataset(rows(0), place, storage_options=options)
 
     def append(writer: int) -> None:
@@ -70,7 +74,7 @@ def test_writers_that_meet_lose_nothing(options: dict[str, str]) -> None:
 
 
 def test_of_two_that_replace_the_same_one_is_refused(options: dict[str, str]) -> None:
-    place = "s3://b/overwritten.lance"
+    place = "s3://tables/overwritten.lance"
     first = lance.write_dataset(rows(0), place, storage_options=options)
     fragment = [lance.fragment.LanceFragment.create(place, rows(number), storage_options=options) for number in (1, 2)]
     told = []

@@ -11,6 +11,7 @@ import pytest
 from deadly import Deadly, DeadlyMarks, DeadlyOnce, DeadlyPages
 from tiny import Length, Pages, write_pages
 
+from tuwen.cli import main as tuwen
 from tuwen.corpus.corpus import Corpus
 from tuwen.engine.build import Built, build, plan
 from tuwen.engine.limits import Limits, parse_size
@@ -115,6 +116,24 @@ def test_sizes(text: str, size: int) -> None:
 def test_no_sizes(text: str) -> None:
     with pytest.raises(UsageError, match="is no size"):
         parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "told"),
+    [
+        (["--memory", "much"], 2, "'much' is no size"),
+        (["--disk", "0"], 2, "'0' is no size"),
+        (["--memory", "1GB", "--workers", "2"], 2, "give at least 1611MB"),
+        (["--address", "a.test:1"], 2, "add --engine ray"),
+        (["--engine", "ray", "--address", "127.0.0.1:1"], 1, "try --engine local"),
+    ],
+)
+def test_on_the_command_line(
+    options: list[str], code: int, told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "recipe.yaml").write_text("stages: [pair.resolve]")
+    assert tuwen(["build", str(tmp_path / "recipe.yaml"), "--corpus", str(tmp_path / "corpus"), *options]) == code
+    assert told in capsys.readouterr().err
 
 
 def test_too_little_memory_for_the_workers(folder: Path) -> None:

@@ -30,10 +30,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A cluster of one node on this machine, with two CPUs and what Ray takes for a GPU."""
     from ray.cluster_utils import Cluster
 
-    running = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 2, "num_gpus": 1, "include_dashboard": False, "object_store_memory": 80 << 20},
-    )
+    head = {"num_cpus": 2, "num_gpus": 1, "include_dashboard": False, "object_store_memory": 80 << 20}
+    for attempt in range(4):
+        try:
+            running = Cluster(initialize_head=True, head_node_args=head)
+            break
+        except Exception:  # Ray gives a node 30 s to start, which a busy machine may take
+            if attempt == 3:
+                raise
     yield running
     running.shutdown()
 

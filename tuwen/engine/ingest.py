@@ -22,6 +22,7 @@ from tuwen.engine.recipe import NamedSource
 from tuwen.parts import name_of, parameters_of
 from tuwen.sources import Report, Source, Unit
 
+DISK_EVERY_S = 10.0  # walking through a large corpus takes a while
 ATTEMPTS = 3  # at a unit whose readers die
 LOST = "kills its reader"
 SPOOL_ROWS = 4_096  # small batches keep the driver's memory flat when it reads them again
@@ -106,7 +107,7 @@ def ingest(
     limits: Limits | None = None,
 ) -> Ingested:
     """Read units and append them, each exactly once. Only under the write lock."""
-    result = Ingested()
+    result, due = Ingested(), 0.0
     appender = UnitAppender(corpus)
     if not units:
         return result
@@ -118,8 +119,9 @@ def ingest(
             for spooled in workers.ordered(_spool, jobs):
                 counts = {} if spooled.lost else _append(appender, spooled)
                 _record(result, spooled, counts, log)
-                if limits is not None:
+                if limits is not None and time.monotonic() >= due:
                     limits.check_disk(corpus.path)
+                    due = time.monotonic() + DISK_EVERY_S
                 phase.advance(note=", ".join(f"{count} {table}" for table, count in result.rows.items() if count))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

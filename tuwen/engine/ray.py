@@ -64,7 +64,8 @@ class RayWorkers(Mapper):
             if self._address is not None:
                 _knock(self._address)
             ray.init(address=self._address or "local", configure_logging=False, **options)
-        except (OSError, RuntimeError, ValueError) as error:
+        except Exception as error:  # among them a bare Exception: "the current node timed out during startup"
+            ray.shutdown()
             place = f"cluster at {self._address}" if self._address else "engine on this machine"
             raise TuwenError(f"Ray: no {place}: {_first_line(error)}; try --engine local") from error
         self._ray = ray

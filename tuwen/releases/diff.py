@@ -34,9 +34,7 @@ from tuwen.selections.selection import selections_of
 if TYPE_CHECKING:
     import duckdb
 
-EXAMPLES = 20
-SHIFTS = 10
-_BATCH = 4_096
+EXAMPLES, SHIFTS, _BATCH = 20, 10, 4_096
 
 
 @dataclass(frozen=True)
