@@ -62,7 +62,7 @@ def test_pictures_have_one_of_two_sizes(pages: TestClient, size: str) -> None:
     answer = pages.get(f"/picture/{PICTURE}", params={"size": size})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/jpeg"
-    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["cache-control"] == "private, max-age=600"
 
 
 @pytest.mark.parametrize("id_", ["0" * 32, "..x", "%2e%2e%2fcorpus.json", "x" * 400, PICTURE.upper(), PICTURE[:8]])

@@ -34,7 +34,7 @@ MAX_FORM_BYTES = 32 << 20
 YEAR_S = 365 * 86_400
 BLUR = ("on", "off")
 HEAVY = 4  # requests that read the corpus at once; others wait
-LONG, LONG_S = 2, 25.0  # of those that may take so long: they wait for each other, and no quick one for them
+LONG, LONG_S = 1, 25.0  # of those that may take so long, and hundreds of megabytes: one after the other
 LIGHT = 16  # that read one row or none; files of ours are sent by other threads and wait for none of these
 Handler = Callable[["Visit"], Response]
 
