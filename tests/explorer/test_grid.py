@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from starlette.testclient import TestClient
 from tuwen.corpus.corpus import Corpus
 from tuwen.selections.ledger import Ledger
 
+ICON = "75ca77781f54bbf0061b53c0adde029a"  # one of four that look alike
 PICTURE = "06d74199153db3826f45323a454f4cc5"
 
 
@@ -132,3 +134,28 @@ def test_a_search_counts_at_least_what_it_looked_at(pages: TestClient, demo: Cor
     quoted = pages.get("/count", params={"unit": "pair", "q": '"red bicycle"'})
     assert quoted.status_code == 200 and quoted.text == plain.text
     assert pages.get("/count", params={"unit": "pair", "q": "xylophonic"}).text.split() == ["0", "pairs"]
+
+
+@pytest.mark.parametrize("unit", ["pair", "image"])
+def test_facets_of_a_search_count_its_hits(pages: TestClient, demo: Corpus, unit: str) -> None:
+    asked = {"unit": unit, "q": "按钮"}
+    ids = every(pages, **asked)
+    column, key = {"pair": ("text_source", "pair_id"), "image": ("format", "image_id")}[unit]
+    table = demo.table(f"{unit}s", [key, column]).to_pylist()
+    truth = Counter(row[column] for row in table if row[key] in ids)
+    part = pages.get("/facet", params={**asked, "column": column}).text
+    counts = re.findall(r"<bdi[^>]*>([^<]*)</bdi></span>\s*<meter[^>]*value=\"(\d+)\"", part)
+    assert {label: int(number) for label, number in counts} == {label: n for label, n in truth.items() if label}
+    assert 0 < len(ids) < len(table) and f"among the {len(ids)} best hits" in part
+
+
+def test_facets_of_what_is_like_a_picture_count_what_is_shown(pages: TestClient) -> None:
+    ids = every(pages, like=ICON)
+    part = pages.get("/facet", params={"like": ICON, "column": "width"}).text
+    assert sum(map(int, re.findall(r"<meter[^>]*value=\"(\d+)\"", part))) == len(ids) > 0
+
+
+def test_facets_of_a_search_without_hits_count_nothing(pages: TestClient) -> None:
+    for column in ("language", "num_characters"):
+        part = pages.get("/facet", params={"unit": "pair", "q": "xylophonic", "column": column}).text
+        assert "<meter" not in part and "Nothing fits" in part

@@ -65,6 +65,7 @@ FRAME: dict[str, str] = {
     "from": "从",
     "below": "低于",
     "Apply": "应用",
+    "among the %(n)s best hits": "仅统计最相关的 %(n)s 条结果",
     "%(read)s of %(total)s rows were read in time.": "限时内读取了 %(total)s 行中的 %(read)s 行。",
     "images": "张图像",
     "pairs": "个图文对",

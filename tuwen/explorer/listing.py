@@ -125,11 +125,22 @@ def _shown(value: object) -> float | str | None:
 # Searches ---------------------------------------------------------------------------------------------------------
 
 
-def _found(snapshot: Snapshot, view: View, uploads: Path, size: int) -> Listing:
-    """The best hits that the view's other terms admit."""
+@dataclass(frozen=True)
+class Hits:
+    """What a search found, the best first, of what the view's other terms admit: rows, scores, and how many alike
+    each stands for. `complete`: there are no others. `notes`: what else to know, in sentences."""
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    similar: NDArray[np.int64]
+    notes: list[str]
+    complete: bool
+
+
+def hits(snapshot: Snapshot, view: View, uploads: Path) -> Hits:
+    """The best hits of a view that is a search, at most `SEARCHED`."""
     if view.unit == "document":
         raise UsageError("a search finds pairs and images; look at one of these")
-    first = _number(view.after) if view.after else 0
     if view.like or view.image:
         rows, scores, notes, complete = most_similar(snapshot, view, uploads, SEARCHED)
         similar = np.zeros(len(rows), np.int64)
@@ -139,15 +150,25 @@ def _found(snapshot: Snapshot, view: View, uploads: Path, size: int) -> Listing:
     for mask in masks(snapshot, view):
         keep = np.array([mask(row, row + 1)[0] for row in rows.tolist()], bool)
         rows, scores, similar = rows[keep], scores[keep], similar[keep]
+    return Hits(rows, scores, similar, notes, complete)
+
+
+def _found(snapshot: Snapshot, view: View, uploads: Path, size: int) -> Listing:
+    first = _number(view.after) if view.after else 0
+    found = hits(snapshot, view, uploads)
     page = slice(first, first + size)
     shown = [
         replace(card, score=round(score, 3), num_similar=int(number))
         for card, score, number in zip(
-            cards(snapshot, view.unit, rows[page]), scores[page].tolist(), similar[page].tolist(), strict=True
+            cards(snapshot, view.unit, found.rows[page]),
+            found.scores[page].tolist(),
+            found.similar[page].tolist(),
+            strict=True,
         )
     ]
-    after = str(first + size) if len(rows) > first + size else ""
-    return Listing(shown, after, len(rows), snapshot.num_rows(view.unit), True, notes, complete)
+    after = str(first + size) if len(found.rows) > first + size else ""
+    total = snapshot.num_rows(view.unit)
+    return Listing(shown, after, len(found.rows), total, True, found.notes, found.complete)
 
 
 def _by_text(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.responses import PlainTextResponse, Response
 
 from tuwen.errors import UsageError
 from tuwen.explorer.facets import Count, count, facet, first_columns, rule_name
-from tuwen.explorer.listing import Listing, id_asked, listing
+from tuwen.explorer.listing import Listing, hits, id_asked, listing
 from tuwen.explorer.similar import keep_upload
 from tuwen.explorer.view import Term, View
 from tuwen.explorer.visit import Routes, Visit, redirect
@@ -69,8 +71,12 @@ def counts(visit: Visit) -> Response:
 
 
 def facets(visit: Visit) -> Response:
-    """A column's values, as a part of a page."""
-    found = facet(visit.snapshot, visit.view, visit.argument("column"), visit.stop)
+    """A column's values, as a part of a page; of a search, those of its hits."""
+
+    def search(view: View) -> NDArray[np.int64]:
+        return hits(visit.snapshot, view, visit.explorer.uploads).rows
+
+    found = facet(visit.snapshot, visit.view, visit.argument("column"), visit.stop, search)
     return visit.render("part_facet.html", view=visit.view, facet=found, rule_name=rule_name)
 
 
