@@ -159,3 +159,28 @@ def test_facets_of_a_search_without_hits_count_nothing(pages: TestClient) -> Non
     for column in ("language", "num_characters"):
         part = pages.get("/facet", params={"unit": "pair", "q": "xylophonic", "column": column}).text
         assert "<meter" not in part and "Nothing fits" in part
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [("widht >= 200", "did you mean"), ("width >=", "cannot read"), ("width >= (select 1)", "subquery")],
+)
+def test_a_rule_with_a_mistake_loses_nothing(pages: TestClient, rule: str, told: str) -> None:
+    """Typed, or in the address: the page stays, with the rule to be corrected."""
+    kept = {"unit": "image", "where": "height >= 100", "q": "按钮"}
+    typed = pages.get("/narrow", params={**kept, "rule": rule})
+    linked = pages.get("/", params={**kept, "where": f"height >= 100 and {rule}"})
+    plain = pages.get("/", params=kept)
+    for answer in (typed, linked) if told == "did you mean" else (typed,):
+        assert answer.status_code == 400 and told in answer.text
+        assert f'value="{html.escape(rule, quote=True)}"' in answer.text.replace("&#39;", "&#x27;")
+        assert shown(answer.text) == shown(plain.text) != []
+        assert "height &gt;= 100" in answer.text and 'value="按钮"' in answer.text
+    assert "width" in typed.text
+
+
+def test_a_search_by_meaning_without_vectors_keeps_the_page(pages: TestClient) -> None:
+    answer = pages.get("/", params={"q": "face", "by": "meaning", "where": "height >= 100"})
+    assert answer.status_code == 400 and "image.embedding" in answer.text
+    assert 'value="face"' in answer.text and "height &gt;= 100" in answer.text and 'class="filters"' in answer.text
+    assert re.search(r'<option value="meaning"[^>]* disabled title="No model', answer.text)

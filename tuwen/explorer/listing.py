@@ -128,7 +128,8 @@ def _shown(value: object) -> float | str | None:
 @dataclass(frozen=True)
 class Hits:
     """What a search found, the best first, of what the view's other terms admit: rows, scores, and how many alike
-    each stands for. `found`: what is known of the hits of words or a meaning. `complete`: there are no others. `notes`: what else to know, in sentences."""
+    each stands for. `found`: what is known of the hits of words or a meaning. `complete`: there are no others. `notes`:
+    what else to know, in sentences."""
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float64]
