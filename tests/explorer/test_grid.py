@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import vector_corpus
 from starlette.testclient import TestClient
 
 from tuwen.corpus.corpus import Corpus
@@ -184,3 +185,31 @@ def test_a_search_by_meaning_without_vectors_keeps_the_page(pages: TestClient) -
     assert answer.status_code == 400 and "image.embedding" in answer.text
     assert 'value="face"' in answer.text and "height &gt;= 100" in answer.text and 'class="filters"' in answer.text
     assert re.search(r'<option value="meaning"[^>]* disabled title="No model', answer.text)
+
+
+def test_without_vectors_a_card_offers_what_hashes_can_find(pages: TestClient, demo: Corpus) -> None:
+    text = pages.get("/").text
+    assert "near-duplicates</a>" in text and "more like this" not in text
+    alone = demo.table("images", ["image_id"], "image_cluster_size = 1")["image_id"].to_pylist()
+    empty = next(answer for id_ in alone if not shown(answer := pages.get("/", params={"like": id_}).text))
+    assert "near this one by its perceptual hash" in empty and "image.embedding" in empty
+    assert "Take away a filter" not in empty
+
+
+def test_with_vectors_a_card_offers_more_like_it(tmp_path: Path, explore: Callable[[Path], TestClient]) -> None:
+    vector_corpus.small_corpus(tmp_path / "corpus")
+    client = explore(tmp_path / "corpus")
+    text = client.get("/").text
+    assert "more like this</a>" in text and 'value="meaning">' in text
+
+
+def test_one_image_is_no_images(pages: TestClient) -> None:
+    where = f"image_id = '{PICTURE}'"
+    assert pages.get("/count", params={"where": where}).text.split() == ["1", "image"]
+
+
+@pytest.mark.parametrize("url", ["/", "/?split=strong&unit=pair", "/duplicates", f"/duplicates?of={ICON}"])
+def test_blurred_pictures_can_be_shown_before_the_filters(pages: TestClient, url: str) -> None:
+    text = pages.get(url).text
+    assert 0 < text.index("data-unscored") < text.index("data-card")
+    assert text.index("data-unscored") < text.find('class="filters"') % len(text)

@@ -26,6 +26,7 @@ SAMPLED = 4_096  # rows, evenly spread, that tell what a column is like
 MAX_VALUES = 12
 MAX_DISTINCT = 50_000  # values of texts that are counted; beyond, the rarest so far are let go
 MAX_BINS = 24
+FEW_BINS = 7  # beside the grid, so that the other columns stay in sight; open ends and rounding add up to three
 SECOND = 1e6  # microseconds
 SEEN = 1_000  # numbers of a chunk that quantiles are taken of
 FREE_TEXT = 0.5  # share of different values in the sample from which on a column holds free text
@@ -89,7 +90,7 @@ def facet(
 
 def _facet(snapshot: Snapshot, view: View, column: Column, scan: Scan | Listed) -> Facet:
     if column.kind in ("number", "time"):
-        return numbers(snapshot, view, [column], scan)[0]
+        return numbers(snapshot, view, [column], scan, {column.name: edges(snapshot, column, FEW_BINS)})[0]
     if column.kind == "other" or is_free(snapshot, column):
         return Facet(column, free=True, total=scan.total)
     return texts(view, column, scan)
