@@ -84,11 +84,15 @@ class Visit:
         accepted = self.request.headers.get("accept-language", "").lower()
         return "zh" if accepted.startswith("zh") else "en"
 
+    @property
+    def default_unit(self) -> str:
+        """Pictures first, where there are any."""
+        return "image" if self.snapshot.num_rows("image") else "pair"
+
     @functools.cached_property
     def view(self) -> View:
-        """What the URL asks for; pictures first, where there are any."""
-        default = "image" if self.snapshot.num_rows("image") else "pair"
-        return View.from_query(self.request.query_params.multi_items(), default)
+        """What the URL asks for."""
+        return View.from_query(self.request.query_params.multi_items(), self.default_unit)
 
     def argument(self, name: str, default: str = "") -> str:
         """A parameter of the URL, or a field of a form that was sent."""
