@@ -120,8 +120,9 @@ def test_the_demo_works_from_anywhere(tmp_path: Path) -> None:
     }
     lines = done.stdout.partition("Try next:")[2].splitlines()
     commands = [line.partition("#")[0] for line in lines if line.startswith("  ")]
-    assert len(commands) == 5
-    for command in commands[:4]:  # the fifth wants the user's own crawl
+    assert len(commands) == 6
+    assert shlex.split(commands[0])[1:] == ["explore", "demo/corpus"]  # a server: it does not end
+    for command in commands[1:5]:  # the last one wants the user's own crawl
         words = shlex.split(command)[1:]
         assert subprocess.run(
             [sys.executable, "-c", "import sys; from tuwen.cli import main; sys.exit(main(sys.argv[1:]))", *words],

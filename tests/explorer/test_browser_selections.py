@@ -60,6 +60,8 @@ def test_a_threshold_moves_by_keys(page) -> None:
     assert float(value) > 5
     assert "more are refused" in page.locator("[data-live]").inner_text()  # at once
     page.wait_for_selector("[data-crossing] [data-card]", timeout=WAIT_MS)
+    refused = page.locator("[data-crossing] h3.refused b").inner_text()
+    assert page.locator("[data-live]").inner_text() == f"{refused} more are refused"  # counted: no estimate any more
     page.wait_for_selector(".two .here .refused", timeout=WAIT_MS)
     assert f"value={value}" in page.url and f"value={value}" in page.locator("[data-save]").get_attribute("href")
 
@@ -74,6 +76,58 @@ def test_a_threshold_moves_by_the_mouse(page) -> None:
     assert float(page.locator("input[name=value]").input_value()) > 50
     assert page.locator("rect.passes").count() < page.locator("rect.fails").count() * 2
     page.wait_for_selector("[data-crossing] [data-card]", timeout=WAIT_MS)
+
+
+def focused(page) -> str:
+    return page.evaluate("document.activeElement.name || document.activeElement.id || document.activeElement.tagName")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"), [("/compare?a=strong&b=weak", "a"), ("/?unit=pair", "is"), ("/releases", "selection")]
+)
+def test_keys_choose_in_a_list_without_haste(url, name, page) -> None:
+    page.goto(url)
+    before = page.url
+    field = page.locator(f"select[name={name}]")
+    field.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert page.url == before and focused(page) == name  # still on the way
+    chosen = field.input_value()
+    page.wait_for_url(lambda url: url != before, timeout=WAIT_MS)
+    assert page.locator(f"select[name={name}]").input_value() == chosen
+    assert focused(page) == name
+    there = page.url
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")  # at once
+    page.wait_for_url(lambda url: url != there, timeout=WAIT_MS)
+    assert focused(page) == name
+
+
+def test_the_mouse_chooses_at_once(page) -> None:
+    page.goto("/compare?a=strong&b=weak")
+    page.select_option("select[name=b]", "figures")
+    page.wait_for_url("**b=figures", timeout=1000)
+
+
+def test_a_release_is_cut_by_keys(page) -> None:
+    page.goto("/releases?selection=strong&format=index")
+    assert page.locator("[name=short_side]").count() == 0
+    page.fill("[name=to]", "by-keys")
+    page.locator("[data-cut]").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/releases?**#work", timeout=WAIT_MS)
+    assert focused(page) == "work"
+    page.wait_for_selector("text=See its card", timeout=WAIT_MS)
+    assert page.locator("[name=format]").input_value() == "index"
+    assert page.locator("[name=to]").input_value() != "by-keys"  # which is taken now
+
+
+def test_a_side_is_limited_only_of_pictures_made_anew(page) -> None:
+    page.goto("/releases?selection=strong&format=webdataset")
+    assert page.locator("[name=short_side]").is_disabled()
+    page.select_option("[name=image_format]", "jpeg")
+    assert page.locator("[name=short_side]").is_enabled()
 
 
 def test_a_release_is_cut_in_three_clicks(page) -> None:

@@ -70,5 +70,9 @@ def test_the_page(pages: TestClient) -> None:
     assert "is=strong&amp;is=%21weak" in text and "is=%21strong&amp;is=weak" in text
     assert "text_source" in pages.get("/compare/shifts", params={"a": "strong", "b": "weak"}).text
     assert "These are the same" in pages.get("/compare", params={"a": "strong", "b": "strong"}).text
-    assert pages.get("/compare").status_code == 200
+    start = pages.get("/compare").text  # two of one unit, whichever comes first in the recipe
+    assert re.findall(r'<option value="(\w+)" selected>', start) == ["strong", "weak"]
+    assert "different kinds" not in text and "different kinds" not in start
+    mixed = pages.get("/compare", params={"a": "figures", "b": "strong"}).text
+    assert "pairs whose image it keeps" in mixed
     assert pages.get("/compare", params={"a": "nix", "b": "weak"}).status_code == 400

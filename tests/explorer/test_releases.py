@@ -72,7 +72,40 @@ def test_a_release_is_cut_verified_and_listed(here: tuple[TestClient, Path]) -> 
         and "script" not in report.headers["content-security-policy"]
     )
     again = pages.post("/releases", data=form, headers=ORIGIN)
-    assert again.status_code == 400 and "exists already" in again.text
+    assert again.status_code == 400 and again.text.count("exists already") == 1
+    assert re.search(r'role="alert" tabindex="-1" autofocus', again.text)
+    assert "Done and checked" not in again.text  # that was an earlier one
+    asked = re.search(r'data-part="/releases/preview\?([^"]+)"', again.text)
+    assert asked and "exists already" not in settled(pages, f"/releases/preview?{asked[1].replace('&amp;', '&')}")
+
+
+def test_the_form_keeps_what_was_entered(here: tuple[TestClient, Path]) -> None:
+    pages, folder = here
+    form = {"selection": "strong", "format": "index", "to": "kept here", "more": "samples_per_shard=500"}
+    answer = pages.post("/releases", data=form, headers=ORIGIN, follow_redirects=False)
+    while_cut = pages.get(answer.headers["location"]).text
+    assert 'value="samples_per_shard=500"' in while_cut and 'value="kept here"' in while_cut
+    assert "exists already" not in settled(
+        pages, answer.headers["location"].replace("/releases?", "/releases/preview?")
+    )
+    wait(pages)
+    after = pages.get(answer.headers["location"]).text
+    assert 'value="samples_per_shard=500"' in after and 'value="strong-index' in after
+    assert (folder / "kept here").is_dir()
+
+
+def test_what_nobody_looked_for_is_left_open(here: tuple[TestClient, Path]) -> None:
+    pages, _ = here
+    told = settled(pages, "/releases/preview", selection="strong", format="parquet")
+    assert "no evidence for 40 of 40 pages" in told and "no evidence of their servers for 248 of 248 images" in told
+
+
+def test_bytes_that_stay_have_no_side_to_limit(here: tuple[TestClient, Path]) -> None:
+    pages, _ = here
+    form = {"selection": "strong", "format": "webdataset", "to": "any", "image_format": "", "short_side": "wide"}
+    told = settled(pages, "/releases/preview", **form)
+    assert "--to=any" in told and "short_side" not in told
+    assert pages.get("/releases/preview", params=form | {"image_format": "jpeg"}).status_code == 400
 
 
 def test_cancelling_leaves_nothing(here: tuple[TestClient, Path]) -> None:
@@ -124,6 +157,7 @@ def test_the_folder_of_a_stranger_is_quoted(here: tuple[TestClient, Path]) -> No
         wait(pages)
     text = settled(pages, "/compare", a=str(folder / "a"), b=str(folder / "b; echo pwned"))
     assert f"tuwen diff {folder / 'a'} &#39;{folder}/b; echo pwned&#39;" in text
+    assert "These are the same" in text and "byte for byte" in text
 
 
 @pytest.mark.parametrize("path", ["/etc", "/", "../../..", "/etc/passwd"])
@@ -205,3 +239,12 @@ def test_a_strange_release_nearby_stops_nothing(wrong: dict[str, object], here: 
         answer = settled(pages, url)
         assert "strange" not in answer and "This does not work" not in answer
     assert pages.get("/release", params={"path": str(folder / "strange")}).status_code == 400
+
+
+def test_numbers_have_their_measure_words_in_chinese(here: tuple[TestClient, Path]) -> None:
+    pages, _ = here
+    told = settled(pages, "/releases/preview", selection="strong", format="parquet", lang="zh")
+    assert "<dt>图像</dt><dd>248</dd>" in told and "248 张图像" in told and "张图像</dt>" not in told
+    page = pages.get("/thresholds", params={"selection": "strong", "step": "5", "at": "0", "lang": "zh"}).text
+    assert re.search(r"strong 的第 5 步：.*。\s+本步判断 [\d,]+ 个图文对。", page)
+    pages.cookies.clear()

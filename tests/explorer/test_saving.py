@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
+from tuwen.cli import main
 from tuwen.corpus.corpus import Corpus
 from tuwen.errors import UsageError
 from tuwen.explorer.facets import count
@@ -62,13 +63,22 @@ def test_what_no_rule_can_say_is_refused_in_words(term: str, snapshot: Snapshot,
         selection_of(snapshot, view, "mine", tmp_path, Stop(60))
 
 
-def test_saving_and_deleting(own_corpus: Path, explore: Callable[[Path], TestClient]) -> None:
+def test_saving_and_deleting(
+    own_corpus: Path, explore: Callable[[Path], TestClient], capsys: pytest.CaptureFixture[str]
+) -> None:
     pages = explore(own_corpus)
     form = {"selection": "weak", "step": "5", "at": "0", "value": "20", "name": "更严-1"}
     shown = pages.get("/save", params=form).text
     assert "num_characters between 20 and 1000" in shown
     answer = pages.post("/save", data=form, headers=ORIGIN, follow_redirects=False)
     assert answer.status_code == 303 and answer.headers["location"].startswith("/funnel?selection=")
+    told = pages.get(answer.headers["location"]).text
+    assert str(own_corpus / "selections" / "更严-1.yaml") in told
+    assert f"tuwen funnel {own_corpus} --selection" in told and 'role="status"' in told
+    assert 'role="status"' not in pages.get("/funnel", params={"selection": "weak", "saved": "now"}).text
+    capsys.readouterr()
+    assert main(["status", str(own_corpus)]) == 0
+    assert re.search(r"Saved by tuwen explore.*更严-1", capsys.readouterr().out)
     corpus = Corpus.open(own_corpus)
     assert Ledger.open_or_judge(corpus, "更严-1").num_kept < Ledger.open_or_judge(corpus, "weak").num_kept
     assert "更严-1" in pages.get("/funnel").text  # at once, not when the corpus changes next

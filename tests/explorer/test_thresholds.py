@@ -108,6 +108,17 @@ def test_the_page_works_without_a_script(pages: TestClient, demo: Corpus) -> Non
     assert f"instead of {Ledger.open_or_judge(demo, 'weak').num_kept:,}" in funnel
 
 
+def test_each_number_says_what_its_own_condition_refuses(pages: TestClient, demo: Corpus) -> None:
+    (step,) = (each for each in Ledger.open_or_judge(demo, "figures").funnel() if each.name == "large enough")
+    text = pages.get("/thresholds", params={"selection": "figures"}).text
+    told = re.findall(r"<code><bdi[^>]*>(width|height) &gt;= 64</bdi></code>\s*<span[^>]*>([^<]+)</span>", text)
+    assert told == [
+        (column, f"this condition refuses {rule.lost:,}")
+        for column, rule in zip(("width", "height"), step.rules, strict=True)
+    ]
+    assert len({rule.lost for rule in step.rules}) == 2
+
+
 @pytest.mark.parametrize(
     "query",
     [{"value": "abc"}, {"value": "1 or true"}, {"step": "77"}, {"step": "x"}, {"at": "-1"}, {"selection": "nix"}],

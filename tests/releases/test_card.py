@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from tuwen.releases.card import counted, fenced, funnel_table, hub_languages, hub_license, inline, size_category, table
+from tuwen.releases.card import (
+    counted,
+    fenced,
+    funnel_table,
+    hub_languages,
+    hub_license,
+    inline,
+    silence,
+    size_category,
+    table,
+)
 from tuwen.releases.release import write_release
 from tuwen.selections.ledger import FunnelStep
+from tuwen.stages.reservations import OPT_OUTS
 
 
 @pytest.mark.parametrize(
@@ -65,6 +79,27 @@ def test_the_front_matter_is_measured(world, tmp_path):
     assert front["size_categories"] == ["n<1K"] and front["configs"][0]["data_files"] == "data/*.parquet"
     for step in world.ledgers["pair"].funnel():
         assert f"| {step.step} | {inline(step.name)} | {step.judged} | {step.lost} | {step.left} |" in card
+
+
+def test_the_card_says_for_what_nothing_is_known_of_objections(world, tmp_path):
+    manifest = write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "parquet")
+    documents = pq.read_table(tmp_path / "out/data")["document_id"].to_pylist()
+    rights = world.corpus.table("documents", ["document_id", "rights"]).to_pylist()
+    silent = sum(
+        row["document_id"] in documents and not any(r["kind"] in OPT_OUTS for r in row["rights"] or [])
+        for row in rights
+    )
+    assert silent
+    for name in ("README.md", "datasheet.md"):
+        text = (tmp_path / "out" / name).read_text()
+        assert f"no evidence for {silent} of {manifest.counts['documents']} documents" in text
+        assert "That is not consent" in text
+
+
+def test_silence():
+    assert silence(SimpleNamespace(silent_documents=0, num_documents=3, silent_images=0, num_images=2)) == ""
+    told = silence(SimpleNamespace(silent_documents=0, num_documents=3, silent_images=1, num_images=2))
+    assert "for 1 of 2 images, either" in told
 
 
 def test_the_datasheet_says_what_is_not_known(world, tmp_path):

@@ -24,6 +24,7 @@ from tuwen.releases.footprint import footprint
 from tuwen.releases.manifest import MANIFEST, read_manifest
 from tuwen.releases.takedown import patch_release, stones_for, take_down
 from tuwen.releases.verify import verify
+from tuwen.selections.ledger import Ledger
 
 RECIPE = Path(__file__).parents[2] / "examples" / "docs-crawl.yaml"
 FORMATS = {"webdataset": "strong", "parquet": "strong", "index": "strong", "documents": "interleaved"}
@@ -84,6 +85,12 @@ def test_a_dry_run_lists_everything_and_changes_nothing(world: Path, capsys: pyt
     pairs = corpus.table("pairs", ["pair_id", "image_id"]).filter(pa.compute.field("image_id") == image_id)
     assert told["pairs"]["num"] == pairs.num_rows
     assert told["ledgers"] == {"figures": 1, "interleaved": 0, "strong": rows.num_rows}
+    assert main([*words[:5]]) == 0
+    out = capsys.readouterr().out
+    num_kept = Ledger.open_or_judge(corpus, "strong").num_kept
+    assert f"selection strong: loses {rows.num_rows} of {num_kept:,}\n" in out and told["kept"]["strong"] == num_kept
+    assert "without --dry-run takes it down" in out and "--releases OUT..." in out
+    assert Corpus.open(corpus.path).version() == before
     touched = {Path(release["folder"]).name: release for release in told["releases"]}
     assert touched["webdataset"]["samples"] == [["data/00000.tar", image_id]]
     assert sorted(key for _, key in touched["index"]["samples"]) == sorted(rows["pair_id"].to_pylist())

@@ -85,7 +85,7 @@ def examples(corpus: Corpus) -> tuple[str, str]:
 
 
 def next_commands(folder: Path, kept: str, refused: str) -> str:
-    """What was made, and five commands to try, spelt so that they work from here."""
+    """What was made, and six commands to try, spelt so that they work from here."""
     import tuwen
 
     command = "tuwen" if shutil.which("tuwen") else sys.argv[0]
@@ -95,6 +95,7 @@ def next_commands(folder: Path, kept: str, refused: str) -> str:
 Made: a corpus in {folder}/corpus and {len(RELEASES)} verified releases in {folder}/releases.
 Each release has a README.md (its card), datasheet.md, croissant.json and decisions.parquet. Try next:
 
+  {command} explore {folder}/corpus   # look at it in the browser
   {command} why {folder}/corpus {kept[:8]}   # why this image is in
   {command} why {folder}/corpus {refused[:8]}   # why that one is out
   {command} funnel {folder}/corpus --selection weak --rules   # what each rule refused

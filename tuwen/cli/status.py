@@ -97,3 +97,5 @@ def print_status(found: dict[str, Any]) -> None:
     for unit in found["outdated_units"]:
         console.print(f"{shown(unit['location'])} {shown(unit['message'])}")
     console.print(f"Selections: {', '.join(found['selections']) or 'none'}")
+    if saved := found["saved_selections"]:
+        console.print(f"Saved by tuwen explore, in its folder selections/: {shown(', '.join(saved))}", soft_wrap=True)

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     for patch in patches:
         print(f"{patch['patch']} replaces {patch['release']}. Check it: tuwen verify {patch['patch']}")
     if arguments.dry_run:
-        print("Nothing was changed.")
+        print("Nothing was changed." + _next_steps(arguments))
         return 0
     print(f"{plural(len(recorded), 'takedown')} recorded." if recorded else "All of it was recorded before.")
     if touched.images.num or touched.pairs.num or touched.documents.num:
@@ -86,6 +86,18 @@ def _patch(corpus: Corpus, releases: list[TouchedRelease], arguments: argparse.N
     return patches
 
 
+def _next_steps(arguments: argparse.Namespace) -> str:
+    """After a dry run."""
+    steps = " The same command without --dry-run takes it down."
+    if not arguments.releases:
+        steps += (
+            " With --releases OUT..., the folders of releases that are out, it lists the shards that hold any of it."
+        )
+    elif not arguments.patch_to:
+        steps += " With --patch-to NEW it also writes the touched releases anew, without it."
+    return steps
+
+
 def _print(touched: Footprint, releases: list[str]) -> None:
     derived = f", {touched.derived.num} of them derived from others" if touched.derived.num else ""
     for rows, noun, more in (
@@ -102,8 +114,8 @@ def _print(touched: Footprint, releases: list[str]) -> None:
         print(f"{plural(touched.num_fetches, 'attempt')} at its URLs, which stay and hold neither bytes nor text")
     for what, counts in (("selection", touched.ledgers), ("join", touched.joins), ("index", touched.indexes)):
         for name, count in counts.items():
-            kept = " kept" if what == "selection" else ""
-            print(f"{what} {shown(name)}: {plural(count, 'row')}{kept}")
+            rows = f"loses {count:,} of {touched.kept[name]:,}" if what == "selection" else plural(count, "row")
+            print(f"{what} {shown(name)}: {rows}")
     for release in touched.releases:
         print(f"release {shown(release.folder)} ({release.format}): {plural(release.num_samples, 'sample')}")
         for shard, count in release.shards.items():

@@ -17,6 +17,7 @@ from tuwen.engine.ingest import outdated_units
 from tuwen.engine.plan import Freshness, Order
 from tuwen.engine.recipe import Recipe
 from tuwen.parts import name_of
+from tuwen.selections.saved import saved_names
 from tuwen.stages import error_column
 from tuwen.stages.joined import joined_stages
 
@@ -46,6 +47,7 @@ def status(path: str | Path, *, allow_code: bool = False) -> dict[str, Any]:
         "joins": [asdict(record) for record in joins_of(corpus.path)],
         "unfinished": [f"{finding.what}; {finding.advice}" for finding in check_journals(corpus)],
         "selections": list(recipe.mapping.get("selections") or {}),
+        "saved_selections": saved_names(corpus),
         "outdated_units": [*outdated_units(corpus, recipe.sources), *_outdated_rows(corpus, order)],
         "damaged_units": corpus.table("units", _UNIT_COLUMNS, "error IS NOT NULL OR num_bad_records > 0").to_pylist(),
     }

@@ -193,11 +193,12 @@ def _label(value: object, bounds: NDArray[np.float64] | None) -> str:
 
 
 def comparable(snapshot: Snapshot) -> Sequence[tuple[str, str]]:
-    """Pairs of selections of one unit, neighbours first."""
+    """Pairs of selections that can be compared: those of one unit first, neighbours first."""
     known = list(snapshot.selections.values())
-    return [
+    found = [
         (one.name, two.name)
         for index, one in enumerate(known)
         for two in known[index + 1 :]
         if one.unit == two.unit or ("pair" in (one.unit, two.unit) and {one.unit, two.unit} - {"pair"} <= set(LINKS))
     ]
+    return sorted(found, key=lambda names: len({snapshot.selections[name].unit for name in names}))

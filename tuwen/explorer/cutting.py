@@ -26,6 +26,7 @@ from tuwen.releases.problem import Problem
 
 WRITING, VERIFYING, DONE, FAILED, CANCELLED = "writing", "verifying", "done", "failed", "cancelled"
 UNCHECKED = "unchecked"  # the check was cancelled; the release stays
+MADE = (DONE, UNCHECKED)  # the release is there
 LOG = logging.getLogger("tuwen.explorer")
 PATIENCE_S = 5.0  # between asking a process to end and ending it
 MOST_FOUND = 60
@@ -148,6 +149,11 @@ class Cutting:
             self._cancelled = False
         threading.Thread(target=self._ended, args=(self._run, work), name="tuwen-release", daemon=True).start()
         return work
+
+    def is_making(self, to: str) -> bool:
+        """Whether the release that is being cut goes to this folder."""
+        work = self.work
+        return work is not None and work.is_running and work.target == self.base / to.strip()
 
     def check(self, path: Path, made: Made) -> Work:
         """Verify a release that is there."""

@@ -148,6 +148,7 @@ def card(
         "Images and texts belong to their authors. The licence list above is what pages said of themselves "
         f"({measures.num_licensed:,} of {counted(measures.num_documents, 'document')} said anything), not a legal "
         "opinion; whether a page's licence covers its images is not known. `datasheet.md` lists the opt-out evidence.",
+        silence(measures),
     ]
     return ("\n\n".join(part for part in parts if part) + "\n").encode()
 
@@ -275,6 +276,19 @@ def _selections(manifest: Manifest, measures: Measures, funnels: Mapping[str, Se
 def evaluation_overlap(measures: Measures) -> str:
     """What was compared with benchmarks, one line each, and how much of it stands in them."""
     return "\n".join(f"- {inline(overlap.sentence, limit=None)}" for overlap in measures.overlaps)
+
+
+def silence(measures: Measures) -> str:
+    """For how much of the release nothing is known of objections; nothing where all of it has evidence."""
+    of = ((measures.silent_documents, measures.num_documents, "document"),
+          (measures.silent_images, measures.num_images, "image"))  # fmt: skip
+    found = [f"{silent:,} of {counted(total, noun)}" for silent, total, noun in of if silent]
+    return (
+        f"Opt-outs: there is no evidence for {' and '.join(found)}, either because nothing was said there or because "
+        "nobody looked. That is not consent, and a rule such as `nobody objected` lets these pass."
+        if found
+        else ""
+    )
 
 
 def left_out(measures: Measures) -> str:

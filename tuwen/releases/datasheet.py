@@ -16,6 +16,7 @@ from tuwen.releases.card import (
     left_out,
     numbers,
     reencoding,
+    silence,
     table,
     title_of,
 )
@@ -145,6 +146,7 @@ def _collection(measures: Measures, lineage: Mapping[str, Any]) -> Answers:
                 if measures.image_rights
                 else ""
             )
+            + (f"\n\n{told}" if (told := silence(measures)) else "")
         ),
     )
 

@@ -63,7 +63,8 @@ class Footprint:
     documents: Touched
     num_showing: int  # other pages that show one of the images: they stay, without it
     num_fetches: int  # attempts at URLs that are gone: they stay, and say why nobody asks again
-    ledgers: dict[str, int]  # rows that the selection kept
+    ledgers: dict[str, int]  # of the rows that the selection kept
+    kept: dict[str, int]  # all that it kept
     joins: dict[str, int]  # rows of the joined file
     indexes: dict[str, int]  # entries of table.column
     releases: list[TouchedRelease] = field(default_factory=list)
@@ -85,6 +86,7 @@ def footprint(corpus: Corpus, stones: Sequence[Stone], releases: Iterable[str | 
         pairs = _touched(connection, "pairs", "gone_rows")
         documents = _touched(connection, "documents", "gone_documents")
         derived = _touched(connection, "pairs", "gone_rows", "AND derived_from IS NOT NULL")
+        ledgers = dict(_ledgers(corpus, connection))
         return Footprint(
             images=images,
             pairs=pairs,
@@ -95,7 +97,8 @@ def footprint(corpus: Corpus, stones: Sequence[Stone], releases: Iterable[str | 
                 connection,
                 "FROM fetches WHERE image_id IN (FROM gone_images) OR url IN (FROM gone_fetched)",
             ),
-            ledgers=dict(_ledgers(corpus, connection)),
+            ledgers={name: lost for name, (lost, _) in ledgers.items()},
+            kept={name: kept for name, (_, kept) in ledgers.items()},
             joins=dict(_joins(corpus, connection)),
             indexes={
                 f"{state.table}.{state.column}": {"images": images, "pairs": pairs}[state.table].num
@@ -164,13 +167,15 @@ def _num_showing(corpus: Corpus, connection: duckdb.DuckDBPyConnection) -> int:
 _GONE_OF = {"pairs": "gone_rows", "images": "gone_images", "documents": "gone_documents"}
 
 
-def _ledgers(corpus: Corpus, connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, int]]:
+def _ledgers(corpus: Corpus, connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Rows that each selection kept, as far as it was judged: those that are gone, and all."""
     for path in sorted(corpus.path.glob("ledgers/*.parquet")):
         described = path.with_suffix(".json")
         if described.exists():
             unit = read_json(described)["definition"]["unit"]
             kept = f"FROM read_parquet({literal(str(path))}) WHERE step IS NULL"
-            yield path.stem, _count(connection, f"{kept} AND id IN (FROM {_GONE_OF[UNITS[unit]]})")
+            lost = _count(connection, f"{kept} AND id IN (FROM {_GONE_OF[UNITS[unit]]})")
+            yield path.stem, (lost, _count(connection, kept))
 
 
 def _joins(corpus: Corpus, connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, int]]:

@@ -14,6 +14,8 @@ from tuwen.corpus.tables import TABLES, host_sql
 from tuwen.fetching.settings import FETCHED
 from tuwen.releases.content import Content
 from tuwen.releases.overlap import Overlap, overlaps
+from tuwen.selections.tree import literal
+from tuwen.stages.reservations import OPT_OUTS
 
 TOP = 20
 FINGERPRINTED = ("documents", "fetches", "images", "pairs")
@@ -45,6 +47,8 @@ class Measures:
     fetched: tuple[str, str] | None = None  # of images that the fetcher brought
     image_rights: Counts = field(default_factory=list)  # kind=value of what servers said of released images
     overlaps: list[Overlap] = field(default_factory=list)  # with evaluation data
+    silent_documents: int = 0  # without evidence of any kind that may hold an objection: none found, or nobody looked
+    silent_images: int = 0  # the same of what the servers of released images said
     blurred: tuple[int, int] | None = None  # released images with boxes to blur, and those that nobody looked at
 
     @property
@@ -95,6 +99,9 @@ def measure(content: Content, sample: str, num_samples: int, blur: str | None = 
             content, f"(FROM fetches WHERE source = '{FETCHED}' AND image_id IN (SELECT image_id FROM {images}))"
         ),
         image_rights=_image_rights(content),
+        silent_documents=num_documents
+        - _number(content, f"SELECT count(*) FROM {documents} WHERE {_objecting('rights')}"),
+        silent_images=_silent_images(content, images),
         overlaps=overlaps(content),
         blurred=_blurred(content, images, blur) if blur else None,
     )
@@ -123,6 +130,20 @@ def _image_rights(content: Content) -> Counts:
         return []
     said = "(SELECT DISTINCT image_id, unnest(image_rights) AS r FROM released JOIN pairs USING (pair_id, image_id))"
     return _counts(content, said, "r.kind || '=' || coalesce(r.value, '')")
+
+
+def _objecting(column: str) -> str:
+    """SQL: whether a row has evidence of a kind that may hold an objection."""
+    kinds = ", ".join(map(literal, OPT_OUTS))
+    return f"coalesce(list_has_any(list_transform({column}, lambda r: r.kind), [{kinds}]), false)"
+
+
+def _silent_images(content: Content, images: str) -> int:
+    known = content.columns["pairs"]
+    asked = "false"
+    if {"image_id", "image_rights"} <= set(known):
+        asked = f"image_id IN (SELECT image_id FROM pairs WHERE {_objecting('image_rights')})"
+    return _number(content, f"SELECT count(DISTINCT image_id) FROM {images} WHERE image_id IS NOT NULL AND NOT {asked}")
 
 
 def _blurred(content: Content, images: str, column: str) -> tuple[int, int]:

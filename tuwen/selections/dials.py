@@ -32,7 +32,8 @@ class Dial:
 
     `step` counts from 1, `at` counts the numbers of that step from 0. Where a number is compared with something,
     `compared` is that, `sign` stands between the two, and `above` says whether a larger value passes; `rule` is then
-    the condition on the row that the step states. `field`: the parameter of the step that holds it, if it is a
+    the condition on the row that the step states, and `part` counts, from 0, the one of its conjuncts that holds the
+    number, as the step's counts in a ledger are. `field`: the parameter of the step that holds it, if it is a
     parameter by itself.
     """
 
@@ -46,6 +47,7 @@ class Dial:
     rule: Expression | None = None
     field: str | None = None
     path: Path = ()
+    part: int = 0
 
 
 def dials(selection: Selection) -> list[Dial]:
@@ -105,7 +107,9 @@ def rule_of(step: Step) -> Expression | None:
 
 def _of_rule(step: Rule) -> list[Dial]:
     rule = Expression.parse(step.where)
-    return [replace(dial, rule=rule) for dial in _compared(rule.root, (), True)]
+    has_parts = len(rule.conjuncts()) > 1  # arguments of the root, then
+    found = _compared(rule.root, (), True)
+    return [replace(dial, rule=rule, part=dial.path[0] if has_parts else 0) for dial in found]
 
 
 def _compared(node: Node, path: Path, asserted: bool) -> Iterator[Dial]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from tuwen.stages.robots import Directives, parse
 
 ROBOTS = frozenset({"meta_robots", "x_robots_tag"})
+OPT_OUTS = (*sorted(ROBOTS), "ai_txt", "content_usage", "robots_txt", "robots_txt_ai", "tdm_reservation", "tdmrep_json")
+"""Kinds of evidence that may hold an objection."""
 _NO_TRAINING = re.compile(r"\btrain-(?:gen)?ai\s*=\s*n\b")
 _TRAINING = re.compile(r"\btrain-(?:gen)?ai\s*=")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import numpy as np
 from numpy.typing import NDArray
 from starlette.responses import Response
@@ -11,7 +13,7 @@ from tuwen.explorer.bands import strips
 from tuwen.explorer.cards import cards
 from tuwen.explorer.visit import Routes, Visit
 from tuwen.selections.dials import dials
-from tuwen.selections.saved import recipe_text, saved_names
+from tuwen.selections.saved import FOLDER, recipe_text, saved_names
 
 EXAMPLES = 6
 
@@ -23,13 +25,17 @@ def funnel(visit: Visit) -> Response:
         return visit.render("funnels.html", saved=saved_names(visit.snapshot.corpus))
     selection = visit.snapshot.selection(name)
     ledger = visit.snapshot.ledger(name)
+    is_saved = name in saved_names(visit.snapshot.corpus)
     return visit.render(
         "funnel.html",
         selection=selection,
         ledger=ledger,
         strips=strips(ledger.funnel(), ledger.num_rows),
         dials=dials(selection),
-        is_saved=name in saved_names(visit.snapshot.corpus),
+        is_saved=is_saved,
+        is_new=is_saved and visit.argument("saved") == "now",
+        file=visit.snapshot.corpus.path / FOLDER / f"{name}.yaml",
+        command=shlex.join(["tuwen", "funnel", str(visit.snapshot.corpus.path), "--selection", name]),
         recipe=recipe_text(selection),
     )
 

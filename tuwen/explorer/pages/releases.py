@@ -6,12 +6,13 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import FileResponse, Response
 
 from tuwen import parts
 from tuwen.errors import UsageError
-from tuwen.explorer.cutting import Order
+from tuwen.explorer.cutting import MADE, Order
 from tuwen.explorer.markdown import MAX_CHARACTERS, rendered
 from tuwen.explorer.visit import Routes, Visit, redirect
 from tuwen.releases.card import CARD
@@ -49,6 +50,19 @@ class Form:
             words += [f"reencode.format={self.image_format}", f"reencode.short_side={self.short_side or 256}"]
         return tuple(words)
 
+    def parameters(self, **more: str) -> dict[str, str]:
+        """The fields of a URL or a form that say the same, and `more`; without those that are empty."""
+        fields = {
+            "selection": self.selection.name,
+            "format": self.format,
+            "to": self.to,
+            "image_format": self.image_format,
+            "short_side": self.short_side if self.image_format else "",
+            "more": self.more,
+            "clean": "yes" if self.clean else "",
+        }
+        return {name: value for name, value in {**fields, **more}.items() if value}
+
     @property
     def can_reencode(self) -> bool:
         return "reencode" in parts.load_class(PACKAGE, self.format).__dataclass_fields__  # type: ignore[attr-defined]
@@ -76,15 +90,16 @@ def form_of(visit: Visit) -> Form | None:
     asked = visit.argument("format")
     format = asked if asked in formats else formats[0]
     image_format = visit.argument("image_format")
-    if image_format not in ("", *IMAGE_FORMATS) or not re.fullmatch(r"\d{0,5}", visit.argument("short_side").strip()):
+    short_side = visit.argument("short_side").strip() if image_format else ""  # bytes that stay have none to limit
+    if image_format not in ("", *IMAGE_FORMATS) or not re.fullmatch(r"\d{0,5}", short_side):
         raise UsageError("pictures are made smaller as jpeg, webp or png, with a short side of so many pixels")
     return Form(
         selection,
         format,
         formats,
-        visit.argument("to").strip() or _free(visit, f"{selection.name}-{format}"),
+        _folder(visit, f"{selection.name}-{format}"),
         image_format,
-        visit.argument("short_side").strip() or "256",
+        short_side or "256",
         visit.argument("more").strip(),
         visit.argument("clean") == "yes",
     )
@@ -94,9 +109,15 @@ def _units(name: str) -> tuple[str, ...]:
     return parts.load_class(PACKAGE, name).units  # type: ignore[attr-defined,no-any-return]
 
 
-def _free(visit: Visit, stem: str) -> str:
-    base = visit.explorer.cutting.base
-    return next(name for n in range(1, 10_000) if not (base / (name := f"{stem}-{n}" if n > 1 else stem)).exists())
+def _folder(visit: Visit, stem: str) -> str:
+    """What was entered, unless it is there by now as it was asked for; else a name that nothing has."""
+    cutting, asked = visit.explorer.cutting, visit.argument("to").strip()
+    work = cutting.work
+    target = work.target if work is not None else None
+    if asked and (visit.form is not None or target != cutting.base / asked or not (work and work.state in MADE)):
+        return asked
+    names = (f"{stem}-{n}" if n > 1 else stem for n in range(1, 10_000))
+    return next(name for name in names if cutting.base / name != target and not (cutting.base / name).exists())
 
 
 def releases(visit: Visit) -> Response:
@@ -124,15 +145,17 @@ def preview(visit: Visit) -> Response:
     form = form_of(visit)
     if form is None:
         raise UsageError("there is no selection to release")
-    problem = ""
+    is_told = visit.argument("told") == "yes"  # what is wrong stands above already
+    writer, problem = None, ""
     try:
-        visit.explorer.cutting.target(form.to)
+        writer = form.writer()
+        if not visit.explorer.cutting.is_making(form.to):
+            visit.explorer.cutting.target(form.to)
     except UsageError as error:
-        problem = str(error)
-    writer = form.writer()
+        problem = "" if is_told else str(error)
     ledger = visit.snapshot.ledger(form.selection.name)
-    found = _measured(visit, form.selection, ledger, writer) if ledger.num_kept else None
-    if found is None:
+    found = _measured(visit, form.selection, ledger, writer) if writer and ledger.num_kept else None
+    if not ledger.num_kept:
         problem = problem or f"{form.selection.name} keeps nothing, so there is nothing to release"
     return visit.render(
         "part_release_preview.html",
@@ -140,7 +163,6 @@ def preview(visit: Visit) -> Response:
         command=form.order(visit.snapshot.corpus.path).command,
         ledger=ledger,
         measures=found,
-        sample=writer.sample,
         missing=missing(visit, form, found) if found else [],
         problem=problem,
     )
@@ -169,6 +191,8 @@ def missing(visit: Visit, form: Form, found: Measures) -> list[str]:
         "licence": not found.num_licensed and found.num_documents,
         "language": found.languages_of != "texts" and form.selection.unit == "pair",
         "properties": not found.image_formats and found.num_images,
+        "pages": found.silent_documents,
+        "servers": found.silent_images,
         "overlap": not any(overlap.checked for overlap in found.overlaps),
         "safety": not known & {"nsfw_score", "punsafe"},
         "description": not visit.snapshot.corpus.recipe().get("description"),
@@ -186,7 +210,7 @@ def cut(visit: Visit) -> Response:
         visit.explorer.cutting.start(form.order(visit.snapshot.corpus.path))
     except UsageError as error:
         return _page(visit, str(error), 400)
-    return redirect("/releases#work")
+    return redirect(f"/releases?{urlencode(form.parameters())}#work")
 
 
 def progress(visit: Visit) -> Response:

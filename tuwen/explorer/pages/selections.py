@@ -94,7 +94,7 @@ def save_it(visit: Visit) -> Response:
     except UsageError as error:
         return _page(visit, name[:MAX_NAME], str(error), 400)
     visit.explorer.explored.renew()
-    return redirect(f"/funnel?{urlencode({'selection': name})}")
+    return redirect(f"/funnel?{urlencode({'selection': name, 'saved': 'now'})}")
 
 
 def forget_it(visit: Visit) -> Response:

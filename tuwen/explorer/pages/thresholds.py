@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from starlette.responses import Response
@@ -71,6 +72,7 @@ def thresholds(visit: Visit) -> Response:
         selection=selection,
         dials=known,
         funnel=funnel,
+        own=own_counts(known, funnel),
         asked=chosen,
         histogram=found,
         bars=bars(found) if found else [],
@@ -78,6 +80,12 @@ def thresholds(visit: Visit) -> Response:
         old_position=position(found, chosen.dial.value) if found else 0.0,
         query=query(chosen),
     )
+
+
+def own_counts(known: Sequence[Dial], funnel: Mapping[int, FunnelStep]) -> dict[Dial, int]:
+    """What the condition of each number refuses by itself, where its step states several."""
+    own = {dial: funnel[dial.step].rules for dial in known if dial.rule is not None}
+    return {dial: rules[dial.part].lost for dial, rules in own.items() if len(rules) > 1}
 
 
 def query(chosen: Asked) -> dict[str, str]:

@@ -3,14 +3,12 @@ import { startParts } from "./parts.js";
 import { startBlur } from "./blur.js";
 import { startKeys } from "./keys.js";
 import { startUpload } from "./upload.js";
+import { startChoosing } from "./choose.js";
 
 startParts(document);
 startBlur();
 startKeys();
 startUpload();
-
-for (const field of document.querySelectorAll("select[data-submit], input[type=file][data-submit]")) {
-  field.addEventListener("change", () => field.form.requestSubmit());
-}
+startChoosing();
 // On a narrow screen filters are closed until somebody opens them.
 if (matchMedia("(max-width: 52rem)").matches) document.querySelector(".filters")?.removeAttribute("open");

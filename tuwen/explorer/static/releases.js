@@ -1,3 +1,5 @@
+import { keepFocus, whenChosen } from "./choose.js";
+
 // The preview follows the form; a selection or a format brings other fields, so these ask for the page anew.
 const form = document.querySelector("[data-order]");
 const place = document.querySelector("[data-preview]");
@@ -24,12 +26,21 @@ async function preview() {
 if (form) {
   const update = form.querySelector("[data-update]");
   update.hidden = true;
-  form.addEventListener("change", (event) => {
-    if (event.target.matches("[data-reload]")) {
-      if (event.target.name === "selection" || event.target.name === "format") form.elements.to.value = "";
+  const { image_format: bytes, short_side: side } = form.elements;
+  const suit = () => { if (side) side.disabled = !bytes.value; }; // bytes that stay as they are have no side to limit
+  suit();
+  for (const field of form.querySelectorAll("[data-reload]")) {
+    whenChosen(field, () => {
+      form.elements.to.value = "";
       form.elements.to.required = false;
       form.requestSubmit(update);
-    } else preview();
+    });
+  }
+  form.addEventListener("change", (event) => {
+    if (event.target.matches("[data-reload]")) return;
+    document.querySelector("[data-told]")?.remove(); // it was about what stood there before
+    suit();
+    preview();
   });
   form.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !event.target.matches("input")) return;
@@ -38,5 +49,9 @@ if (form) {
   });
   form.addEventListener("submit", () => form.querySelector("[data-cut]").setAttribute("aria-busy", "true"));
 }
-// When the work has ended, the list below has something new.
-document.querySelector("[data-running]")?.addEventListener("part", () => location.reload());
+// When the work has ended, the list below has something new; what was entered meanwhile stays.
+document.querySelector("[data-running]")?.addEventListener("part", () => {
+  if (form?.contains(document.activeElement)) keepFocus(document.activeElement);
+  if (form) history.replaceState(null, "", `/releases?${new URLSearchParams(new FormData(form))}#work`);
+  location.reload();
+});

@@ -40,9 +40,20 @@ function draw(value) {
   for (const bar of form.querySelectorAll("rect"))
     bar.setAttribute("class", (Number(bar.getAttribute("x")) >= place - 0.01) === above ? "passes" : "fails");
   const moved = Math.round(under(value) - under(Number(form.dataset.old))) * (above ? -1 : 1);
-  const words = moved > 0 ? live.dataset.pass : moved < 0 ? live.dataset.fail : live.dataset.none;
+  tell(moved, live.dataset.pass, live.dataset.fail);
+}
+
+/** So many rows more pass, or fewer. */
+function tell(moved, pass, fail) {
+  const words = moved > 0 ? pass : moved < 0 ? fail : live.dataset.none;
   live.textContent = words.replace("{n}", Math.abs(moved).toLocaleString());
   live.className = `live ${moved > 0 ? "kept" : moved < 0 ? "refused" : ""}`;
+}
+
+/** The rows have been counted: their number takes the place of the estimate. */
+function counted(place) {
+  const moved = place.querySelector("[data-moved]")?.dataset.moved;
+  if (moved) tell(Number(moved), live.dataset.exactPass, live.dataset.exactFail);
 }
 
 async function ask(place, path, query, signal) {
@@ -50,6 +61,7 @@ async function ask(place, path, query, signal) {
   try {
     const answer = await fetch(`${path}?${query}`, { headers: { "X-Part": "1" }, signal });
     place.innerHTML = await answer.text(); // our own server's, escaped there
+    counted(place);
     place.removeAttribute("aria-busy");
   } catch (error) {
     if (error.name !== "AbortError") place.removeAttribute("aria-busy");
@@ -99,6 +111,7 @@ if (form && bins) {
   draw(Number(field.value));
 }
 if (form) {
+  document.querySelector("[data-crossing]").addEventListener("part", (event) => counted(event.currentTarget));
   field.addEventListener("input", () => {
     if (!/^\s*-?\d*\.?\d+(e[+-]?\d+)?\s*$/i.test(field.value)) return;
     if (bins) range.value = placeOf(Number(field.value));
