@@ -62,7 +62,7 @@ def test_pictures_have_one_of_two_sizes(pages: TestClient, size: str) -> None:
     answer = pages.get(f"/picture/{PICTURE}", params={"size": size})
     assert answer.status_code == 200
     assert answer.headers["content-type"] == "image/jpeg"
-    assert "immutable" in answer.headers["cache-control"]
+    assert answer.headers["cache-control"] == "private, max-age=600"
 
 
 @pytest.mark.parametrize("id_", ["0" * 32, "..x", "%2e%2e%2fcorpus.json", "x" * 400, PICTURE.upper(), PICTURE[:8]])
@@ -165,7 +165,11 @@ def test_a_corpus_that_is_gone_is_told(own_corpus: Path, explore: Callable[[Path
 
 @pytest.mark.parametrize("number", ["1" * 5000, "²", "-1", "٣" * 5000])
 def test_numbers_of_strangers_are_no_accidents(pages: TestClient, number: str) -> None:
-    for url, name in (("/thresholds/crossing?selection=strong&at=0", "step"), ("/duplicates", "first")):
+    for url, name in (
+        ("/thresholds/crossing?selection=strong&at=0", "step"),
+        ("/funnel/examples?selection=strong", "step"),
+        ("/duplicates", "first"),
+    ):
         answer = pages.get(url, params=dict(parse_qsl(urlsplit(url).query)) | {name: number})
         assert answer.status_code in (200, 202, 400), url
 

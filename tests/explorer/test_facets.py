@@ -100,3 +100,10 @@ def test_counts_that_no_patience_makes_exact_do_not_ask_for_it(
     for url in ("/facet?column=language", "/spread?kind=values&columns=language"):
         text = pages.get(f"{url}&unit=pair", headers={"X-Part": "1"}).text
         assert "the rarest were let go" in text and "read in time" not in text
+
+
+@pytest.mark.parametrize("unit", ["pair", "image", "document"])
+def test_numbers_take_few_lines_beside_the_grid(looked: Snapshot, unit: str) -> None:
+    columns = [column for column in looked.columns[unit].values() if column.kind in ("number", "time")]
+    lengths = {column.name: len(facet(looked, View(unit=unit), column.name, Stop(60)).values) for column in columns}
+    assert lengths and max(lengths.values()) <= 10, lengths

@@ -5,15 +5,19 @@ from __future__ import annotations
 import html
 import re
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import vector_corpus
 from starlette.testclient import TestClient
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.explorer import listing as searching
 from tuwen.selections.ledger import Ledger
 
+ICON = "75ca77781f54bbf0061b53c0adde029a"  # one of four that look alike
 PICTURE = "06d74199153db3826f45323a454f4cc5"
 
 
@@ -121,8 +125,9 @@ def test_a_cache_that_cannot_be_written_costs_time_only(
     assert client.get(f"/picture/{PICTURE}").status_code == 200
 
 
-def test_a_search_counts_at_least_what_it_looked_at(pages: TestClient, demo: Corpus) -> None:
+def test_a_search_counts_at_least_what_it_looked_at(pages: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Verdicts are asked of the best hits alone: what they leave is not all that there is."""
+    monkeypatch.setattr(searching, "SEARCHED", 10)
     found = {
         name: pages.get("/count", params={"unit": "pair", "q": "the a of", **more}).text.split()
         for name, more in {"all": {}, "kept": {"is": "strong"}}.items()
@@ -132,3 +137,81 @@ def test_a_search_counts_at_least_what_it_looked_at(pages: TestClient, demo: Cor
     quoted = pages.get("/count", params={"unit": "pair", "q": '"red bicycle"'})
     assert quoted.status_code == 200 and quoted.text == plain.text
     assert pages.get("/count", params={"unit": "pair", "q": "xylophonic"}).text.split() == ["0", "pairs"]
+
+
+@pytest.mark.parametrize("unit", ["pair", "image"])
+def test_facets_of_a_search_count_its_hits(pages: TestClient, demo: Corpus, unit: str) -> None:
+    asked = {"unit": unit, "q": "按钮"}
+    ids = every(pages, **asked)
+    column, key = {"pair": ("text_source", "pair_id"), "image": ("format", "image_id")}[unit]
+    table = demo.table(f"{unit}s", [key, column]).to_pylist()
+    truth = Counter(row[column] for row in table if row[key] in ids)
+    part = pages.get("/facet", params={**asked, "column": column}).text
+    counts = re.findall(r"<bdi[^>]*>([^<]*)</bdi></span>\s*<meter[^>]*value=\"(\d+)\"", part)
+    assert {label: int(number) for label, number in counts} == {label: n for label, n in truth.items() if label}
+    assert 0 < len(ids) < len(table) and f"among the {len(ids)} best hits" in part
+
+
+def test_facets_of_what_is_like_a_picture_count_what_is_shown(pages: TestClient) -> None:
+    ids = every(pages, like=ICON)
+    part = pages.get("/facet", params={"like": ICON, "column": "width"}).text
+    assert sum(map(int, re.findall(r"<meter[^>]*value=\"(\d+)\"", part))) == len(ids) > 0
+
+
+def test_facets_of_a_search_without_hits_count_nothing(pages: TestClient) -> None:
+    for column in ("language", "num_characters"):
+        part = pages.get("/facet", params={"unit": "pair", "q": "xylophonic", "column": column}).text
+        assert "<meter" not in part and "Nothing fits" in part
+
+
+@pytest.mark.parametrize(
+    ("rule", "told"),
+    [("widht >= 200", "did you mean"), ("width >=", "cannot read"), ("width >= (select 1)", "subquery")],
+)
+def test_a_rule_with_a_mistake_loses_nothing(pages: TestClient, rule: str, told: str) -> None:
+    """Typed, or in the address: the page stays, with the rule to be corrected."""
+    kept = {"unit": "image", "where": "height >= 100", "q": "按钮"}
+    typed = pages.get("/narrow", params={**kept, "rule": rule})
+    linked = pages.get("/", params={**kept, "where": f"height >= 100 and {rule}"})
+    plain = pages.get("/", params=kept)
+    for answer in (typed, linked) if told == "did you mean" else (typed,):
+        assert answer.status_code == 400 and told in answer.text
+        assert f'value="{html.escape(rule, quote=True)}"' in answer.text.replace("&#39;", "&#x27;")
+        assert shown(answer.text) == shown(plain.text) != []
+        assert "height &gt;= 100" in answer.text and 'value="按钮"' in answer.text
+    assert "width" in typed.text
+
+
+def test_a_search_by_meaning_without_vectors_keeps_the_page(pages: TestClient) -> None:
+    answer = pages.get("/", params={"q": "face", "by": "meaning", "where": "height >= 100"})
+    assert answer.status_code == 400 and "image.embedding" in answer.text
+    assert 'value="face"' in answer.text and "height &gt;= 100" in answer.text and 'class="filters"' in answer.text
+    assert re.search(r'<option value="meaning"[^>]* disabled title="No model', answer.text)
+
+
+def test_without_vectors_a_card_offers_what_hashes_can_find(pages: TestClient, demo: Corpus) -> None:
+    text = pages.get("/").text
+    assert "near-duplicates</a>" in text and "more like this" not in text
+    alone = demo.table("images", ["image_id"], "image_cluster_size = 1")["image_id"].to_pylist()
+    empty = next(answer for id_ in alone if not shown(answer := pages.get("/", params={"like": id_}).text))
+    assert "near this one by its perceptual hash" in empty and "image.embedding" in empty
+    assert "Take away a filter" not in empty
+
+
+def test_with_vectors_a_card_offers_more_like_it(tmp_path: Path, explore: Callable[[Path], TestClient]) -> None:
+    vector_corpus.small_corpus(tmp_path / "corpus")
+    client = explore(tmp_path / "corpus")
+    text = client.get("/").text
+    assert "more like this</a>" in text and 'value="meaning">' in text
+
+
+def test_one_image_is_no_images(pages: TestClient) -> None:
+    where = f"image_id = '{PICTURE}'"
+    assert pages.get("/count", params={"where": where}).text.split() == ["1", "image"]
+
+
+@pytest.mark.parametrize("url", ["/", "/?split=strong&unit=pair", "/duplicates", f"/duplicates?of={ICON}"])
+def test_blurred_pictures_can_be_shown_before_the_filters(pages: TestClient, url: str) -> None:
+    text = pages.get(url).text
+    assert 0 < text.index("data-unscored") < text.index("data-card")
+    assert text.index("data-unscored") < text.find('class="filters"') % len(text)

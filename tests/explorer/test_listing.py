@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
+from starlette.testclient import TestClient
 
 from tuwen.engine.search import Searcher
 from tuwen.engine.search_request import Request
@@ -19,7 +21,7 @@ from tuwen.explorer.snapshot import Snapshot
 from tuwen.explorer.view import View
 
 
-def pages(snapshot: Snapshot, view: View, size: int) -> list[int]:
+def in_turn(snapshot: Snapshot, view: View, size: int) -> list[int]:
     rows: list[int] = []
     while True:
         page = listing(snapshot, view, Path("nowhere"), Stop(60), size)
@@ -35,12 +37,12 @@ def test_sorted_pages_are_what_order_by_gives(looked: Snapshot, direction: str) 
     stored = looked.corpus.table("images", ["num_pages"]).append_column("row", pa.array(range(328)))
     query = f"SELECT row FROM stored WHERE num_pages IS NOT NULL ORDER BY num_pages {direction}, row"
     expected = duckdb.from_arrow(stored).query("stored", query).fetchall()
-    assert pages(looked, View(sort=f"num_pages{direction}"), 50) == [row for (row,) in expected]
+    assert in_turn(looked, View(sort=f"num_pages{direction}"), 50) == [row for (row,) in expected]
 
 
 def test_pages_in_stored_order_hold_what_a_rule_keeps(looked: Snapshot) -> None:
     table = looked.corpus.table("images", ["width"])["width"].to_pylist()
-    assert pages(looked, View(where="width < 200"), 37) == [row for row, width in enumerate(table) if width < 200]
+    assert in_turn(looked, View(where="width < 200"), 37) == [row for row, width in enumerate(table) if width < 200]
 
 
 def test_when_the_time_is_up_it_goes_on_from_there(looked: Snapshot, stopped: Stop) -> None:
@@ -72,3 +74,17 @@ def test_stored_places_answer_as_links_do(looked: Snapshot) -> None:
         assert np.array_equal(ours, theirs)
     keys = [looked.id_of("pair", 9), None, "x"]
     assert stored.rows("pairs", keys) == plain.rows("pairs", keys) == [9, -1, -1]
+
+
+def test_images_show_the_text_by_which_they_were_found(looked: Snapshot) -> None:
+    found = listing(looked, View(q="按钮"), Path("nowhere"), Stop(60))
+    assert found.cards and all("按钮" in card.text for card in found.cards)
+    texts = {row["text"] for row in looked.corpus.table("pairs", ["text", "image_id"]).to_pylist()}
+    assert all(card.text in texts for card in found.cards)
+
+
+def test_scores_say_what_they_measure(pages: TestClient) -> None:
+    assert 'title="relevance"' in pages.get("/", params={"q": "按钮"}).text
+    assert 'title="sorted by this value"' in pages.get("/", params={"sort": "width"}).text
+    like = pages.get("/", params={"like": "75ca77781f54bbf0061b53c0adde029a"}).text
+    assert re.search(r"similar (8[1-9]|9\d|100) %", like)

@@ -115,6 +115,7 @@ class _Listed:
     rows: list[tuple[str, float, dict[str, float]]]
     complete: bool
     hidden: dict[str, int]  # id → TAKEN_DOWN or UNSAFE
+    answering: dict[str, str] = field(default_factory=dict)  # image → the pair by whose text it was found
 
 
 class Searcher:
@@ -199,13 +200,15 @@ class Searcher:
         total: dict[str, float] = {}
         scores: dict[str, dict[str, float]] = {}
         hidden: dict[str, int] = {}
+        answering: dict[str, str] = {}
         for listed, weight in each:
             hidden |= listed.hidden
+            answering = listed.answering | answering  # by words rather than by vectors
             for rank, (key, _, parts) in enumerate(listed.rows, start=1):
                 total[key] = total.get(key, 0.0) + weight / (RANK_OFFSET + rank)
                 scores[key] = scores.get(key, {}) | parts
         order = sorted(total, key=lambda key: (-total[key], key))[:window]
-        return _Listed([(key, total[key], scores[key]) for key in order], len(total) <= window, hidden)
+        return _Listed([(key, total[key], scores[key]) for key in order], len(total) <= window, hidden, answering)
 
     def _admitted(self, ranking: Ranking, unit: str, request: Request, window: int) -> _Listed:
         """The best `window` rows of a ranking that may be shown: of its best ones, or if those are too few, of all."""
@@ -223,7 +226,8 @@ class Searcher:
         near = left_out.scores >= least
         hidden = dict(zip(left_out.filtered(near).keys.to_pylist(), codes[gone][near].tolist(), strict=True))
         complete = ranked.complete and len(best) < window
-        return _Listed([(key, score, {ranking.name: score}) for key, score in best], complete, hidden)
+        answering = ranked.answering([key for key, _ in best])
+        return _Listed([(key, score, {ranking.name: score}) for key, score in best], complete, hidden, answering)
 
     def _standing_of(self, unit: str) -> Standing:
         if unit not in self._standing:
@@ -240,16 +244,16 @@ class Searcher:
             return Ranked(keys, ranked.scores[places], ranked.complete)
         rows_of_pairs = self._links.rows("pairs", ranked.keys)
         images = take(self.corpus, "pairs", rows_of_pairs, ["image_id"])["image_id"]
-        table = pa.table({"key": images, "score": ranked.scores})
-        best = table.filter(images.is_valid()).group_by("key").aggregate([("score", "max")])
-        return Ranked(best["key"].combine_chunks(), best["score_max"].to_numpy(), ranked.complete)
+        table = pa.table({"key": images, "pair": ranked.keys, "score": ranked.scores}).filter(images.is_valid())
+        best = table.group_by("key").aggregate([("score", "max")])
+        return Ranked(best["key"].combine_chunks(), best["score_max"].to_numpy(), ranked.complete, table)
 
     # Hits -------------------------------------------------------------------------------------------------------
 
     def _hits(self, listed: _Listed, unit: str, request: Request) -> list[Hit]:
         """Hits with near-duplicates put together, without the rows that were asked for."""
         asked = {find(self.corpus, row_id)[1] for row_id in request.ids}
-        rows = described(self.corpus, self._links, unit, [key for key, _, _ in listed.rows])
+        rows = described(self.corpus, self._links, unit, [key for key, _, _ in listed.rows], listed.answering)
         if unit == "pair":
             asked |= {row["image_id"] for row in rows if row["pair_id"] in asked and row["image_id"] is not None}
         scored = [

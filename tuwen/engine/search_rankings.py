@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Protocol
 import lance
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tuwen.corpus.corpus import Corpus, scan_dataset
@@ -24,15 +26,19 @@ MOST_BY_INDEX = 1_000  # beyond so many neighbours, all vectors are compared
 
 @dataclass(frozen=True)
 class Ranked:
-    """Rows by their ids, with their scores, in no order. `complete`: there are no others."""
+    """Rows by their ids, with their scores, in no order. `complete`: there are no others.
+
+    `pairs`: of images that were found by their pairs, the columns key (of the image), pair and score.
+    """
 
     keys: pa.Array
     scores: NDArray[np.float64]
     complete: bool
+    pairs: pa.Table | None = None
 
     def filtered(self, mask: NDArray[np.bool_]) -> Ranked:
         """Those of the mask."""
-        return Ranked(self.keys.filter(pa.array(mask)), self.scores[mask], self.complete)
+        return Ranked(self.keys.filter(pa.array(mask)), self.scores[mask], self.complete, self.pairs)
 
     def best(self, k: int) -> list[tuple[str, float]]:
         """The `k` best, the best first; of equal ones that of the smaller id."""
@@ -40,6 +46,14 @@ class Ranked:
             least = np.partition(self.scores, -k)[-k]
             return self.filtered(self.scores >= least)._sorted()[:k]
         return self._sorted()
+
+    def answering(self, keys: Sequence[str]) -> dict[str, str]:
+        """For each of some images the pair that answers best; empty where pairs were not asked."""
+        if self.pairs is None:
+            return {}
+        theirs = self.pairs.filter(pc.is_in(self.pairs["key"], value_set=pa.array(keys, pa.string())))
+        order = theirs.sort_by([("score", "ascending"), ("pair", "descending")])  # the last one of a key stays
+        return dict(zip(order["key"].to_pylist(), order["pair"].to_pylist(), strict=True))
 
     def _sorted(self) -> list[tuple[str, float]]:
         order = pa.table({"score": self.scores, "key": self.keys})

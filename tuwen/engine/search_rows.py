@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -144,8 +145,11 @@ def take(corpus: Corpus, table: str, rows: NDArray[np.int64] | Sequence[int], co
     return dataset.take(np.asarray(rows).tolist(), columns=list(columns))
 
 
-def described(corpus: Corpus, links: Links, unit: str, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """What people see of rows: text, where it comes from, ids; of an image, its most telling text."""
+def described(
+    corpus: Corpus, links: Links, unit: str, keys: Sequence[str], answering: Mapping[str, str] = MappingProxyType({})
+) -> list[dict[str, Any]]:
+    """What people see of rows: text, where it comes from, ids; of an image, the text of its pair in `answering`, else
+    its most telling one."""
     known = corpus.current_columns("pairs")
     columns = ["pair_id", "document_id", "text", "text_source", "source"]
     columns += [name for name in ("image_id", "language") if name in known]
@@ -156,6 +160,8 @@ def described(corpus: Corpus, links: Links, unit: str, keys: Sequence[str]) -> l
     texts = take(corpus, "pairs", rows, columns).to_pylist()
     best: dict[int, dict[str, Any]] = {}
     for place, text in sorted(zip(places.tolist(), texts, strict=True), key=lambda each: _telling(each[1])):
+        if text["pair_id"] == answering.get(keys[place]):
+            best[place] = text
         best.setdefault(place, text)
     images = take(corpus, "images", links.rows("images", keys), ["image_id", "source"]).to_pylist()
     return [{**empty, **image, **best.get(place, {})} for place, image in enumerate(images)]

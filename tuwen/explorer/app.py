@@ -34,7 +34,7 @@ from tuwen.explorer.visit import Explorer, Visit, endpoint
 
 PAGES = (browse, item, funnel, thresholds, distributions, projection, duplicates, compare, selections, releases)
 STATIC = Path(str(resources.files("tuwen.explorer") / "static"))
-FOREVER = "private, max-age=31536000, immutable"  # an id is the digest of what it names
+A_WHILE = "private, max-age=600"  # no longer: what is taken down must go from browsers, too
 
 
 def make_app(path: str | Path, port: int | None = None) -> Starlette:
@@ -80,7 +80,7 @@ def _picture(visit: Visit) -> Response:
     made = visit.explorer.thumbnails.jpeg(visit.snapshot, image_id, size)
     if isinstance(made, str):
         return PlainTextResponse(made, 404, {"Cache-Control": "no-store"})
-    return Response(made, media_type="image/jpeg", headers={"Cache-Control": FOREVER})
+    return Response(made, media_type="image/jpeg", headers={"Cache-Control": A_WHILE})
 
 
 def plotly(request: Request) -> Response:

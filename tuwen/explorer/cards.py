@@ -15,6 +15,7 @@ from tuwen.explorer.snapshot import Snapshot
 TEXT_SOURCES = ("caption", "given", "alt", "title")  # the most telling first
 MAX_TEXTS = 40  # of an image that are looked at for the most telling one
 SAFE, UNSAFE, UNSCORED = "safe", "unsafe", "unscored"
+RELEVANCE, SIMILARITY, LIKE, COLUMN = "relevance", "similarity", "like", "column"
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,8 @@ class Card:
     """One row of a grid. `safety`: safe, unsafe or unscored; the last two are blurred.
 
     `pictures`: ids of images, one or none for pairs and images, the first four of a document. `score`: how well it
-    answers a search, or the value that rows are sorted by.
+    answers a search, or the value that rows are sorted by; `measure` says which: the relevance of words, the similarity
+    of vectors, how like a picture it is in percent, or the value of a column.
     """
 
     unit: str
@@ -37,6 +39,7 @@ class Card:
     num_texts: int = 0
     num_similar: int = 0
     score: float | str | None = None
+    measure: str = ""
     details: dict[str, Any] = field(default_factory=dict)
 
 

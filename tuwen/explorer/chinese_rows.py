@@ -18,6 +18,8 @@ FRAME: dict[str, str] = {
     "Find": "查找",
     "Blur pictures that are unsafe or were not scored (b)": "模糊不安全或未评分的图片（b）",
     "Blur": "模糊",
+    ": on": "：开",
+    ": off": "：关",
     "Blur again": "恢复模糊",
     "Do not blur": "不再模糊",
     "Keys (?)": "快捷键（?）",
@@ -39,6 +41,15 @@ FRAME: dict[str, str] = {
     "Rows": "数据行",
     "Nothing fits.": "没有符合条件的内容。",
     "Take away a filter above, or look at": "去掉上面的某个筛选条件，或者查看",
+    "Look at": "查看",
+    "No other picture is near this one by its perceptual hash: "
+    "all differ in more than 12 of 64 bits, or are filtered out.": (
+        "按感知哈希，没有其他图片与它相近：要么相差超过 12 位（共 64 位），要么已被筛掉。"
+    ),
+    "Vectors of a model would find more: add the stage image.embedding to the recipe and build again.": (
+        "用模型算出的向量能找到更多：请在配方中加入 image.embedding 阶段并重新构建。"
+    ),
+    "near-duplicates": "近重复",
     "everything": "全部内容",
     "The time was up after %(read)s of %(total)s rows.": "时间已到，共 %(total)s 行，只读了 %(read)s 行。",
     "Look on from there": "从这里继续查找",
@@ -51,6 +62,10 @@ FRAME: dict[str, str] = {
     "%(n)s texts": "%(n)s 条文本",
     "+%(n)s alike": "另有 %(n)s 张相似",
     "more like this": "更多相似",
+    "similar %(n)s %%": "相似 %(n)s %%",
+    "relevance": "相关度",
+    "similarity": "相似度",
+    "sorted by this value": "按此值排序",
     "This does not work": "无法完成",
     "Something went wrong here; the terminal says what.": "这里出了问题，详情见终端。",
     "Back to all pictures": "返回全部图片",
@@ -65,6 +80,11 @@ FRAME: dict[str, str] = {
     "from": "从",
     "below": "低于",
     "Apply": "应用",
+    "Correct the rule, or go on without it.": "请改正规则，或不用它继续。",
+    "No model has made vectors of this corpus: add the stage image.embedding to its recipe and build again": (
+        "还没有模型为这个语料计算向量：请在配方中加入 image.embedding 阶段并重新构建"
+    ),
+    "among the %(n)s best hits": "仅统计最相关的 %(n)s 条结果",
     "%(read)s of %(total)s rows were read in time.": "限时内读取了 %(total)s 行中的 %(read)s 行。",
     "images": "张图像",
     "pairs": "个图文对",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tuwen.explorer.columns import Column
-from tuwen.explorer.scan import Scan, Stop
+from tuwen.explorer.scan import Listed, Scan, Stop
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.explorer.view import View
 from tuwen.selections.expressions import Expression
@@ -26,6 +26,7 @@ SAMPLED = 4_096  # rows, evenly spread, that tell what a column is like
 MAX_VALUES = 12
 MAX_DISTINCT = 50_000  # values of texts that are counted; beyond, the rarest so far are let go
 MAX_BINS = 24
+FEW_BINS = 7  # beside the grid, so that the other columns stay in sight; open ends and rounding add up to three
 SECOND = 1e6  # microseconds
 SEEN = 1_000  # numbers of a chunk that quantiles are taken of
 FREE_TEXT = 0.5  # share of different values in the sample from which on a column holds free text
@@ -48,7 +49,8 @@ class Facet:
     """A column's values among the rows of a view.
 
     `exact` is false where only `read` of `total` rows were looked at before the time was up: counts are then "at
-    least". `free`: a column of free text, whose values are not counted. `num_values`: how many differ.
+    least". `free`: a column of free text, whose values are not counted. `num_values`: how many differ. `hits`: the rows
+    are so many hits of a search, and no others.
     """
 
     column: Column
@@ -61,6 +63,7 @@ class Facet:
     total: int = 0
     quantiles: tuple[float, ...] = ()
     num_rows: int = 0
+    hits: int | None = None
 
     @property
     def most(self) -> int:
@@ -68,14 +71,26 @@ class Facet:
         return max((value.count for value in self.values), default=0) or 1
 
 
-def facet(snapshot: Snapshot, view: View, name: str, stop: Stop) -> Facet:
-    """A column's values among the rows of a view, whose rules on that very column are left out of account."""
+def facet(
+    snapshot: Snapshot, view: View, name: str, stop: Stop, search: Callable[[View], NDArray[np.int64]] | None = None
+) -> Facet:
+    """A column's values among the rows of a view, whose rules on that very column are left out of account.
+
+    `search`: finds the rows of a view that is a search; they are counted, and no others.
+    """
     column = snapshot.column(view.unit, name)
     others = [rule for rule in view.rules if not _speaks_of_it_alone(rule, name)]
     widened = view.changed(where=" and ".join(f"({rule})" for rule in others))
-    scan = Scan(snapshot, widened, [name], stop=stop)
+    if view.is_search and search is not None:
+        hits = Listed(snapshot, view.unit, search(widened), [name])
+        found = _facet(snapshot, view, column, hits) if hits.total else Facet(column)
+        return replace(found, hits=hits.total)
+    return _facet(snapshot, view, column, Scan(snapshot, widened, [name], stop=stop))
+
+
+def _facet(snapshot: Snapshot, view: View, column: Column, scan: Scan | Listed) -> Facet:
     if column.kind in ("number", "time"):
-        return numbers(snapshot, view, [column], scan)[0]
+        return numbers(snapshot, view, [column], scan, {column.name: edges(snapshot, column, FEW_BINS)})[0]
     if column.kind == "other" or is_free(snapshot, column):
         return Facet(column, free=True, total=scan.total)
     return texts(view, column, scan)
@@ -102,7 +117,7 @@ def is_free(snapshot: Snapshot, column: Column) -> bool:
     return bool(known > MAX_VALUES and pc.count_distinct(values).as_py() > FREE_TEXT * known)
 
 
-def texts(view: View, column: Column, scan: Scan, most: int = MAX_VALUES) -> Facet:
+def texts(view: View, column: Column, scan: Scan | Listed, most: int = MAX_VALUES) -> Facet:
     """The commonest values of a column of texts, flags or lists of texts; `scan` reads that column."""
     counts: Counter[object] = Counter()
     num_null, num_rows, read, exact_values = 0, 0, 0, True
@@ -198,7 +213,7 @@ def numbers(
     snapshot: Snapshot,
     view: View,
     columns: Sequence[Column],
-    scan: Scan,
+    scan: Scan | Listed,
     bounds: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
 ) -> list[Facet]:
     """Columns of numbers or times in bins, between `edges` or the bounds that are given; `scan` reads all of them."""

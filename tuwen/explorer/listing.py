@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tuwen.engine.search import Searcher
+from tuwen.engine.search import Hit, Searcher
 from tuwen.engine.search_request import Request
 from tuwen.engine.search_rows import Links
 from tuwen.errors import UsageError
-from tuwen.explorer.cards import Card, cards
+from tuwen.explorer.cards import COLUMN, LIKE, RELEVANCE, SIMILARITY, Card, cards
 from tuwen.explorer.facets import floats
 from tuwen.explorer.scan import Scan, Stop, masks
 from tuwen.explorer.similar import admitted, most_similar
@@ -99,7 +99,7 @@ def _sorted(snapshot: Snapshot, view: View, stop: Stop, size: int) -> Listing:
     after = f"{float(values[size - 1])!r}:{rows[size - 1]}" if full else ""
     shown = cards(snapshot, view.unit, rows[:size])
     kept = snapshot.take(view.unit, rows[:size], [column.name])[column.name].to_pylist()
-    shown = [replace(card, score=_shown(value)) for card, value in zip(shown, kept, strict=True)]
+    shown = [replace(card, score=_shown(value), measure=COLUMN) for card, value in zip(shown, kept, strict=True)]
     return Listing(shown, after, scan.total if scan.finished else read, scan.total, scan.finished)
 
 
@@ -125,34 +125,75 @@ def _shown(value: object) -> float | str | None:
 # Searches ---------------------------------------------------------------------------------------------------------
 
 
-def _found(snapshot: Snapshot, view: View, uploads: Path, size: int) -> Listing:
-    """The best hits that the view's other terms admit."""
+@dataclass(frozen=True)
+class Hits:
+    """What a search found, the best first, of what the view's other terms admit: rows, scores, and how many alike
+    each stands for. `found`: what is known of the hits of words or a meaning. `complete`: there are no others. `notes`:
+    what else to know, in sentences."""
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    similar: NDArray[np.int64]
+    found: dict[int, Hit]
+    notes: list[str]
+    complete: bool
+
+
+def hits(snapshot: Snapshot, view: View, uploads: Path) -> Hits:
+    """The best hits of a view that is a search, at most `SEARCHED`."""
     if view.unit == "document":
         raise UsageError("a search finds pairs and images; look at one of these")
-    first = _number(view.after) if view.after else 0
     if view.like or view.image:
         rows, scores, notes, complete = most_similar(snapshot, view, uploads, SEARCHED)
-        similar = np.zeros(len(rows), np.int64)
+        similar, found = np.zeros(len(rows), np.int64), dict[int, Hit]()
     else:
-        rows, scores, similar, notes = _by_text(snapshot, view)
+        rows, scores, similar, notes, found = _by_text(snapshot, view)
         complete = len(rows) < SEARCHED
     for mask in masks(snapshot, view):
         keep = np.array([mask(row, row + 1)[0] for row in rows.tolist()], bool)
         rows, scores, similar = rows[keep], scores[keep], similar[keep]
+    return Hits(rows, scores, similar, found, notes, complete)
+
+
+def _found(snapshot: Snapshot, view: View, uploads: Path, size: int) -> Listing:
+    first = _number(view.after) if view.after else 0
+    found = hits(snapshot, view, uploads)
     page = slice(first, first + size)
+    measure = LIKE if view.like or view.image else SIMILARITY if view.by == "meaning" else RELEVANCE
     shown = [
-        replace(card, score=round(score, 3), num_similar=int(number))
+        replace(card, score=_score(measure, score), measure=measure, num_similar=int(number))
         for card, score, number in zip(
-            cards(snapshot, view.unit, rows[page]), scores[page].tolist(), similar[page].tolist(), strict=True
+            _told(snapshot, cards(snapshot, view.unit, found.rows[page]), found.found),
+            found.scores[page].tolist(),
+            found.similar[page].tolist(),
+            strict=True,
         )
     ]
-    after = str(first + size) if len(rows) > first + size else ""
-    return Listing(shown, after, len(rows), snapshot.num_rows(view.unit), True, notes, complete)
+    after = str(first + size) if len(found.rows) > first + size else ""
+    total = snapshot.num_rows(view.unit)
+    return Listing(shown, after, len(found.rows), total, True, found.notes, found.complete)
+
+
+def _score(measure: str, score: float) -> float:
+    return round(100 * score) if measure == LIKE else round(score, 3)
+
+
+def _told(snapshot: Snapshot, shown: list[Card], found: Mapping[int, Hit]) -> list[Card]:
+    """Cards of images with the text by which they were found, unless it was taken down since."""
+    known = [(place, found[card.row]) for place, card in enumerate(shown) if card.unit == "image" and card.row in found]
+    gone = snapshot.gone("pair")
+    if gone is not None and known:
+        rows = snapshot.rows_of("pair", [hit.pair_id or "" for _, hit in known]).tolist()
+        known = [each for each, row in zip(known, rows, strict=True) if row >= 0 and not gone[row]]
+    for place, hit in known:
+        if hit.pair_id is not None:
+            shown[place] = replace(shown[place], text=hit.text or "", source=hit.text_source, language=hit.language)
+    return shown
 
 
 def _by_text(
     snapshot: Snapshot, view: View
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], list[str]]:
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], list[str], dict[int, Hit]]:
     searcher: Searcher = snapshot.prepared.get(
         ("searcher", *snapshot.version.values()),
         "the search",
@@ -164,7 +205,7 @@ def _by_text(
     scores = np.array([hit.score for hit in found.hits])
     similar = np.array([hit.num_similar for hit in found.hits], np.int64)
     told = [note for note in found.notes if "hidden" not in note]  # nothing is hidden here: it is blurred
-    return rows, scores, similar, told
+    return rows, scores, similar, told, dict(zip(rows.tolist(), found.hits, strict=True))
 
 
 class StoredLinks(Links):

@@ -158,6 +158,19 @@ class Scan:
         return pa.table({column.name: arrays[column.name] for column in columns})
 
 
+class Listed:
+    """Rows that are known already, the hits of a search for instance, in the shape of a scan that has ended."""
+
+    def __init__(self, snapshot: Snapshot, unit: str, rows: NDArray[np.int64], names: Sequence[str]) -> None:
+        self._rows, self._columns = rows, snapshot.take(unit, rows, names)
+        self.total = len(rows)
+        self.finished = True
+
+    def __iter__(self) -> Iterator[Chunk]:
+        if self.total:
+            yield Chunk(self._rows, self._columns, self.total, self.total)
+
+
 class RowTest:
     """A rule, ready to be asked of tables that have its columns."""
 

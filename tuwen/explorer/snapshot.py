@@ -26,9 +26,11 @@ from tuwen.corpus.corpus import Corpus, scan_dataset
 from tuwen.corpus.keys import KeyIndex, save_array
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.engine.search_rows import TAKEN_DOWN, Standing
-from tuwen.errors import UsageError
+from tuwen.engine.search_vectors import vector_column
+from tuwen.errors import TuwenError, UsageError
 from tuwen.explorer.columns import LINKS, Column, columns_of
 from tuwen.explorer.prepared import Prepared
+from tuwen.parts import nearest
 from tuwen.selections.ledger import Ledger
 from tuwen.selections.saved import FOLDER
 from tuwen.selections.selection import UNITS, Selection, selection_named, selections_of
@@ -69,8 +71,16 @@ class Snapshot:
     def column(self, unit: str, name: str) -> Column:
         """A column of a unit; `UsageError` where there is none."""
         if name not in self.columns[unit]:
-            raise UsageError(f"{unit}s have no column {name!r}; they have {', '.join(self.columns[unit])}")
+            raise UsageError(f"{unit}s have no column {name!r}; {nearest(name, self.columns[unit])}")
         return self.columns[unit][name]
+
+    @cached_property
+    def has_vectors(self) -> bool:
+        """Whether a model has seen the images, so that they can be searched by meaning and compared."""
+        try:
+            return vector_column(self.corpus).table == "images"
+        except TuwenError:
+            return False
 
     def num_rows(self, unit: str) -> int:
         """Rows of a unit's table."""

@@ -34,7 +34,7 @@ MAX_FORM_BYTES = 32 << 20
 YEAR_S = 365 * 86_400
 BLUR = ("on", "off")
 HEAVY = 4  # requests that read the corpus at once; others wait
-LONG, LONG_S = 2, 25.0  # of those that may take so long: they wait for each other, and no quick one for them
+LONG, LONG_S = 1, 25.0  # of those that may take so long, and hundreds of megabytes: one after the other
 LIGHT = 16  # that read one row or none; files of ours are sent by other threads and wait for none of these
 Handler = Callable[["Visit"], Response]
 
@@ -84,11 +84,15 @@ class Visit:
         accepted = self.request.headers.get("accept-language", "").lower()
         return "zh" if accepted.startswith("zh") else "en"
 
+    @property
+    def default_unit(self) -> str:
+        """Pictures first, where there are any."""
+        return "image" if self.snapshot.num_rows("image") else "pair"
+
     @functools.cached_property
     def view(self) -> View:
-        """What the URL asks for; pictures first, where there are any."""
-        default = "image" if self.snapshot.num_rows("image") else "pair"
-        return View.from_query(self.request.query_params.multi_items(), default)
+        """What the URL asks for."""
+        return View.from_query(self.request.query_params.multi_items(), self.default_unit)
 
     def argument(self, name: str, default: str = "") -> str:
         """A parameter of the URL, or a field of a form that was sent."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
 from starlette.datastructures import UploadFile
 from starlette.responses import PlainTextResponse, Response
 
 from tuwen.errors import UsageError
+from tuwen.explorer.asked import Asked, asked, checked
 from tuwen.explorer.facets import Count, count, facet, first_columns, rule_name
-from tuwen.explorer.listing import Listing, id_asked, listing
+from tuwen.explorer.listing import Listing, hits, id_asked, listing
 from tuwen.explorer.similar import keep_upload
 from tuwen.explorer.view import Term, View
 from tuwen.explorer.visit import Routes, Visit, redirect
@@ -18,7 +21,8 @@ MAX_UPLOAD_BYTES = 30 << 20
 
 def browse(visit: Visit) -> Response:
     """Rows of a view as a grid; an id in the box leads to its page."""
-    view = visit.view
+    found = asked(visit.snapshot, visit.request.query_params.multi_items(), visit.default_unit)
+    view, problem = found.view, found.problem
     if view.q and not view.after:
         rows = id_asked(visit.snapshot, view.q)
         if len(rows) == 1:
@@ -26,13 +30,25 @@ def browse(visit: Visit) -> Response:
             return redirect(f"/{unit}/{id_}")
     split = visit.argument("split")
     if split:
-        return _side_by_side(visit, view, split)
-    shown = _listing(visit, view)
-    columns = first_columns(visit.snapshot, view.unit, view)
-    return visit.render("browse.html", view=view, listing=shown, columns=columns, selections=_selections(visit, view))
+        return _side_by_side(visit, found, split)
+    try:
+        shown = _listing(visit, view)
+    except UsageError as error:  # of a search by meaning without vectors, for instance: what was asked stays
+        shown, problem = None, problem or str(error)
+    return visit.render(
+        "browse.html",
+        400 if problem else 200,
+        view=view,
+        listing=shown,
+        columns=first_columns(visit.snapshot, view.unit, view),
+        selections=_selections(visit, view),
+        problem=problem,
+        rule=found.rule,
+    )
 
 
-def _side_by_side(visit: Visit, view: View, name: str) -> Response:
+def _side_by_side(visit: Visit, found: Asked, name: str) -> Response:
+    view = found.view
     selection = visit.snapshot.selection(name)
     view = view.changed(unit=selection.unit) if view.unit != selection.unit else view
     sides = []
@@ -41,7 +57,15 @@ def _side_by_side(visit: Visit, view: View, name: str) -> Response:
         sides.append((own, listing(visit.snapshot, own, visit.explorer.uploads, visit.stop, HALF)))
     columns = first_columns(visit.snapshot, view.unit, view)
     return visit.render(
-        "split.html", view=view, sides=sides, name=name, columns=columns, selections=_selections(visit, view)
+        "split.html",
+        400 if found.problem else 200,
+        view=view,
+        sides=sides,
+        name=name,
+        columns=columns,
+        selections=_selections(visit, view),
+        problem=found.problem,
+        rule=found.rule,
     )
 
 
@@ -69,8 +93,12 @@ def counts(visit: Visit) -> Response:
 
 
 def facets(visit: Visit) -> Response:
-    """A column's values, as a part of a page."""
-    found = facet(visit.snapshot, visit.view, visit.argument("column"), visit.stop)
+    """A column's values, as a part of a page; of a search, those of its hits."""
+
+    def search(view: View) -> NDArray[np.int64]:
+        return hits(visit.snapshot, view, visit.explorer.uploads).rows
+
+    found = facet(visit.snapshot, visit.view, visit.argument("column"), visit.stop, search)
     return visit.render("part_facet.html", view=visit.view, facet=found, rule_name=rule_name)
 
 
@@ -81,9 +109,13 @@ def narrow(visit: Visit) -> Response:
     rules = [visit.argument("rule").strip()]
     if column and (low or high):
         rules = [f"{rule_name(column)} {sign} {value}" for sign, value in ((">=", low), ("<", high)) if value]
-    for rule in rules:
-        view = view.with_rule(rule) if rule else view
-    return redirect(view.changed(after="").url())
+    try:
+        for rule in filter(None, rules):
+            checked(visit.snapshot, view.unit, rule)
+            view = view.with_rule(rule)
+    except UsageError:  # the page says why, with the rule in its field
+        return redirect(view.changed().url(rule=" and ".join(rules)))
+    return redirect(view.changed().url())
 
 
 def dropped(visit: Visit) -> Response:

@@ -50,7 +50,7 @@ def examples(visit: Visit) -> Response:
     """Rows that one step refused, as a part of a page."""
     selection = visit.snapshot.selection(visit.argument("selection"))
     step = visit.argument("step")
-    if not step.isdecimal() or int(step) > len(selection.steps):
+    if not step.isdecimal() or len(step) > 6 or int(step) > len(selection.steps):
         raise UsageError(f"step={step[:20]!r} is no step of {selection.name!r}; it has {len(selection.steps)}")
     rows = np.flatnonzero(visit.snapshot.verdicts(selection.name) == int(step))
     shown = cards(visit.snapshot, selection.unit, spread(rows, EXAMPLES)) if int(step) else []
