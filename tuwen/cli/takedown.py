@@ -114,8 +114,8 @@ def _print(touched: Footprint, releases: list[str]) -> None:
         print(f"{plural(touched.num_fetches, 'attempt')} at its URLs, which stay and hold neither bytes nor text")
     for what, counts in (("selection", touched.ledgers), ("join", touched.joins), ("index", touched.indexes)):
         for name, count in counts.items():
-            rows = f"loses {count:,} of {touched.kept[name]:,}" if what == "selection" else plural(count, "row")
-            print(f"{what} {shown(name)}: {rows}")
+            told = f"loses {count:,} of {touched.kept[name]:,}" if what == "selection" else plural(count, "row")
+            print(f"{what} {shown(name)}: {told}")
     for release in touched.releases:
         print(f"release {shown(release.folder)} ({release.format}): {plural(release.num_samples, 'sample')}")
         for shard, count in release.shards.items():
