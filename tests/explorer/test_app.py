@@ -95,7 +95,9 @@ def test_chinese_and_english(pages: TestClient) -> None:
     pages.cookies.clear()
 
 
-@pytest.mark.parametrize("url", ["/nowhere", "/?unit=planet", "/?where=1+%2B", "/?where=width+%3E%3D+(select+1)"])
+@pytest.mark.parametrize(
+    "url", ["/nowhere", "/?unit=planet", "/count?where=1+%2B", "/map?where=width+%3E%3D+(select+1)"]
+)
 def test_errors_are_pages_for_people(pages: TestClient, url: str) -> None:
     answer = pages.get(url)
     assert answer.status_code in (400, 404)

@@ -241,3 +241,27 @@ def test_a_near_duplicate_is_two_clicks_away(urls: dict[str, str], page: Any) ->
     page.wait_for_url("**/duplicates?of=*")
     assert page.locator("[data-card]").count() >= 4
     assert "of 64 bits differ" in page.content()
+
+
+def test_a_phone_shows_which_page_is_open_and_that_there_are_more(urls: dict[str, str], page: Any) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    settled(page, urls["releases"])
+    tab = page.locator("nav.pages [aria-current]").bounding_box()
+    assert tab["x"] >= 0 and tab["x"] + tab["width"] <= 390
+    page.wait_for_selector("nav.pages.more-before")
+    settled(page, urls["grid"])
+    page.wait_for_selector("nav.pages.more-behind:not(.more-before)")
+    placeholder = """box => {
+        const pen = document.createElement("canvas").getContext("2d"), style = getComputedStyle(box);
+        pen.font = style.font;
+        return box.clientWidth - parseFloat(style.paddingLeft) * 2 - pen.measureText(box.placeholder).width;
+    }"""
+    assert page.locator("input[name=q]").evaluate(placeholder) >= 0
+
+
+def test_the_blur_button_says_its_state(urls: dict[str, str], page: Any) -> None:
+    settled(page, urls["grid"])
+    button = page.locator("header [data-blur]")
+    assert button.inner_text() == "Blur: on" and button.get_attribute("aria-pressed") == "true"
+    button.click()
+    assert button.inner_text() == "Blur: off" and button.get_attribute("aria-pressed") == "false"

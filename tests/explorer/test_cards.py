@@ -75,3 +75,16 @@ def test_an_image_shows_no_text_that_was_taken_down(tmp_path: Path, look: Callab
         gone = snapshot.take("pair", snapshot.rows_of("pair", [vector_corpus.key(pair)]), ["text"])[0][0].as_py()
         assert told.text != gone
     assert (told.num_texts, told.text) == (0, "")
+
+
+def test_a_document_shows_its_least_shared_pictures(looked: Snapshot) -> None:
+    table = looked.corpus.table("images", ["image_id", "num_pages"])
+    pages = dict(zip(table["image_id"].to_pylist(), table["num_pages"].to_pylist(), strict=True))
+    named = looked.corpus.table("documents", ["image_ids"])["image_ids"].to_pylist()
+    unlike_the_first = 0
+    for card in cards(looked, "document", range(len(named))):
+        own = list(dict.fromkeys(id_ for id_ in named[card.row] or () if id_))[:100]
+        assert sorted(pages[id_] for id_ in card.pictures) == sorted(pages[id_] for id_ in own)[:4]
+        assert list(card.pictures) == [id_ for id_ in own if id_ in card.pictures]
+        unlike_the_first += list(card.pictures) != own[:4]
+    assert unlike_the_first

@@ -13,6 +13,9 @@ from tuwen.engine.search_rows import UNSAFE_COLUMNS, UNSAFE_FROM
 from tuwen.explorer.snapshot import Snapshot
 
 TEXT_SOURCES = ("caption", "given", "alt", "title")  # the most telling first
+PAGES = "num_pages"  # how many an image is on, as a stage counted them
+SHOWN = 4  # pictures of a document
+MAX_PICTURES = 100  # of a document, among which those are chosen
 MAX_TEXTS = 40  # of an image that are looked at for the most telling one
 SAFE, UNSAFE, UNSCORED = "safe", "unsafe", "unscored"
 RELEVANCE, SIMILARITY, LIKE, COLUMN = "relevance", "similarity", "like", "column"
@@ -22,7 +25,7 @@ RELEVANCE, SIMILARITY, LIKE, COLUMN = "relevance", "similarity", "like", "column
 class Card:
     """One row of a grid. `safety`: safe, unsafe or unscored; the last two are blurred.
 
-    `pictures`: ids of images, one or none for pairs and images, the first four of a document. `score`: how well it
+    `pictures`: ids of images, one or none for pairs and images, four of a document. `score`: how well it
     answers a search, or the value that rows are sorted by; `measure` says which: the relevance of words, the similarity
     of vectors, how like a picture it is in percent, or the value of a column.
     """
@@ -112,7 +115,7 @@ def _telling(text: dict[str, Any]) -> tuple[int, str]:
 def _documents(snapshot: Snapshot, rows: NDArray[np.int64]) -> list[Card]:
     known = [name for name in ("image_ids", "language") if name in snapshot.columns["document"]]
     taken = snapshot.take("document", rows, ["document_id", "title", "url", *known]).to_pylist()
-    pictures = [tuple(dict.fromkeys(id_ for id_ in each.get("image_ids") or () if id_))[:4] for each in taken]
+    pictures = _own_pictures(snapshot, [each.get("image_ids") or () for each in taken])
     ids = list(dict.fromkeys(id_ for each in pictures for id_ in each))
     places = snapshot.rows_of("image", ids)
     there = [id_ for id_, place in zip(ids, places, strict=True) if place >= 0]
@@ -130,6 +133,19 @@ def _documents(snapshot: Snapshot, rows: NDArray[np.int64]) -> list[Card]:
         )
         for each, row, shown in zip(taken, rows, pictures, strict=True)
     ]
+
+
+def _own_pictures(snapshot: Snapshot, named: Sequence[Sequence[str | None]]) -> list[tuple[str, ...]]:
+    """Of each document four pictures, in its order: those on the fewest pages, since logos and icons are on all."""
+    pictures = [list(dict.fromkeys(id_ for id_ in each if id_))[:MAX_PICTURES] for each in named]
+    if PAGES not in snapshot.columns["image"]:
+        return [tuple(each[:SHOWN]) for each in pictures]
+    ids = list(dict.fromkeys(id_ for each in pictures for id_ in each))
+    places = snapshot.rows_of("image", ids)
+    there = [id_ for id_, place in zip(ids, places, strict=True) if place >= 0]
+    pages = dict(zip(there, snapshot.take("image", places[places >= 0], [PAGES])[PAGES].to_pylist(), strict=True))
+    chosen = [sorted(each, key=lambda id_: pages.get(id_) or 0)[:SHOWN] for each in pictures]
+    return [tuple(id_ for id_ in each if id_ in own) for each, own in zip(pictures, chosen, strict=True)]
 
 
 def _worst(safeties: Sequence[str]) -> str:

@@ -8,6 +8,7 @@ FRAME: dict[str, str] = {
     "Skip to the content": "跳到正文",
     "Search texts, or paste an id": "搜索文本，或粘贴标识符",
     "Search texts, paste an id, or drop a picture": "搜索文本、粘贴标识符，或拖入一张图片",
+    "Texts or an id": "文本或标识符",
     "Search by": "搜索方式",
     "words": "词语",
     "meaning": "语义",

@@ -31,10 +31,11 @@ def browse(visit: Visit) -> Response:
     split = visit.argument("split")
     if split:
         return _side_by_side(visit, found, split)
+    shown: Listing | None = None
     try:
         shown = _listing(visit, view)
     except UsageError as error:  # of a search by meaning without vectors, for instance: what was asked stays
-        shown, problem = None, problem or str(error)
+        problem = problem or str(error)
     return visit.render(
         "browse.html",
         400 if problem else 200,
