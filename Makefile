@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check bench prove atlas docs quality fuzz constraints clean
+.PHONY: demo test test-slow check bench prove atlas docs quality fuzz constraints clean
 .DELETE_ON_ERROR:
 
 demo: .venv/core
@@ -11,6 +11,10 @@ demo: .venv/core
 
 test: .venv/test
 	$(BIN)/pytest -n 2 --dist worksteal
+
+# What make test leaves out because it takes minutes: more pages under axe-core, more clusters, more steps at which to kill.
+test-slow: .venv/test
+	$(BIN)/pytest -m slow
 
 check: .venv/test
 	$(BIN)/ruff check .

@@ -146,7 +146,8 @@ def test_a_second_purge_does_nothing(folder: Path) -> None:
     assert Corpus.open(folder / "corpus").version() == before
 
 
-def test_killed_at_every_step(made: Path, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [11, pytest.param(2, marks=pytest.mark.slow)])
+def test_killed_at_many_steps(made: Path, folder: Path, tmp_path: Path, stride: int) -> None:
     def copied(name: str) -> Path:
         shutil.copytree(folder, tmp_path / name)
         return tmp_path / name
@@ -156,7 +157,9 @@ def test_killed_at_every_step(made: Path, folder: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     expected, num_steps = dict(contents(Corpus.open(undisturbed / "corpus"))), int(done.stdout)
     assert num_steps > 50
-    for step in range(1, num_steps + 1, 4):  # each run is a process; steps are counted before and after each change
+    for step in range(
+        1, num_steps + 1, stride
+    ):  # each run is a process; steps are counted before and after each change
         killed = copied(f"killed{step}")
         ended = subprocess.run([sys.executable, SCRIPT, killed, str(step)], capture_output=True, text=True)
         assert ended.returncode == -9, f"step {step}: {ended.stderr}"

@@ -66,7 +66,7 @@ def released(path: Path, to: Path) -> dict[str, bytes]:
     return {str(file.relative_to(to)): file.read_bytes() for file in sorted(to.rglob("*")) if file.is_file()}
 
 
-@pytest.mark.parametrize("num_nodes", [1, 2])
+@pytest.mark.parametrize("num_nodes", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_every_column_and_a_release_equal_those_of_a_local_build(folder: Path, cluster: Any, num_nodes: int) -> None:
     own = (Length(), Parity(), NumPairs(), PageLength(), Mean(), Picky(), DeadlyMarks(fatal="none"))
     stages = (*own, stage("pair.resolve"))
@@ -124,6 +124,7 @@ def test_an_error_that_tells_what_to_do_arrives_as_it_is(folder: Path, cluster: 
         run(folder, Deadly(how="library"), engine="ray", address=cluster.address)
 
 
+@pytest.mark.slow
 def test_ray_on_this_machine(folder: Path) -> None:
     assert run(folder, Length(), engine="ray").stage_rows == {"tiny:Length": 180}
     assert not ray.is_initialized()

@@ -44,10 +44,17 @@ def patient(path: Path) -> TestClient:
 
 
 @pytest.fixture(scope="session")
-def pages(demo_corpus: Path) -> Iterator[TestClient]:
-    """A browser without JavaScript, on the demo's corpus."""
+def server(demo_corpus: Path) -> Iterator[TestClient]:
+    """The explorer of the demo's corpus."""
     with patient(demo_corpus) as client:
         yield client
+
+
+@pytest.fixture
+def pages(server: TestClient) -> TestClient:
+    """A browser without JavaScript, on the demo's corpus: nobody has chosen a language or blur in it yet."""
+    server.cookies.clear()
+    return server
 
 
 @pytest.fixture

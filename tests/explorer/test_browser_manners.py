@@ -34,6 +34,7 @@ PAGES = {
     "compare": "/compare",
     "releases": "/releases",
 }
+OFTEN = ("grid", "image", "thresholds", "compare")  # of these the rest is made
 
 
 OUTLINED = """(element => [element, element.labels?.[0] ?? element, element.parentElement].some(each => {
@@ -98,19 +99,21 @@ def blur_of(page: Any, selector: str) -> str:
     return str(page.locator(selector).first.evaluate("element => getComputedStyle(element).filter"))
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in PAGES]
+)
 def test_axe_finds_nothing_serious(name: str, urls: dict[str, str], page: Any) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
+    settled(page, urls[name])
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
-        settled(page, urls[name])
         found = [each for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
         told = [(scheme, each["id"], [node["html"][:200] for node in each["nodes"][:4]]) for each in found]
         assert not told
 
 
-@pytest.mark.parametrize("language", ["en-US", "zh-CN"])
+@pytest.mark.parametrize("language", ["en-US", pytest.param("zh-CN", marks=pytest.mark.slow)])
 def test_nothing_is_wider_than_a_phone(language: str, urls: dict[str, str], browser: Any) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, locale=language)
     page = context.new_page()
