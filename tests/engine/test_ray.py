@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
 from deadly import Deadly, DeadlyMarks, Slow
 from tiny import Length, Mean, NumPairs, PageLength, Pages, Parity, Picky, write_pages
 
@@ -21,7 +22,6 @@ from tuwen.engine.single import stage
 from tuwen.errors import TuwenError, UsageError
 from tuwen.releases.release import release
 
-ray = pytest.importorskip("ray")
 SELECTIONS = {"long": {"unit": "pair", "steps": [{"rule": "position = 0"}]}}
 
 
