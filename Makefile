@@ -59,7 +59,7 @@ quality: .venv/test
 	$(INSTALL) --editable '.[test]'
 	@touch $@ .venv/core
 
-# Throw mutated bytes at every reader, as long as you like: make fuzz NAME=warc SECONDS=600. Needs atheris (pip).
+# Throw mutated bytes at every reader, as long as you like: make fuzz NAME=warc SECONDS=600. Follows coverage where atheris is installed.
 SECONDS ?= 60
 fuzz: .venv/test
 	@for name in $(if $(filter command line,$(origin NAME)),$(NAME),warc html url_list recipe shards); do \

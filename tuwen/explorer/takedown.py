@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
+from tuwen.corpus.tables import host_of
+from tuwen.corpus.tombstones import is_below
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.selections.places import Places
 from tuwen.selections.takedowns import HASH
@@ -59,13 +60,4 @@ def _covers(stone: Mapping[str, Any], images: list[dict[str, Any]], urls: set[An
         return any((int(told, 16) ^ each).bit_count() <= int(radius) for each in known)
     if kind == "url":
         return value in urls
-    hosts = {host_of(url) for url in urls if url}
-    return any(host == value.lower() or host.endswith(f".{value.lower()}") for host in hosts)
-
-
-def host_of(url: str) -> str:
-    """Lower-case host of a URL; empty where it has none."""
-    try:
-        return urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
+    return any(is_below(host_of(url), {value.lower()}) for url in urls if url)

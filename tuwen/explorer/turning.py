@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from tuwen.corpus.readable import readable_schema
 from tuwen.errors import TuwenError, UsageError
-from tuwen.explorer.facets import number
 from tuwen.explorer.scan import Mask, RowTest, Scan, Stop
 from tuwen.explorer.snapshot import KEPT, Snapshot
 from tuwen.explorer.view import View
@@ -274,8 +273,3 @@ def interrupted(connection: duckdb.DuckDBPyConnection, stop: Stop) -> Iterator[N
     finally:
         done.set()
         watcher.join()
-
-
-def shown(value: float) -> str:
-    """A number as people write it."""
-    return number(value)
