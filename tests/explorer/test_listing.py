@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
-from tuwen.engine.search import Searcher
+from tuwen.engine.search import Found, Searcher
 from tuwen.engine.search_request import Request
 from tuwen.engine.search_rows import Links
 from tuwen.errors import UsageError
@@ -88,3 +88,18 @@ def test_scores_say_what_they_measure(pages: TestClient) -> None:
     assert 'title="sorted by this value"' in pages.get("/", params={"sort": "width"}).text
     like = pages.get("/", params={"like": "75ca77781f54bbf0061b53c0adde029a"}).text
     assert re.search(r"similar (8[1-9]|9\d|100) %", like)
+
+
+def test_a_search_is_made_once_for_a_page_and_its_parts(pages: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str | None] = []
+    search = Searcher.search
+
+    def counted(self: Searcher, request: Request) -> Found:
+        asked.append(request.text)
+        return search(self, request)
+
+    monkeypatch.setattr(Searcher, "search", counted)
+    for path in ("/", "/facet?column=format", "/facet?column=width", "/count"):
+        joint = "&" if "?" in path else "?"
+        assert pages.get(f"{path}{joint}unit=image&q=mahjong+wave").status_code == 200
+    assert asked == ["mahjong wave"]

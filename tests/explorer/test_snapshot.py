@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import vector_corpus
 
+from tuwen.corpus.corpus import Corpus
 from tuwen.errors import UsageError
 from tuwen.explorer import snapshot as snapshots
-from tuwen.explorer.snapshot import KEPT, Explored, Snapshot, judge_apart
+from tuwen.explorer.prepared import Prepared
+from tuwen.explorer.snapshot import KEPT, REMEMBERED, Explored, Snapshot, judge_apart
 from tuwen.selections.ledger import Ledger
 
 Look = Callable[[Path], Explored]
@@ -139,3 +141,11 @@ def test_selections_that_others_change_are_seen(own_corpus: Path, look: Callable
     assert "mine" in explored.snapshot().selections
     saved.unlink()
     assert "mine" not in explored.snapshot().selections
+
+
+def test_small_values_are_made_once_and_the_oldest_go(demo: Corpus) -> None:
+    snapshot = Snapshot(demo, Prepared())
+    made: list[int] = []
+    for number in [*range(REMEMBERED + 1), REMEMBERED, 0]:
+        snapshot.remembered(number, lambda number=number: made.append(number) or number)
+    assert made == [*range(REMEMBERED + 1), 0]

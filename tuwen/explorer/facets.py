@@ -110,8 +110,10 @@ def sample(snapshot: Snapshot, column: Column) -> pa.ChunkedArray:
 
 def is_free(snapshot: Snapshot, column: Column) -> bool:
     """Whether nearly every row has a text of its own, so that counting them tells nothing."""
-    if column.kind != "text":
-        return False
+    return column.kind == "text" and snapshot.remembered(("free", column), lambda: _is_free(snapshot, column))
+
+
+def _is_free(snapshot: Snapshot, column: Column) -> bool:
     values = sample(snapshot, column)
     known = len(values) - values.null_count
     return bool(known > MAX_VALUES and pc.count_distinct(values).as_py() > FREE_TEXT * known)
@@ -168,11 +170,15 @@ def rule_name(name: str) -> str:
 def edges(snapshot: Snapshot, column: Column, bins: int = MAX_BINS) -> NDArray[np.float64]:
     """Edges of bins that show how a column's numbers are spread: round numbers, even steps or, where the values span
     orders of magnitude, even factors. Empty where nothing is known."""
-    values = floats(sample(snapshot, column).combine_chunks())
-    values = values[np.isfinite(values)]
-    if column.kind == "time":  # rules spell whole seconds
-        return _edges(np.floor(values / SECOND), True, bins) * SECOND
-    return _edges(values, is_whole(snapshot, column), bins)
+
+    def make() -> NDArray[np.float64]:
+        values = floats(sample(snapshot, column).combine_chunks())
+        values = values[np.isfinite(values)]
+        if column.kind == "time":  # rules spell whole seconds
+            return _edges(np.floor(values / SECOND), True, bins) * SECOND
+        return _edges(values, is_whole(snapshot, column), bins)
+
+    return snapshot.remembered(("edges", column, bins), make)
 
 
 def _edges(values: NDArray[np.float64], whole: bool, bins: int) -> NDArray[np.float64]:

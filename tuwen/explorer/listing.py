@@ -140,7 +140,12 @@ class Hits:
 
 
 def hits(snapshot: Snapshot, view: View, uploads: Path) -> Hits:
-    """The best hits of a view that is a search, at most `SEARCHED`."""
+    """The best hits of a view that is a search, at most `SEARCHED`; a page's facets ask for the same ones again."""
+    asked = view.changed(sort="")
+    return snapshot.remembered(("hits", asked), lambda: _hits(snapshot, asked, uploads))
+
+
+def _hits(snapshot: Snapshot, view: View, uploads: Path) -> Hits:
     if view.unit == "document":
         raise UsageError("a search finds pairs and images; look at one of these")
     if view.like or view.image:

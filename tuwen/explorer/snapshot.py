@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import lance
 import numpy as np
@@ -35,9 +35,11 @@ from tuwen.selections.ledger import Ledger
 from tuwen.selections.saved import FOLDER
 from tuwen.selections.selection import UNITS, Selection, selection_named, selections_of
 
+Small = TypeVar("Small")
 CHUNK_ROWS = 262_144
 COLUMN_BYTES = 192 << 20  # of whole columns of images and documents that pairs are asked about
 LARGE_BYTES = 288 << 20  # a larger one is read for the rows that are asked about
+REMEMBERED = 128  # hits of searches, edges of bins: a few kilobytes each
 SIZED = 256  # rows that tell how large a column is
 INDEX_BYTES, METADATA_BYTES = 128 << 20, 64 << 20  # that Lance keeps in memory of indexes and of files
 JUDGED_HERE = 1_000_000  # rows; a selection over more is judged in a process of its own
@@ -54,6 +56,7 @@ class Snapshot:
         self.folder = corpus.path / "cache" / "explorer"
         self._large: dict[tuple[str, str], bool] = {}
         self._columns: OrderedDict[tuple[str, str], pa.ChunkedArray] = OrderedDict()
+        self._small: OrderedDict[Hashable, object] = OrderedDict()
         self._lock = threading.Lock()
 
     # What there is ----------------------------------------------------------------------------------------------
@@ -248,6 +251,18 @@ class Snapshot:
             while len(self._columns) > 1 and sum(each.nbytes for each in self._columns.values()) > COLUMN_BYTES:
                 self._columns.popitem(last=False)
         return values
+
+    def remembered(self, key: Hashable, make: Callable[[], Small]) -> Small:
+        """A small value that several parts of a page ask for; the last `REMEMBERED` that were made stay in memory."""
+        with self._lock:
+            if key in self._small:
+                return cast(Small, self._small[key])
+        made = make()
+        with self._lock:
+            self._small[key] = made
+            while len(self._small) > REMEMBERED:
+                self._small.popitem(last=False)
+        return made
 
     # What selections said ---------------------------------------------------------------------------------------
 
