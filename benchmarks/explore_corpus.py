@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from search import captions, words
-from selection import IMAGE_COLUMNS, PAIR_COLUMNS, PAIRS_PER_IMAGE, ROWS, add, commit, ids
+from selection import IMAGE_COLUMNS, PAIR_COLUMNS, PAIRS_PER_IMAGE, ROWS, add, commit, ids, pair_columns
 
 from tuwen.corpus.corpus import Corpus, write_json
 from tuwen.corpus.indexes import build_index
@@ -57,7 +57,7 @@ def synthetic(path: Path, num_pairs: int) -> Corpus:
     for numbers in _blocks(num_pairs // PAIRS_PER_DOCUMENT + 1):
         add(corpus, "documents", {"document_id": ids(3, numbers), "url": _urls("www", numbers, rng)})
     commit(corpus, "images", "image.properties", IMAGE_COLUMNS, lambda n: _sizes(n, rng))
-    commit(corpus, "pairs", "pair.resolve", PAIR_COLUMNS, lambda n: _scores(n, rng))
+    commit(corpus, "pairs", "pair.resolve", PAIR_COLUMNS, lambda n: pair_columns(n, rng))
     write_json(corpus.path / "recipe.json", {"name": "explore", "selections": SELECTIONS})
     with corpus.writing():
         build_index(corpus, "pairs", "text")
@@ -75,16 +75,6 @@ def _urls(prefix: str, numbers: np.ndarray, rng: np.random.Generator) -> pa.Arra
 
 def _sizes(numbers: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
     return {name: np.exp(rng.normal(6, 1, len(numbers))).astype(np.int32) + 1 for name in ("width", "height")}
-
-
-def _scores(numbers: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
-    return {
-        "image_id": ids(1, numbers // PAIRS_PER_IMAGE),
-        "num_characters": rng.integers(0, 300, len(numbers), dtype=np.int32),
-        "language": np.array(["en", "zh", "de", "fr", "ja"])[rng.integers(0, 5, len(numbers))],
-        "language_confidence": rng.random(len(numbers), dtype=np.float32),
-        "tier_score": rng.random(len(numbers), dtype=np.float32),
-    }
 
 
 def _png() -> bytes:

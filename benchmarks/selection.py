@@ -68,18 +68,20 @@ def synthetic(path: Path, num_pairs: int) -> Corpus:
             "height": rng.integers(10, 2_000, len(numbers), dtype=np.int32),
         }
 
-    def pair_columns(numbers: np.ndarray) -> dict[str, Any]:
-        return {
-            "image_id": ids(1, numbers // PAIRS_PER_IMAGE),
-            "num_characters": rng.integers(0, 300, len(numbers), dtype=np.int32),
-            "language": np.array(["en", "zh", "de", "fr", "ja"])[rng.integers(0, 5, len(numbers))],
-            "language_confidence": rng.random(len(numbers), dtype=np.float32),
-            "tier_score": rng.random(len(numbers), dtype=np.float32),
-        }
-
     commit(corpus, "images", "image.properties", IMAGE_COLUMNS, image_columns)
-    commit(corpus, "pairs", "pair.resolve", PAIR_COLUMNS, pair_columns)
+    commit(corpus, "pairs", "pair.resolve", PAIR_COLUMNS, lambda numbers: pair_columns(numbers, rng))
     return corpus
+
+
+def pair_columns(numbers: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    """`PAIR_COLUMNS` of the pairs with these numbers."""
+    return {
+        "image_id": ids(1, numbers // PAIRS_PER_IMAGE),
+        "num_characters": rng.integers(0, 300, len(numbers), dtype=np.int32),
+        "language": np.array(["en", "zh", "de", "fr", "ja"])[rng.integers(0, 5, len(numbers))],
+        "language_confidence": rng.random(len(numbers), dtype=np.float32),
+        "tier_score": rng.random(len(numbers), dtype=np.float32),
+    }
 
 
 def add(corpus: Corpus, table: str, columns: dict[str, pa.Array]) -> None:
