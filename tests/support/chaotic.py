@@ -16,31 +16,24 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 from PIL import Image
-from tiny import Length, Mean, NumPairs, PageLength, Parity, write_pages
+from tiny import Length, Mean, NumPairs, PageLength, Pages, Parity, write_pages
 
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import digest, source_schema
 from tuwen.engine.recipe import NamedSource, Recipe
 from tuwen.engine.single import stage
-from tuwen.sources import Report, Unit, file_unit
+from tuwen.sources import Report, Unit
 
 SELECTIONS = {"long": {"unit": "pair", "steps": [{"rule": "length > 8"}]}}
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """As `tiny.Pages`, with images that are some: a release holds them."""
-
-    folder: str
-    version: ClassVar[int] = 1
-    places: ClassVar[tuple[str, ...]] = ("folder",)
-
-    def units(self) -> list[Unit]:
-        return [file_unit(path) for path in sorted(Path(self.folder).glob("*.json"))]
+class Pictures(Pages):
+    """With images that are some: a release holds them."""
 
     def read(self, unit: Unit, report: Report) -> Iterator[tuple[str, pa.RecordBatch]]:
         tables: dict[str, list[dict[str, Any]]] = {"images": [], "pairs": [], "documents": []}
