@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,10 +17,11 @@ WAIT_MS = 60_000
 
 @pytest.fixture(scope="module")
 def address(demo_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A real server, started in an empty folder."""
+    """A real server of a corpus of its own, since selections are saved; started in an empty folder."""
     program = "from tuwen.cli import script; script()"
+    corpus = shutil.copytree(demo_corpus, tmp_path_factory.mktemp("own") / "corpus")
     server = subprocess.Popen(
-        [sys.executable, "-c", program, "explore", str(demo_corpus), "--no-browser"],
+        [sys.executable, "-c", program, "explore", str(corpus), "--no-browser"],
         cwd=tmp_path_factory.mktemp("served"), stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert server.stdout is not None
