@@ -84,6 +84,14 @@ def test_a_file_with_too_few_rows_is_refused(corpus: Corpus, method: str) -> Non
     assert corpus.version() == before
 
 
+def test_an_empty_file_is_refused(corpus: Corpus) -> None:
+    """As a full disk may leave it."""
+    file = write(corpus, 0)
+    (corpus.path / "pairs.lance" / "data" / file.name).write_bytes(b"")
+    with pytest.raises(TuwenError, match="0 rows written for 30"):
+        commit_columns(corpus, "pairs", [file])
+
+
 def test_rows_that_were_deleted_are_noticed(corpus: Corpus) -> None:
     file = write(corpus, 0)
     corpus.dataset("pairs").delete("text = 'text 3 1'")

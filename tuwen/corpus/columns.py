@@ -9,6 +9,7 @@ its freshness: a recomputed column that came out the same makes nothing stale.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -173,9 +174,14 @@ class ColumnWriter:
         return self._digest.hexdigest()
 
     def close(self, record: Mapping[str, Any]) -> str:
-        """Finish the file under the name that tells its freshness and content; returns the name."""
+        """Finish the file under the name that tells its freshness and content; returns the name.
+
+        Raises `OSError` when the disk is full.
+        """
         self._writer.add_schema_metadata(RECORD_KEY, json.dumps(record, sort_keys=True, ensure_ascii=False))
         self._writer.close()
+        if not self._partial.stat().st_size:  # a full disk: of a tiny file's only write, Lance does not report failure
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._partial))
         name = f"{self._stage}-{freshness_of(record)}-{self.content()}-{os.urandom(4).hex()}.lance"
         self._partial.replace(self._folder / name)
         return name
@@ -260,7 +266,8 @@ def _check(corpus: Corpus, table: str, fragment: lance.LanceFragment | None, fil
         raise TuwenError(f"{where}: the fragment was rewritten while the stage ran; run the build again")
     if fragment.num_deletions:
         raise TuwenError(f"{where}: {fragment.num_deletions} rows of it were deleted; compact the table first")
-    written = LanceFileReader(str(_data_folder(corpus.path, table) / file.name)).num_rows()
+    path = _data_folder(corpus.path, table) / file.name
+    written = LanceFileReader(str(path)).num_rows() if path.stat().st_size else 0  # an empty file makes Lance panic
     if not fragment.physical_rows == file.num_rows == written:
         raise TuwenError(f"{where}: {written} rows written for {fragment.physical_rows} rows; the stage is at fault")
 
