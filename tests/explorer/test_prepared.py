@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from tuwen.explorer.prepared import NotReadyError, Prepared
+from tuwen.explorer.prepared import MOST, NotReadyError, Prepared
 
 
 def test_whoever_comes_early_is_told_what_is_made() -> None:
@@ -47,6 +47,13 @@ def test_what_needs_another_does_not_wait_for_itself() -> None:
     inner = lambda: prepared.get("inner", "", lambda: 2)  # noqa: E731
     assert prepared.get("outer", "", lambda: inner() + inner()) == 4
     assert prepared.get("inner", "", lambda: 99) == 2  # it was kept
+
+
+def test_what_nobody_asked_for_longest_is_forgotten() -> None:
+    prepared, made = Prepared(wait_s=10), list[int]()
+    for number in [*range(MOST), 0, MOST, 0, 1]:
+        assert prepared.get(number, "", lambda number=number: made.append(number) or number) == number
+    assert made == [*range(MOST + 1), 1]
 
 
 def test_what_is_slow_holds_nobody_up() -> None:

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from tuwen.errors import UsageError
 from tuwen.explorer.app import make_app
-from tuwen.explorer.cutting import FAILED, Cutting, Made, Order
+from tuwen.explorer.cutting import CANCELLED, FAILED, Cutting, Made, Order
 from tuwen.explorer.markdown import rendered
 from tuwen.releases.manifest import FORMAT, FORMAT_VERSION, canonical_json
 from tuwen.releases.verify import verify
@@ -115,6 +115,22 @@ def test_cancelling_leaves_nothing(here: tuple[TestClient, Path]) -> None:
     pages.post("/releases/cancel", headers=ORIGIN)
     assert "Cancelled" in wait(pages)
     assert not [each for each in folder.iterdir() if "never" in each.name]
+
+
+def test_a_server_that_ends_cuts_no_further(own_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "started").mkdir()
+    monkeypatch.chdir(tmp_path / "started")
+    app = make_app(own_corpus)
+    form = {"selection": "weak", "format": "webdataset", "to": "never", "image_format": "png", "short_side": "4000"}
+    with TestClient(app, ADDRESS) as pages:
+        pages.post("/releases", data=form, headers=ORIGIN)
+        work = app.state.explorer.cutting.work
+    for _ in range(100):
+        if not work.is_running:
+            break
+        time.sleep(0.1)
+    assert work.state == CANCELLED
+    assert not list((tmp_path / "started").iterdir())
 
 
 def test_errors_are_told_in_words(here: tuple[TestClient, Path]) -> None:

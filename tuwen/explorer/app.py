@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from importlib import resources
 from pathlib import Path
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -51,9 +54,16 @@ def make_app(path: str | Path, port: int | None = None) -> Starlette:
         Route("/{path:path}", endpoint(nowhere, 1.0)),
     ]
     middleware = [Middleware(LocalOnly, port=port), Middleware(GZipMiddleware, minimum_size=2_000)]
-    app = Starlette(routes=routes, middleware=middleware)
+    app = Starlette(routes=routes, middleware=middleware, lifespan=_until_the_end)
     app.state.explorer = Explorer(Path(path))
     return app
+
+
+@asynccontextmanager
+async def _until_the_end(app: Starlette) -> AsyncIterator[None]:
+    """When the server ends, so does what it is cutting."""
+    yield
+    await to_thread.run_sync(app.state.explorer.cutting.cancel)
 
 
 def picture(visit: Visit) -> Response:

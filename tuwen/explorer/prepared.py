@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotInTime
 from typing import Any
 
 WAIT_S = 1.5  # what a page waits for before it says that something is still being made
+MOST = 24  # values in memory: at ten million rows each may take 20 MB
 
 
 class NotReadyError(Exception):
@@ -23,12 +25,13 @@ class Prepared:
     """Values by key, each computed once; one at a time, so that two large ones never need memory together.
 
     What takes minutes and little memory (`slow`) has a thread of its own, so that nobody waits behind it.
-    A value that could not be made raises what its making raised, and is tried again at the next call.
+    A value that could not be made raises what its making raised, and is tried again at the next call. Of more than
+    `MOST` values, those that were not asked for longest are forgotten, and made again when somebody asks.
     """
 
     def __init__(self, wait_s: float = WAIT_S, pools: dict[bool, ThreadPoolExecutor] | None = None) -> None:
         self._wait_s = wait_s
-        self._futures: dict[Hashable, Future[Any]] = {}
+        self._futures: OrderedDict[Hashable, Future[Any]] = OrderedDict()
         self._lock = threading.Lock()
         self._pools = pools or {slow: ThreadPoolExecutor(1, "tuwen-prepare") for slow in (False, True)}
         self._working = threading.local()
@@ -40,7 +43,8 @@ class Prepared:
         with self._lock:
             future = self._futures.get(key)
             if future is None or _is_lost(future):
-                future = self._futures[key] = self._pools[slow].submit(self._work, make)
+                future = self._pools[slow].submit(self._work, make)
+            self._keep(key, future)
         try:
             return future.result(self._wait_s)
         except CancelledError:
@@ -62,8 +66,16 @@ class Prepared:
             future = Future()
             future.set_result(make())
             with self._lock:
-                self._futures[key] = future
+                self._keep(key, future)
         return future.result()
+
+    def _keep(self, key: Hashable, future: Future[Any]) -> None:
+        """Note a value as the last that was asked for. Only under the lock."""
+        self._futures[key] = future
+        self._futures.move_to_end(key)
+        for oldest in list(self._futures)[:-MOST]:
+            if self._futures[oldest].done():  # what is being made is waited for
+                del self._futures[oldest]
 
     def renewed(self) -> Prepared:
         """One without values, in the same threads. What nobody has begun to make for this one is not made any more;

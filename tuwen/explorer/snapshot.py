@@ -272,14 +272,15 @@ class Snapshot:
 
     def ledger(self, name: str) -> Ledger:
         """A selection's ledger, judged where it is out of date."""
-        self.selection(name)
+        apart = self.num_rows(self.selection(name).unit) > JUDGED_HERE
 
         def make() -> Ledger:
-            if self.num_rows(self.selection(name).unit) > JUDGED_HERE:
+            if apart:
                 judge_apart(self.corpus.path, name)
             return Ledger.open_or_judge(self.corpus, name, self.selections)
 
-        made = self.prepared.get(("ledger", name, *self.version.values()), f"the verdicts of {name}", make)
+        key = ("ledger", name, *self.version.values())
+        made = self.prepared.get(key, f"the verdicts of {name}", make, slow=apart)
         return made  # type: ignore[no-any-return]
 
     def verdicts(self, name: str) -> NDArray[np.int16]:
