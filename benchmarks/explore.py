@@ -53,7 +53,7 @@ class Server:
                 break
             except OSError:
                 time.sleep(0.02)
-        self.get("/")
+        self.ready("/")
         self.start_s = time.perf_counter() - started
 
     def get(self, path: str, part: bool = False) -> tuple[int, bytes]:
@@ -166,7 +166,9 @@ def measured(server: Server, name: str, part: bool, ask: Callable[[], str], numb
         inexact += b"were read in time" in body or b"The time was up" in body or body.startswith("≥".encode())
     p50, p95 = np.percentile(walls, [50, 95])
     told = f"; {inexact} of {number} say that not all was read" if inexact else ""
-    print(f"{name:<28} p50 {p50:6.2f} s, p95 {p95:6.2f} s; three at first {prepared:5.1f} s{told}", flush=True)
+    peak = server.memory_mb("VmHWM")
+    line = f"{name:<28} p50 {p50:6.2f} s, p95 {p95:6.2f} s; three at first {prepared:5.1f} s; peak so far {peak:.0f} MB"
+    print(line + told, flush=True)
     return walls
 
 
