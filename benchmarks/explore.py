@@ -29,6 +29,7 @@ from tuwen.corpus.corpus import Corpus
 
 GOAL_INDEXED_S, GOAL_OTHER_S, GOAL_PAINT_S, GOAL_MB, GOAL_CANCEL_S = 1.0, 3.0, 1.0, 1_000, 0.5
 CLIENTS, PER_CLIENT = 20, 6
+PAINTED = "(performance.getEntriesByName('first-contentful-paint')[0] || {}).startTime"
 CHROMIUM = Path("/usr/bin/chromium")
 WAIT_S = 1_200.0  # for what is prepared once
 
@@ -230,8 +231,9 @@ def first_paint(corpus: Path, port: int) -> float:
             for _ in range(5):
                 page = browser.new_context().new_page()
                 page.goto(f"http://127.0.0.1:{port}/", wait_until="load")
-                page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
-                found.append(page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime") / 1e3)
+                while not (at := page.evaluate(PAINTED)):  # the policy forbids what Playwright would wait with: eval
+                    time.sleep(0.01)
+                found.append(at / 1e3)
             browser.close()
         return float(np.median(found))
     finally:

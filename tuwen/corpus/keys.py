@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 MERGE_AT = 100_000
+MANY = 100  # keys that, looked up at once, touch most pages of an index
 
 
 class KeySet:
@@ -92,7 +94,16 @@ class KeyIndex:
         packed = packed_keys(keys)
         places = np.minimum(np.searchsorted(self._keys, packed), len(self._keys) - 1)
         hit = (self._keys[places] == packed) & keys.is_valid().to_numpy(zero_copy_only=False)
-        return np.where(hit, self._positions_of[places], -1).astype(np.int64)
+        found = np.where(hit, self._positions_of[places], -1).astype(np.int64)
+        if len(keys) >= MANY:
+            self.release()
+        return found
+
+    def release(self) -> None:
+        """Give back the memory of what was read of the files. They stay in the system's cache, if there is room."""
+        for array in (self._keys, self._positions_of):
+            if isinstance(array, np.memmap):
+                array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
 
     def starting_with(self, prefix: str) -> NDArray[np.int64]:
         """Rows whose keys start with these hexadecimal digits, in the order of the keys."""

@@ -36,6 +36,7 @@ from tuwen.stages.dedup.clusters import link
 
 RANK_OFFSET = 60  # of reciprocal rank fusion, as in the paper
 MIN_RANKED, MAX_WINDOW = 200, 1_000
+MORE = 8  # times as many of a ranking, where too few of its best may be shown
 
 
 @dataclass(frozen=True)
@@ -211,8 +212,9 @@ class Searcher:
         return _Listed([(key, total[key], scores[key]) for key in order], len(total) <= window, hidden, answering)
 
     def _admitted(self, ranking: Ranking, unit: str, request: Request, window: int) -> _Listed:
-        """The best `window` rows of a ranking that may be shown: of its best ones, or if those are too few, of all."""
-        for k in (max(MIN_RANKED, 4 * window) if request.where or ranking.unit != unit else window + window // 2, None):
+        """The best `window` rows of a ranking that may be shown: of its best ones, of more, or if need be of all."""
+        first = max(MIN_RANKED, 4 * window) if request.where or ranking.unit != unit else window + window // 2
+        for k in (first, MORE * first, None):
             ranked = self._as_unit(ranking.found(k), ranking.unit, unit)
             if request.where:
                 ranked = ranked.filtered(self._links.admitted(unit, request.where, ranked.keys))
