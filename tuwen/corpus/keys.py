@@ -13,7 +13,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 MERGE_AT = 100_000
-MANY = 100  # keys that, looked up at once, touch most pages of an index
 
 
 class KeySet:
@@ -95,12 +94,12 @@ class KeyIndex:
         places = np.minimum(np.searchsorted(self._keys, packed), len(self._keys) - 1)
         hit = (self._keys[places] == packed) & keys.is_valid().to_numpy(zero_copy_only=False)
         found = np.where(hit, self._positions_of[places], -1).astype(np.int64)
-        if len(keys) >= MANY:
-            self.release()
+        self.release()
         return found
 
     def release(self) -> None:
-        """Give back the memory of what was read of the files. They stay in the system's cache, if there is room."""
+        """Give back the memory of what was read of the files: a hundred keys touch most pages of an index of millions.
+        They stay in the system's cache, where there is room."""
         for array in (self._keys, self._positions_of):
             if isinstance(array, np.memmap):
                 array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]

@@ -36,7 +36,6 @@ from tuwen.stages.dedup.clusters import link
 
 RANK_OFFSET = 60  # of reciprocal rank fusion, as in the paper
 MIN_RANKED, MAX_WINDOW = 200, 1_000
-MORE = 8  # times as many of a ranking, where too few of its best may be shown
 
 
 @dataclass(frozen=True)
@@ -214,7 +213,7 @@ class Searcher:
     def _admitted(self, ranking: Ranking, unit: str, request: Request, window: int) -> _Listed:
         """The best `window` rows of a ranking that may be shown: of its best ones, of more, or if need be of all."""
         first = max(MIN_RANKED, 4 * window) if request.where or ranking.unit != unit else window + window // 2
-        for k in (first, MORE * first, None):
+        for k in (first, 4 * first, 16 * first, None):
             ranked = self._as_unit(ranking.found(k), ranking.unit, unit)
             if request.where:
                 ranked = ranked.filtered(self._links.admitted(unit, request.where, ranked.keys))

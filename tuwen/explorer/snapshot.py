@@ -41,7 +41,7 @@ COLUMN_BYTES = 192 << 20  # of whole columns of images and documents that pairs 
 LARGE_BYTES = 288 << 20  # a larger one is read for the rows that are asked about
 REMEMBERED = 128  # hits of searches, edges of bins: a few kilobytes each
 SIZED = 256  # rows that tell how large a column is
-INDEX_BYTES, METADATA_BYTES = 64 << 20, 32 << 20  # that Lance keeps in memory of indexes and of files
+INDEX_BYTES, METADATA_BYTES = 128 << 20, 64 << 20  # that Lance keeps in memory of indexes and of files
 JUDGED_HERE = 1_000_000  # rows; a selection over more is judged in a process of its own
 KEPT = -1  # in an array of verdicts; 0: taken down, k: refused at step k
 
