@@ -143,7 +143,7 @@ class Searcher:
             listed = self._listed(rankings, unit, request, window)
             hits = self._hits(listed, unit, request)
             if len(hits) >= request.top or listed.complete or window >= max(MAX_WINDOW, request.top * 16):
-                return self._found(hits[: request.top], listed, unit, request, rankings)
+                return self._found(hits, listed, unit, request, rankings)
             window *= 4
 
     def _rankings(self, request: Request) -> list[tuple[Ranking, float]]:
@@ -252,9 +252,10 @@ class Searcher:
     # Hits -------------------------------------------------------------------------------------------------------
 
     def _hits(self, listed: _Listed, unit: str, request: Request) -> list[Hit]:
-        """Hits with near-duplicates put together, without the rows that were asked for."""
+        """The best `request.top` hits, near-duplicates put together, without the rows that were asked for."""
         asked = {find(self.corpus, row_id)[1] for row_id in request.ids}
-        rows = described(self.corpus, self._links, unit, [key for key, _, _ in listed.rows], listed.answering)
+        keys = [key for key, _, _ in listed.rows]
+        rows = [{"image_id": key} for key in keys] if unit == "image" else self._described(unit, keys)
         if unit == "pair":
             asked |= {row["image_id"] for row in rows if row["pair_id"] in asked and row["image_id"] is not None}
         scored = [
@@ -266,12 +267,20 @@ class Searcher:
         if request.collapse is not None and unit == "pair" and request.parts == ("words",):
             labels = _once_a_document(labels, [row for _, row in scored])
         sizes = np.bincount(labels, minlength=len(scored))
-        first = np.flatnonzero(labels == np.arange(len(scored)))
-        hits = []
-        for place in first.tolist():
-            (key, score, parts), row = scored[place]
-            hits.append(Hit(key, score, parts, **row, num_similar=int(sizes[place]) - 1))
-        return hits
+        first = np.flatnonzero(labels == np.arange(len(scored)))[: request.top].tolist()
+        found = [scored[place] for place in first]
+        if unit == "image":  # the texts of an image are many: only of those that will be shown
+            told = self._described(unit, [key for (key, _, _), _ in found], listed.answering)
+            found = [(each, row) for (each, _), row in zip(found, told, strict=True)]
+        return [
+            Hit(key, score, parts, **row, num_similar=int(sizes[place]) - 1)
+            for place, ((key, score, parts), row) in zip(first, found, strict=True)
+        ]
+
+    def _described(
+        self, unit: str, keys: list[str], answering: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
+        return described(self.corpus, self._links, unit, keys, answering or {})
 
     def _labels(self, rows: list[dict[str, Any]], request: Request) -> NDArray[np.int64]:
         """For each row the first one that it is a near-duplicate of, through any number of others.
