@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import vector_corpus
+from browsing import chromium, needs_chromium, served
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
@@ -149,3 +150,32 @@ def test_the_page_has_squares_for_whoever_has_no_mouse(clustered: Path) -> None:
 def test_without_vectors_it_says_what_to_add(pages: TestClient) -> None:
     text = pages.get("/map").text
     assert "image.embedding" in text and "tuwen join" in text
+
+
+@needs_chromium
+def test_a_mouse_draws_round_points_and_the_grid_shows_them(clustered: Path) -> None:
+    with served(clustered) as address, chromium() as browser:
+        page = browser.new_page()
+        said: list[str] = []
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(f"{address}/map")
+        page.locator("#plot[data-state=here]").wait_for(timeout=60_000)
+        box = page.locator("#plot .nsewdrag").bounding_box()
+        left, top = box["x"] + 2, box["y"] + 2
+        right, middle, bottom = left + box["width"] - 4, left + box["width"] / 2, top + box["height"] - 4
+        page.mouse.move(left, top)
+        page.mouse.down()
+        for x, y in ((right, top), (right, bottom), (middle, bottom), (left, bottom), (left, top + 4)):
+            page.mouse.move(x, y, steps=8)
+        page.mouse.up()
+        link = page.locator("#drawn a.primary")
+        link.wait_for()
+        assert "60" in link.text_content()
+        assert "lasso=" in page.url  # what is drawn can be sent to somebody
+        link.click()
+        page.locator("main .card").first.wait_for(timeout=60_000)
+        assert page.locator("main .card").count() == 60
+        page.go_back()
+        page.locator("#plot[data-state=here]").wait_for(timeout=60_000)
+        assert page.locator("#plot .shapelayer path").count() == 1
+        assert said == []
