@@ -22,9 +22,10 @@ from typing import Any
 import chaotic
 import pyarrow as pa
 import pytest
-from chaotic import make_pages, recipe_for
+from chaotic import make_pages, recipe_for, take_down_and_patch
 from deadly import Slow
 from lance.file import LanceFileReader
+from tiny import write_pages
 
 from tuwen.cli import main as tuwen
 from tuwen.corpus.columns import ColumnWriter, parse_name
@@ -32,6 +33,7 @@ from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES
 from tuwen.engine import progress
 from tuwen.engine.build import build, plan
+from tuwen.engine.merge import merge
 from tuwen.errors import TuwenError
 from tuwen.releases.release import release
 from tuwen.releases.verify import verify
@@ -122,6 +124,52 @@ def test_a_release_killed_at_every_kind_of_step(undisturbed: Any, tmp_path: Path
             assert verify(tmp_path / "out") == [], step
         assert cut(tmp_path) == undisturbed[1], step
         assert not [path for path in tmp_path.iterdir() if path.name.startswith(".out.")], step
+
+
+def test_a_takedown_killed_at_every_kind_of_step(tmp_path: Path) -> None:
+    """It is recorded or it is not; the patch is whole or not there; the same command again ends with both."""
+    make_pages(tmp_path / "given")
+    build(recipe_for(tmp_path / "given"), tmp_path / "given" / "corpus", quiet=True)
+    cut(tmp_path / "given")
+    shutil.copytree(tmp_path / "given", tmp_path / "whole")
+    steps = chosen(run_script(tmp_path / "whole", "takedown").stdout.splitlines())
+    assert {step.rsplit("-", 2)[0] for step in steps} >= {"stones", "version", "shard", "rename"}
+    expected = files_of(tmp_path / "whole" / "patch")
+    assert expected != files_of(tmp_path / "given" / "out")
+    for number, step in enumerate(steps):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "given", folder)
+        assert run_script(folder, "takedown", step).returncode == -9, step
+        assert not (folder / "patch").exists() or verify(folder / "patch") == [], step
+        take_down_and_patch(folder)
+        assert files_of(folder / "patch") == expected, step
+        assert Corpus.open(folder / "corpus").count("tombstones") == 1, step
+        shutil.rmtree(folder)
+
+
+def test_a_merge_killed_at_every_kind_of_step(tmp_path: Path) -> None:
+    """The two stay as they are, and their merge is whole or not there."""
+    for place, name in enumerate(("one", "two")):
+        (tmp_path / name / "pages").mkdir(parents=True)
+        write_pages(tmp_path / name / "pages", name, range(10 * place, 10 * place + 16))  # six pages are in both
+        build(recipe_for(tmp_path / name), tmp_path / "given" / name, quiet=True)
+    shutil.copytree(tmp_path / "given", tmp_path / "whole")
+    steps = chosen(run_script(tmp_path / "whole", "merge").stdout.splitlines())
+    assert {step.rsplit("-", 2)[0] for step in steps} >= {"copy", "replace_fragments", "append_rows", "rename"}
+    expected = contents(tmp_path / "whole" / "merged")
+    for number, step in enumerate(steps):
+        folder = tmp_path / str(number)
+        shutil.copytree(tmp_path / "given", folder)
+        before = {name: contents(folder / name) for name in ("one", "two")}
+        assert run_script(folder, "merge", step).returncode == -9, step
+        assert {name: contents(folder / name) for name in ("one", "two")} == before, step
+        if (folder / "merged").exists():
+            assert step == "rename-1-after"
+        else:
+            merge(folder / "one", folder / "two", folder / "merged", allow_code=True)
+        assert contents(folder / "merged") == expected, step
+        assert not [path.name for path in folder.iterdir() if path.name.startswith(".merged")], step
+        shutil.rmtree(folder)
 
 
 def test_workers_and_driver_killed_at_any_moment(undisturbed: Any, tmp_path: Path) -> None:

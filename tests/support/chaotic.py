@@ -1,4 +1,4 @@
-"""Run as a script: `chaotic.py FOLDER build|release STEP` does it and dies (SIGKILL) at the step that is named.
+"""Run as a script: `chaotic.py FOLDER build|release|takedown|merge STEP` does it and dies (SIGKILL) at that step.
 
 A step is `NAME-N-before` or `NAME-N-after`: around the N-th call of what changes the disk. Without a step, the names
 of all of them are printed. `recipe_for` and `SELECTIONS` are what the tests of chaos build.
@@ -133,6 +133,40 @@ def watch_release(steps: Steps) -> None:
     steps.watch(shutil, "rmtree", "clearing")
 
 
+def watch_takedown(steps: Steps) -> None:
+    import lance
+
+    import tuwen.releases.takedown as takedown
+
+    watch_release(steps)
+    steps.watch(lance, "write_dataset", "rows")
+    steps.watch(takedown, "tag_version", "version")
+    steps.watch(takedown, "add_stones", "stones")
+
+
+def watch_merge(steps: Steps) -> None:
+    import lance
+
+    import tuwen.engine.merge as engine
+
+    for name in ("recover", "replace_fragments", "append_rows", "write_json", "tag_version", "forget_versions"):
+        steps.watch(engine, name, name)
+    steps.watch(shutil, "copytree", "copy")
+    steps.watch(shutil, "rmtree", "clearing")
+    steps.watch(lance.LanceDataset, "commit", "commit", static=True)
+    steps.watch(Path, "rename", "rename")
+
+
+def take_down_and_patch(folder: Path) -> None:
+    """The image of page 3, and the release in `out` without it."""
+    from tuwen.releases.takedown import patch_release, stones_for, take_down
+
+    corpus = Corpus.open(folder / "corpus")
+    take_down(corpus, stones_for(corpus, images=[digest(picture(3))]), "asked for")
+    if not (folder / "patch").exists():
+        patch_release(corpus, folder / "out", folder / "patch", allow_code=True)
+
+
 def main(folder: Path, what: str, wanted: str | None) -> None:
     steps = Steps(wanted)
     if what == "build":
@@ -140,6 +174,14 @@ def main(folder: Path, what: str, wanted: str | None) -> None:
 
         watch_build(steps)
         build(recipe_for(folder), folder / "corpus", quiet=True)
+    elif what == "takedown":
+        watch_takedown(steps)
+        take_down_and_patch(folder)
+    elif what == "merge":
+        from tuwen.engine.merge import merge
+
+        watch_merge(steps)
+        merge(folder / "one", folder / "two", folder / "merged", allow_code=True)
     else:
         from tuwen.releases.release import release
 
