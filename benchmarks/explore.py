@@ -123,6 +123,9 @@ def kinds(images: list[str], known: np.ndarray, rng: random.Random) -> dict[str,
     def columns() -> str:
         return rng.choice(["language", "text_source"])
 
+    def moved() -> dict[str, object]:
+        return {"selection": "good", "step": 4, "at": 0, "value": score()}
+
     indexed: dict[str, Callable[[], str]] = {
         "grid": lambda: grid(unit=rng.choice(["image", "pair", "document"])),
         "grid, own column": lambda: grid(where=f"tier_score >= {score()}"),
@@ -147,6 +150,7 @@ def kinds(images: list[str], known: np.ndarray, rng: random.Random) -> dict[str,
         "facet of numbers": lambda: part("/facet", column=numbers(), where=f"tier_score < {score()}"),
         "distribution of values": lambda: part("/spread", kind="values", columns=columns()),
         "distribution of hosts": lambda: part("/spread", kind="hosts", columns="image_ref"),
+        "a threshold moved, crossing": lambda: url("/thresholds/crossing", **moved()),
     }
     return {
         **{name: (True, False, ask) for name, ask in indexed.items()},
@@ -278,6 +282,8 @@ def measure(path: Path, port: int, number: int) -> None:
             found = measured(server, name, part, ask, number)
             walls[indexed] += found
             worst[indexed] = max(worst[indexed], float(np.percentile(found, 95)))
+        judged = url("/thresholds/funnel", selection="good", step=4, at=0, value=0.6)
+        print(f"a moved threshold's whole funnel, judged anew: {server.ready(judged, True):.1f} s", flush=True)
         rng = random.Random(6)
         mixed = [
             (ask(), part) for _, part, ask in (rng.choice(list(asked.values())) for _ in range(CLIENTS * PER_CLIENT))

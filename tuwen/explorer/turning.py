@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 BINS = 80
 EXAMPLES = 12  # rows of each direction that are remembered to show some of them
 POLL_S = 0.1
-PREVIEW_MEMORY = "400MB"  # beyond, DuckDB spills: the server stays small
+PREVIEW_MEMORY = "256MB"  # beyond, DuckDB spills: the server stays small
 
 
 @dataclass(frozen=True)
