@@ -123,6 +123,20 @@ def test_chains_of_near_duplicates_are_one(tmp_path: Path) -> None:
     assert found.ids == [key(0), key(4)] and found.hits[0].num_similar == 3
 
 
+def test_a_search_knows_whether_there_may_be_more(
+    small: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert search(small, "bicycle 自行车").complete
+    assert not search(small, "bicycle 自行车", top=1).complete
+    corpus = Corpus.create(tmp_path / "corpus")
+    add_images(corpus, range(11), [None] * 11)
+    add_pairs(corpus, [(f"p{n}", "red" if n < 60 else f"red bird number {n}", max(n - 59, 0), "en") for n in range(70)])
+    assert len(search(corpus, "red", top=3).hits) == 3
+    monkeypatch.setattr("tuwen.engine.search.MAX_WINDOW", 10)
+    found = search(corpus, "red", top=3)  # its best 48 are texts of one image
+    assert len(found.hits) == 1 and not found.complete
+
+
 def test_a_text_of_a_page_counts_once(tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path / "corpus")
     add_images(corpus, "abc", np.eye(DIM)[:3])

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,7 +19,10 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.explorer.scan import Scan, Stop
 from tuwen.explorer.similar import MAX_UPLOADS, keep_upload
+from tuwen.explorer.snapshot import Snapshot
+from tuwen.explorer.view import View
 from tuwen.explorer.visit import LIGHT, Explorer, Visit, endpoint
 
 PICTURE = "06d74199153db3826f45323a454f4cc5"
@@ -35,7 +39,9 @@ def test_this_machine_is_answered(pages: TestClient, host: str) -> None:
     assert pages.get("/count", headers={"host": host}).status_code == 200
 
 
-@pytest.mark.parametrize("origin", ["http://evil.example", "null", "https://127.0.0.1", "http://127.0.0.1:9", ""])
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "http://[", "null", "https://127.0.0.1", "http://127.0.0.1:9", ""]
+)
 def test_only_our_own_pages_change_anything(pages: TestClient, origin: str) -> None:
     files = {"picture": ("a.png", b"x", "image/png")}
     assert pages.post("/dropped", files=files, headers={"origin": origin}).status_code == 403
@@ -187,3 +193,60 @@ def test_a_link_of_another_site_does_not_take_the_blur_away(pages: TestClient) -
     assert "tuwen_blur" not in answer.cookies and '<body class="blurred">' in answer.text
     assert '<body class="unblurred">' in pages.get("/?blur=off").text
     pages.cookies.clear()
+
+
+@pytest.mark.parametrize(("length", "status"), [("999999999999", 413), ("x", 411)])
+def test_nobody_reads_what_no_page_of_ours_sends(pages: TestClient, length: str, status: int) -> None:
+    headers = {"origin": "http://127.0.0.1", "content-length": length}
+    assert pages.post("/dropped", content=b"x", headers=headers).status_code == status
+
+
+SLOW = " or ".join(f"regexp_matches(text, '(a|b|c|d|e).{{0,900}}{n}.{{0,900}}x')" for n in range(33))
+
+
+@pytest.mark.parametrize("path", ["/count", "/"])
+def test_a_rule_that_takes_long_is_stopped_in_the_middle(path: str, pages: TestClient) -> None:
+    started = time.monotonic()
+    answer = pages.get(path, params={"unit": "pair", "where": SLOW}, headers={"X-Part": "1"} if path != "/" else {})
+    assert answer.status_code in (200, 400, 409)
+    assert "takes too long" in answer.text or "≥" in answer.text
+    assert time.monotonic() - started < 20
+
+
+def test_a_filter_is_no_book(pages: TestClient) -> None:
+    answer = pages.get("/", params={"unit": "pair", "where": " or ".join(["width > 1"] * 500)})
+    assert "at most 2,000 characters" in answer.text
+
+
+def test_whoever_leaves_stops_a_rule_in_the_middle(looked: Snapshot) -> None:
+    stop = Stop(60)
+    threading.Timer(0.3, stop.cancel).start()
+    started = time.monotonic()
+    scan = Scan(looked, View(unit="pair", where=SLOW), stop=stop)
+    assert list(scan) == [] and not scan.finished
+    assert time.monotonic() - started < 5
+
+
+def test_files_that_are_gone_are_looked_for_in_the_corpus_as_it_is_now(
+    own_corpus: Path, explore: Callable[[Path], TestClient]
+) -> None:
+    """A purge may take away what an old snapshot reads."""
+    with explore(own_corpus) as pages:
+        explored = pages.app.state.explorer.explored  # type: ignore[attr-defined]
+        explored.EVERY_S = 3_600.0
+        assert pages.get("/?unit=document").status_code == 200
+        corpus = Corpus.open(own_corpus)
+        corpus.dataset("documents").optimize.compact_files(target_rows_per_fragment=1_000_000)
+        corpus.dataset("documents").delete("url is null")
+        corpus.dataset("documents").cleanup_old_versions(
+            timedelta(0), delete_unverified=True, error_if_tagged_old_versions=False
+        )
+        assert pages.get("/?unit=document&where=url is not null").status_code == 200
+
+
+def test_a_corpus_that_is_gone_is_told_every_time(own_corpus: Path, explore: Callable[[Path], TestClient]) -> None:
+    with explore(own_corpus) as pages:
+        explored = pages.app.state.explorer.explored  # type: ignore[attr-defined]
+        explored.EVERY_S = 0.0
+        own_corpus.rename(own_corpus.with_name("elsewhere"))
+        assert [pages.get("/?unit=pair").status_code for _ in range(3)] == [503] * 3

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
+from contextlib import suppress
 
 import pytest
 
-from tuwen.explorer.prepared import MOST, NotReadyError, Prepared
+from tuwen.explorer.prepared import MOST, WAITED, NotReadyError, Prepared
 
 
 def test_whoever_comes_early_is_told_what_is_made() -> None:
@@ -49,11 +51,40 @@ def test_what_needs_another_does_not_wait_for_itself() -> None:
     assert prepared.get("inner", "", lambda: 99) == 2  # it was kept
 
 
-def test_what_nobody_asked_for_longest_is_forgotten() -> None:
+def test_what_nobody_asked_for_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tuwen.explorer.prepared.MINUTES_S", 0.0)
     prepared, made = Prepared(wait_s=10), list[int]()
     for number in [*range(MOST), 0, MOST, 0, 1]:
         assert prepared.get(number, "", lambda number=number: made.append(number) or number) == number
     assert made == [*range(MOST + 1), 1]
+
+
+def test_a_page_that_needs_many_slow_values_gets_them() -> None:
+    """Each takes longer than a page waits: what was made for an earlier try must still be there at the next."""
+    prepared = Prepared(wait_s=0.02)
+
+    def page() -> list[int]:
+        return [prepared.get(number, "", lambda number=number: time.sleep(0.04) or number) for number in range(40)]
+
+    for _ in range(200):
+        with suppress(NotReadyError):
+            assert page() == list(range(40))
+            return
+    raise AssertionError("it never gets there")
+
+
+def test_a_request_waits_for_all_it_needs_as_long_as_for_one_thing() -> None:
+    prepared, go = Prepared(wait_s=0.3), threading.Event()
+    token = WAITED.set([0.0])
+    try:
+        started = time.monotonic()
+        for key in "abcd":
+            with pytest.raises(NotReadyError):
+                prepared.get(key, "", lambda: go.wait(10))
+        assert time.monotonic() - started < 0.9
+    finally:
+        WAITED.reset(token)
+        go.set()
 
 
 def test_what_is_slow_holds_nobody_up() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -194,6 +197,25 @@ def test_a_fresh_ledger_is_not_judged_again(corpus: Corpus) -> None:
     looser = changed(figures={"unit": "image", "steps": [{"rule": "decode_error is null"}]})
     assert Ledger.open_or_judge(corpus, "strong", looser).fingerprint != first.fingerprint, "it stands on figures"
     assert Ledger.open_or_judge(corpus, "strong", SELECTIONS).fingerprint == first.fingerprint
+
+
+def test_what_is_stored_and_fresh_is_found_without_judging(corpus: Corpus) -> None:
+    assert Ledger.stored(corpus, "strong", SELECTIONS) is None
+    assert not list((corpus.path / "ledgers").glob("*"))
+    judged = Ledger.open_or_judge(corpus, "strong", SELECTIONS)
+    found = Ledger.stored(corpus, "strong", SELECTIONS)
+    assert found is not None and found.fingerprint == judged.fingerprint
+    looser = changed(figures={"unit": "image", "steps": [{"rule": "decode_error is null"}]})
+    assert Ledger.stored(corpus, "strong", looser) is None, "it stands on figures, which nobody judged so"
+
+
+def test_a_folder_for_reading_only_is_told(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "replace", refused)
+    with pytest.raises(TuwenError, match="verdicts of figures cannot be written"):
+        Ledger.open_or_judge(corpus, "figures", SELECTIONS)
 
 
 def test_only_columns_that_are_read_make_stale(

@@ -11,7 +11,7 @@ import yaml
 from tuwen.corpus.corpus import write_json
 from tuwen.errors import UsageError
 from tuwen.selections.ledger import Ledger
-from tuwen.selections.saved import FOLDER, forget, recipe_text, save, saved_names
+from tuwen.selections.saved import FOLDER, MAX_BYTES, forget, recipe_text, save, saved_names
 from tuwen.selections.selection import Selection, parse_selections, selections_of
 from tuwen.selections.why import why
 
@@ -89,6 +89,10 @@ def test_the_recipe_wins_a_name_that_it_gets_later(corpus):
         "selections: {other: {unit: image}}",
         "selections: {bad: {unit: x}}",
         "selections: {bad: {unit: image, steps: [{within: gone}]}}",
+        "selections: {bad: {unit: image, steps: " + "[" * 3_000 + "]" * 3_000 + "}}",
+        "selections: {bad: {unit: !!set {a}}}",
+        "a: &a [x, x]\nselections: {bad: {unit: image, steps: [*a]}}",
+        "selections: {bad: {unit: image, steps: [{rule: width > 1}]}}" + " " * MAX_BYTES,
     ],
 )
 def test_a_damaged_one_is_left_out_with_a_warning(text, corpus, caplog):

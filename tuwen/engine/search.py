@@ -64,7 +64,8 @@ class Found:
     """What came of a search: hits, the best first, of one unit (pair or image).
 
     `num_unsafe`, `num_taken_down`: rows that would be listed and are not. `num_not_scored`: hits of whose safety
-    nothing is known; None where no column tells of any. `notes`: what else to know, in sentences.
+    nothing is known; None where no column tells of any. `notes`: what else to know, in sentences. `complete`: there are
+    no other hits; false where there may be.
     """
 
     unit: str
@@ -73,6 +74,7 @@ class Found:
     num_taken_down: int = 0
     num_not_scored: int | None = None
     notes: list[str] = field(default_factory=list)
+    complete: bool = False
 
     @property
     def ids(self) -> list[str]:
@@ -342,7 +344,8 @@ class Searcher:
             if isinstance(ranking, Neighbours) and ranking.vectors.num_pending:
                 vectors = ranking.vectors
                 notes.append(f"{vectors.num_pending:,} {vectors.table} have no vector yet; run tuwen build to its end")
-        return Found(unit, hits, hidden.count(UNSAFE), hidden.count(TAKEN_DOWN), not_scored, notes)
+        complete = listed.complete and len(hits) < request.top
+        return Found(unit, hits, hidden.count(UNSAFE), hidden.count(TAKEN_DOWN), not_scored, notes, complete)
 
 
 def _once_a_document(labels: NDArray[np.int64], rows: list[dict[str, Any]]) -> NDArray[np.int64]:

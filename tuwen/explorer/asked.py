@@ -10,7 +10,7 @@ import numpy as np
 from tuwen.errors import UsageError
 from tuwen.explorer.similar import admitted
 from tuwen.explorer.snapshot import Snapshot
-from tuwen.explorer.view import View, joined
+from tuwen.explorer.view import View, joined, parsed
 from tuwen.selections.expressions import Expression
 
 
@@ -47,7 +47,7 @@ def asked(snapshot: Snapshot, items: Iterable[tuple[str, str]], unit: str) -> As
 
 def checked(snapshot: Snapshot, unit: str, rule: str) -> Expression:
     """A rule that rows of a unit can be asked. `UsageError` for any other, with the nearest name of a column."""
-    expression = Expression.parse(rule)
+    expression = parsed(rule)
     for name in expression.columns():
         snapshot.column(unit, name)
     admitted(snapshot, unit, expression, np.arange(min(1, snapshot.num_rows(unit))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 FRAME: dict[str, str] = {
+    "This takes too long for a page; ask for less.": "这需要的时间超出了一个页面的限度，请缩小范围。",
     "Browse": "浏览",
     "Explorer": "浏览器",
     "Skip to the content": "跳到正文",

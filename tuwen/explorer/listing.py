@@ -152,8 +152,7 @@ def _hits(snapshot: Snapshot, view: View, uploads: Path) -> Hits:
         rows, scores, notes, complete = most_similar(snapshot, view, uploads, SEARCHED)
         similar, found = np.zeros(len(rows), np.int64), dict[int, Hit]()
     else:
-        rows, scores, similar, notes, found = _by_text(snapshot, view)
-        complete = len(rows) < SEARCHED
+        rows, scores, similar, notes, found, complete = _by_text(snapshot, view)
     for mask in masks(snapshot, view):
         keep = np.array([mask(row, row + 1)[0] for row in rows.tolist()], bool)
         rows, scores, similar = rows[keep], scores[keep], similar[keep]
@@ -198,7 +197,7 @@ def _told(snapshot: Snapshot, shown: list[Card], found: Mapping[int, Hit]) -> li
 
 def _by_text(
     snapshot: Snapshot, view: View
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], list[str], dict[int, Hit]]:
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], list[str], dict[int, Hit], bool]:
     searcher: Searcher = snapshot.prepared.get(
         ("searcher", *snapshot.version.values()),
         "the search",
@@ -210,7 +209,7 @@ def _by_text(
     scores = np.array([hit.score for hit in found.hits])
     similar = np.array([hit.num_similar for hit in found.hits], np.int64)
     told = [note for note in found.notes if "hidden" not in note]  # nothing is hidden here: it is blurred
-    return rows, scores, similar, told, dict(zip(rows.tolist(), found.hits, strict=True))
+    return rows, scores, similar, told, dict(zip(rows.tolist(), found.hits, strict=True)), found.complete
 
 
 class StoredLinks(Links):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import duckdb
 
 FEW = 64  # rows of a chunk that are faster to take one by one than to scan for
+GRACE_S = 1.0  # that a rule may work on one chunk when the time is up
+ALONE_S = 10.0  # that a rule may work on rows that nobody gave a time for
+POLL_S = 0.1
 Mask = Callable[[int, int], NDArray[np.bool_]]
 
 
@@ -52,6 +56,33 @@ class Stop:
         return self._gone.is_set() or time.monotonic() > self._until
 
 
+class TimeUpError(Exception):
+    """Nobody waits any more, or the time was up, in the middle of a query."""
+
+
+@contextmanager
+def interrupted(connection: duckdb.DuckDBPyConnection, stop: Stop, grace_s: float = 0.0) -> Iterator[None]:
+    """Interrupt a connection as soon as nobody waits any more, or the time is up and it has worked for `grace_s`."""
+    import duckdb
+
+    done, started = threading.Event(), time.monotonic()
+
+    def watch() -> None:
+        while not done.wait(POLL_S):
+            if stop.is_cancelled or (stop and time.monotonic() - started > grace_s):
+                connection.interrupt()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise TimeUpError from None
+    finally:
+        done.set()
+        watcher.join()
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Rows that passed: their numbers, ascending, and their columns by the names that rules use.
@@ -69,8 +100,8 @@ class Scan:
     """The rows of a view, with some of their columns.
 
     Iterating gives chunks; when it ends early because of `stop`, `finished` stays false. One chunk is read even when
-    the time is up, so that whoever looks on from there comes further. `more`: what else rows must pass by their
-    numbers.
+    the time is up, so that whoever looks on from there comes further; a rule that does not come to the end of one is
+    refused (`UsageError`). `more`: what else rows must pass by their numbers.
     """
 
     def __init__(
@@ -95,8 +126,8 @@ class Scan:
         self.finished = False
 
     def __iter__(self) -> Iterator[Chunk]:
-        test = RowTest(self._rule) if self._rule else None
-        begun = False
+        test = RowTest(self._rule, self._stop) if self._rule else None
+        begun = read = False
         for first, count, fragments in self._snapshot.chunks(UNITS[self._unit]):
             if first + count <= self._first:
                 continue
@@ -108,9 +139,17 @@ class Scan:
             for each in self._masks:
                 mask &= each(first, first + count)
             if mask.any():
-                found = self._chunk(first, fragments, mask, test)
+                try:
+                    found = self._chunk(first, fragments, mask, test)
+                except TimeUpError:
+                    if not read and not self._stop.is_cancelled:
+                        raise UsageError(
+                            f"this filter takes too long, on {count:,} rows already; ask for less"
+                        ) from None
+                    return
                 if found is not None:
                     yield Chunk(*found, first + count, self.total)
+            read = True
         self.finished = True
 
     def _chunk(
@@ -172,11 +211,12 @@ class Listed:
 
 
 class RowTest:
-    """A rule, ready to be asked of tables that have its columns."""
+    """A rule, ready to be asked of tables that have its columns; `TimeUpError` once `stop` says so."""
 
-    def __init__(self, rule: Expression) -> None:
+    def __init__(self, rule: Expression, stop: Stop | None = None) -> None:
         import duckdb
 
+        self._stop = stop
         self._sql = f"SELECT ({rule.safe_sql()}) IS TRUE AS passed FROM rows"
         self._connection: duckdb.DuckDBPyConnection = duckdb.connect(
             ":memory:", config={"threads": "1", "enable_external_access": "false", "memory_limit": "300MB"}
@@ -190,7 +230,9 @@ class RowTest:
         schema = readable_schema(table.schema)
         self._connection.register("rows", table if schema.equals(table.schema) else table.cast(schema))
         try:
-            passed = self._connection.sql(self._sql).to_arrow_table()["passed"]
+            stop = Stop(ALONE_S) if self._stop is None else self._stop
+            with interrupted(self._connection, stop, GRACE_S):
+                passed = self._connection.sql(self._sql).to_arrow_table()["passed"]
         except duckdb.Error as error:
             told = str(error).split("\n")[0].partition(": ")[2] or str(error)
             raise UsageError(f"this filter cannot be used: {told}") from None

@@ -280,7 +280,10 @@ class Snapshot:
             return Ledger.open_or_judge(self.corpus, name, self.selections)
 
         key = ("ledger", name, *self.version.values())
-        made = self.prepared.get(key, f"the verdicts of {name}", make, slow=apart)
+        fresh = self.prepared.get(
+            ("stored", *key), f"the verdicts of {name}", lambda: Ledger.stored(self.corpus, name, self.selections)
+        )
+        made = fresh or self.prepared.get(key, f"the verdicts of {name}", make, slow=apart)
         return made  # type: ignore[no-any-return]
 
     def verdicts(self, name: str) -> NDArray[np.int16]:
@@ -296,6 +299,8 @@ class Snapshot:
         verdicts = np.empty(ledger.num_rows, np.int16)
         start = 0
         with pq.ParquetFile(ledger.path) as file:
+            if file.metadata.num_rows != len(verdicts):
+                raise TuwenError(f"the verdicts of {ledger.selection.name} have just been replaced; look again")
             for batch in file.iter_batches(columns=["step"], batch_size=CHUNK_ROWS):
                 steps = batch.column(0).fill_null(KEPT).to_numpy()
                 verdicts[np.asarray(index.positions[start : start + len(steps)])] = steps
@@ -354,10 +359,17 @@ class Explored:
         """The corpus as it is now."""
         with self._lock:
             if time.monotonic() - self._looked > self.EVERY_S:
-                self._looked = time.monotonic()
                 if self._now() != self._stamp:
                     self._renew()
+                self._looked = time.monotonic()
         return self._snapshot
+
+    def has_moved_on(self, snapshot: Snapshot) -> bool:
+        """Whether the corpus is no longer as in `snapshot`, so that what was read for it may be gone."""
+        with self._lock:
+            if self._snapshot is snapshot and self._now() != self._stamp:
+                self._renew()
+            return self._snapshot is not snapshot
 
     def _now(self) -> tuple[object, ...]:
         """What differs when the corpus does: tables, and selections, which no table tells of."""

@@ -16,7 +16,8 @@ from tuwen.selections.selection import UNITS
 MAX_TERMS = 8
 MAX_POINTS = 500
 WAYS = ("words", "meaning", "both")
-_TOKENS = {"like": "[0-9a-f]{4,32}", "image": "[0-9a-f]{32}", "after": r"[0-9.e+-]{1,40}(:\d{1,18})?"}
+MAX_RULE = 2_000  # characters of a filter
+_TOKENS = {"like": "[0-9a-f]{4,32}", "image": "[0-9a-f]{32}", "after": r"(-?inf|[0-9.e+-]{1,40})(:\d{1,18})?"}
 _TERM = re.compile(r"(!?)([^\W_][\w-]{0,99})(?::(\d{1,4}))?")
 
 
@@ -76,7 +77,7 @@ class View:
             if value and not re.fullmatch(pattern, value):
                 raise UsageError(f"{name}={value[:60]!r} is none that this page gave out")
         if self.where:
-            Expression.parse(self.where)
+            parsed(self.where)
 
     @classmethod
     def from_query(cls, items: Iterable[tuple[str, str]], unit: str = "image") -> View:
@@ -141,6 +142,14 @@ class View:
 
 _TEXTS = ("unit", "where", "q", "by", "like", "image", "sort", "after")
 _DEFAULTS = {field.name: field.default for field in fields(View)}
+
+
+def parsed(rule: str) -> Expression:
+    """A rule of a URL. `UsageError` for one that cannot be read, and for one so long that it is a burden by itself: a
+    query can be stopped between a few thousand rows, not within them."""
+    if len(rule) > MAX_RULE:
+        raise UsageError(f"a filter has at most {MAX_RULE:,} characters, this one {len(rule):,}; save it in a recipe")
+    return Expression.parse(rule)
 
 
 def joined(rules: Sequence[str]) -> str:

@@ -22,8 +22,8 @@ import tuwen
 from tuwen.errors import TuwenError, UsageError
 from tuwen.explorer.cutting import Cutting
 from tuwen.explorer.messages import LANGUAGES, translations
-from tuwen.explorer.prepared import NotReadyError
-from tuwen.explorer.scan import Stop
+from tuwen.explorer.prepared import WAITED, NotReadyError
+from tuwen.explorer.scan import Stop, TimeUpError
 from tuwen.explorer.snapshot import Explored, Snapshot
 from tuwen.explorer.thumbnails import Thumbnails
 from tuwen.explorer.view import Term, View
@@ -148,6 +148,8 @@ def endpoint(handler: Handler, seconds: float, *, light: bool = False) -> Callab
     async def answer(request: Request) -> Response:
         explorer: Explorer = request.app.state.explorer
         stop = Stop(seconds)
+        if (refused := too_large(request)) is not None:
+            return refused
         form = await request.form(max_files=1, max_part_size=MAX_FORM_BYTES) if request.method == "POST" else None
         limiter = explorer.limiter_of(seconds, light)
         result: list[Response] = []
@@ -158,6 +160,8 @@ def endpoint(handler: Handler, seconds: float, *, light: bool = False) -> Callab
                     stop.begin()
                 if stop:
                     return Response(status_code=499)  # nobody waits any more
+                if not light:  # pages wait for all that they need as long as for one thing; pictures wait on
+                    WAITED.set([0.0])
                 return answered(handler, explorer, request, stop, form)
 
             result.append(await anyio.to_thread.run_sync(run, limiter=limiter))
@@ -174,14 +178,33 @@ def endpoint(handler: Handler, seconds: float, *, light: bool = False) -> Callab
     return answer
 
 
+def too_large(request: Request) -> Response | None:
+    """What a request is answered whose body is none that a page of ours sends: nobody reads it to find that out."""
+    if request.method != "POST":
+        return None
+    length = request.headers.get("content-length", "")
+    if not length.isdecimal():
+        return PlainTextResponse("how long is it?", 411)
+    return PlainTextResponse("that is too large", 413) if int(length) > MAX_FORM_BYTES else None
+
+
 def answered(handler: Handler, explorer: Explorer, request: Request, stop: Stop, form: FormData | None) -> Response:
-    """What a handler answers, or a page that says in words what went wrong."""
+    """What a handler answers, or a page that says in words what went wrong.
+
+    What a snapshot reads may be gone from the disk when the corpus has changed: then the new one is asked, once.
+    """
     try:
         snapshot = explorer.explored.snapshot()
+        response = _answered(handler, Visit(explorer, request, snapshot, stop, form))
+        if response.status_code < 409 or request.method != "GET" or not explorer.explored.has_moved_on(snapshot):
+            return response
+        return _answered(handler, Visit(explorer, request, explorer.explored.snapshot(), stop, form))
     except Exception as error:  # moved, deleted, or of a newer format: there is nothing to draw a page of
         LOG.exception("%s", explorer.path)
         return PlainTextResponse(f"The corpus {explorer.path} cannot be read any more: {error}", 503)
-    visit = Visit(explorer, request, snapshot, stop, form)
+
+
+def _answered(handler: Handler, visit: Visit) -> Response:
     part = "part_" if visit.is_part else ""
     try:
         return handler(visit)
@@ -193,8 +216,16 @@ def answered(handler: Handler, explorer: Explorer, request: Request, stop: Stop,
         return visit.render(f"{part}error.html", 400, message=str(error))
     except TuwenError as error:
         return visit.render(f"{part}error.html", 409, message=str(error))
+    except TimeUpError:
+        return (
+            Response(status_code=499)
+            if visit.stop.is_cancelled
+            else visit.render(
+                f"{part}error.html", 409, message=visit.translated("This takes too long for a page; ask for less.")
+            )
+        )
     except Exception:
-        LOG.exception("%s %s", request.method, request.url)
+        LOG.exception("%s %s", visit.request.method, visit.request.url)
         return visit.render(f"{part}error.html", 500, message=None)
 
 

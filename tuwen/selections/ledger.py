@@ -8,10 +8,11 @@ so that a ledger is judged again when, and only when, something it depends on ch
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,6 +93,19 @@ class Ledger:
         self._described = described
 
     @classmethod
+    def stored(
+        cls, corpus: Corpus, selection: Selection | str, selections: Mapping[str, Selection] | None = None
+    ) -> Ledger | None:
+        """The stored ledger if it is fresh, as those are that it builds on; None if it has to be judged."""
+        selection, selections = _resolved(corpus, selection, selections)
+        others = {name: cls.stored(corpus, name, selections) for name in selection.others()}
+        fresh = {name: ledger for name, ledger in others.items() if ledger is not None}
+        if len(fresh) < len(others):
+            return None
+        fingerprint = _fingerprint(corpus, selection, fresh, candidates(corpus, selection, _kept(fresh)))
+        return _fresh(corpus, selection, fingerprint)
+
+    @classmethod
     def open_or_judge(
         cls, corpus: Corpus, selection: Selection | str, selections: Mapping[str, Selection] | None = None
     ) -> Ledger:
@@ -100,10 +114,7 @@ class Ledger:
         others = _others(corpus, selection, selections)
         rows = candidates(corpus, selection, _kept(others))
         fingerprint = _fingerprint(corpus, selection, others, rows)
-        stored = _stored(corpus, selection.name)
-        if stored is not None and stored["fingerprint"] == fingerprint:
-            return cls(selection, _path(corpus, selection.name), stored)
-        return _judge(corpus, selection, rows, fingerprint)
+        return _fresh(corpus, selection, fingerprint) or _judge(corpus, selection, rows, fingerprint)
 
     @property
     def num_rows(self) -> int:
@@ -238,23 +249,23 @@ def stored_ledger(corpus: Corpus, name: str | None) -> Path | None:
 
 
 def _path(corpus: Corpus, name: str) -> Path:
-    return corpus.folder("ledgers") / f"{name}.parquet"
+    return corpus.path / "ledgers" / f"{name}.parquet"
 
 
-def _stored(corpus: Corpus, name: str) -> dict[str, Any] | None:
-    path = _path(corpus, name)
+def _fresh(corpus: Corpus, selection: Selection, fingerprint: str) -> Ledger | None:
+    path = _path(corpus, selection.name)
     try:
         described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
         return None  # never judged, or killed on the way: judged again
-    return dict(described) if path.exists() else None
+    return Ledger(selection, path, described) if path.exists() and described["fingerprint"] == fingerprint else None
 
 
 def _judge(corpus: Corpus, selection: Selection, rows: Candidates, fingerprint: str) -> Ledger:
     path = _path(corpus, selection.name)
-    path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(exist_ok=True)
         with _told(selection), corpus.connect() as connection:
             judged = judgement(connection, corpus, selection, rows)
             batches = connection.sql(f"SELECT * FROM ({judged.sql}) ORDER BY _id").to_arrow_reader(ROWS_PER_GROUP)
@@ -271,9 +282,14 @@ def _judge(corpus: Corpus, selection: Selection, rows: Candidates, fingerprint: 
         path.with_suffix(".json").unlink(missing_ok=True)
         temporary.replace(path)
         write_json(path.with_suffix(".json"), described)
+        return Ledger(selection, path, described)
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
+        raise TuwenError(f"the verdicts of {selection.name} cannot be written: {error}") from error
     finally:
-        temporary.unlink(missing_ok=True)
-    return Ledger(selection, path, described)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import logging
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tuwen.corpus.corpus import Corpus
 
 FOLDER = "selections"
-MAX_BYTES = 1 << 20  # of a file: more is no selection that anybody wrote
+MAX_BYTES = 100_000  # of a file: more is no selection that anybody wrote
 LOG = logging.getLogger("tuwen.selections")
 
 
@@ -48,9 +49,9 @@ def save(corpus: Corpus, selection: Selection, known: Mapping[str, Selection], *
     if taken is not None or (path.exists() and not replace):
         raise UsageError(f"there is a selection {taken or name!r} already; save this one by another name")
     check_relations({**known, name: selection}, selection)
-    path.parent.mkdir(exist_ok=True)
     temporary = path.with_name(f".{name}.{os.getpid()}")
     try:
+        path.parent.mkdir(exist_ok=True)
         with temporary.open("w", encoding="utf-8") as stream:
             stream.write(recipe_text(selection))
             stream.flush()
@@ -61,7 +62,8 @@ def save(corpus: Corpus, selection: Selection, known: Mapping[str, Selection], *
             f"{path} cannot be written: {error.strerror}; is the corpus on a disk for reading only?"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
     return path
 
 
@@ -108,7 +110,7 @@ def _read(corpus: Corpus, allow_code: bool) -> Iterator[tuple[str, Selection]]:
         path = corpus.path / FOLDER / f"{name}.yaml"
         try:
             yield name, Selection.from_mapping(name, _definition(path, name), allow_code=allow_code)
-        except (UsageError, OSError, ValueError) as error:
+        except (UsageError, OSError, ValueError, TypeError, RecursionError) as error:
             LOG.warning("%s is left out: %s", path, error)
 
 
@@ -117,8 +119,11 @@ def _definition(path: Path, name: str) -> Mapping[str, Any]:
 
     if path.stat().st_size > MAX_BYTES:
         raise UsageError(f"it has more than {MAX_BYTES} bytes")
+    text = path.read_text(encoding="utf-8")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
+            raise UsageError("it repeats itself by aliases (*), which a few lines can do without end")
+        content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise UsageError(f"it is not valid YAML: {error}") from error
     definitions = content.get("selections") if isinstance(content, dict) else None
