@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 import time
 from collections.abc import Iterator
@@ -201,7 +202,33 @@ def test_comparing_two_releases(here: tuple[TestClient, Path]) -> None:
     one, two = (str(folder / f"{name}-index") for name in ("strong", "weak"))
     text = settled(pages, "/compare", a=one, b=two)
     assert "1,322" in text and "1,255" in text and f"tuwen diff {one} {two}" in text
-    assert pages.get("/compare", params={"a": one, "b": "weak"}).status_code == 400
+
+
+def chosen(text: str) -> list[str]:
+    """What the two lists of the page to compare have chosen."""
+    return [html.unescape(each) for each in re.findall(r'<option value="([^"]*)" selected>', text)][-2:]
+
+
+def test_a_release_beside_a_selection_brings_another_release(
+    tmp_path: Path, own_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And from releases a selection brings another selection; where there is no other one, the lists stay."""
+    (own_corpus / "cache" / "explorer" / "releases.json").unlink(missing_ok=True)  # what other tests have cut
+    monkeypatch.chdir(tmp_path)
+    app = make_app(own_corpus)
+    one, two = (str(tmp_path / name) for name in ("one", "two"))
+    with TestClient(app, ADDRESS) as pages:
+        form = {"selection": "strong", "format": "index"}
+        pages.post("/releases", data=form | {"to": one}, headers=ORIGIN)
+        wait(pages)
+        alone = pages.get("/compare", params={"a": one, "b": "weak"})
+        assert alone.status_code == 400 and "there is no other one" in alone.text
+        assert chosen(alone.text) == [one, "weak"] and "This does not work" not in alone.text
+        pages.post("/releases", data=form | {"to": two}, headers=ORIGIN)
+        wait(pages)
+        assert chosen(settled(pages, "/compare", a=one, b="weak", shown="selections")) == [one, two]
+        assert chosen(settled(pages, "/compare", a="weak", b=two)) == [one, two]
+        assert chosen(settled(pages, "/compare", a="weak", b=two, shown="releases")) == ["weak", "strong"]
 
 
 def test_work_ends_whatever_happens(tmp_path: Path) -> None:

@@ -154,6 +154,7 @@ _RELEASES: dict[str, str] = {
 }
 _COMPARE: dict[str, str] = {
     "swap": "互换",
+    "A release is compared with a release, and there is no other one.": "发布只能与发布对比，而这里没有其他发布。",
     "There is one selection only, or none that can be compared with another.": "只有一个筛选集，或者没有可以相互对比的。",
     "Move a threshold and save it, and compare the two.": "调整一个阈值并保存，然后对比两者。",
     "These are the same: choose another one.": "两者相同，请另选一个。",
