@@ -23,7 +23,7 @@ PICTURE = "06d74199153db3826f45323a454f4cc5"
 
 def shown(text: str, unit: str = "image") -> list[str]:
     """Ids of the cards of a page."""
-    return re.findall(rf'href="/{unit}/([0-9a-f]{{32}})" data-card', text)
+    return re.findall(rf'href="/{unit}/([0-9a-f]{{32}})[^"]*" data-card', text)
 
 
 def every(pages: TestClient, **parameters: str) -> list[str]:
