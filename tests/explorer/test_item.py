@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import html
+import json
 import re
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from tuwen.cli import main
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.units import append_rows
@@ -299,3 +303,24 @@ def test_all_rows_have_the_neighbours_that_are_stored(pages: TestClient, demo: C
     ids = demo.table("images", ["image_id"])["image_id"].to_pylist()
     text = pages.get(f"/image/{ids[1]}").text
     assert steps(text) == {"prev": f"/image/{ids[0]}", "next": f"/image/{ids[2]}", "back": "/?unit=image"}
+
+
+def test_commands_work_where_the_explorer_was_started(
+    demo_corpus: Path,
+    tmp_path: Path,
+    explore: Callable[[Path], TestClient],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = Path("it's mine/corpus")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(demo_corpus, path)
+    text = html.unescape(explore(path).get(f"/image/{STRIP}").text)
+    words = shlex.split(next(each for each in re.findall("<code>(.*?)</code>", text) if each.startswith("tuwen why")))
+    assert words[2] == str(path) and main(words[1:]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == STRIP
+    Corpus.create("an empty one")
+    for url in ("/map", "/duplicates"):
+        assert "tuwen build recipe.yaml --corpus 'an empty one'" in html.unescape(
+            explore(Path("an empty one")).get(url).text
+        )

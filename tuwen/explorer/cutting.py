@@ -33,6 +33,11 @@ MOST_FOUND = 60
 _TUWEN = (sys.executable, "-c", "from tuwen.cli import script; script()")
 
 
+def command(*words: object) -> str:
+    """A command of ours as a person types it into a shell, in the folder where the explorer was started."""
+    return shlex.join(["tuwen", *map(str, words)])
+
+
 @dataclass(frozen=True)
 class Order:
     """A release to cut. `words`: its parameters, as `--set` takes them; `flags`: further options."""
@@ -54,7 +59,7 @@ class Order:
     @property
     def command(self) -> str:
         """The command that does the same."""
-        return shlex.join(["tuwen", *self.arguments])
+        return command(*self.arguments)
 
 
 @dataclass

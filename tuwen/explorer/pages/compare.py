@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from starlette.responses import Response
 from tuwen.errors import UsageError
 from tuwen.explorer.cards import Card, cards
 from tuwen.explorer.comparing import PARTS, Shift, Shifted, Shifts, comparable, counts, shifts, unit_of, view_of
-from tuwen.explorer.cutting import Made
+from tuwen.explorer.cutting import Made, command
 from tuwen.explorer.visit import Routes, Visit, redirect
 from tuwen.releases.diff import Diff, diff
 from tuwen.releases.rows import key_column
@@ -45,7 +44,7 @@ def compare(visit: Visit) -> Response:
         unit = _unit_of_release(visit, a)
         examples = {"a": found.rows.removed_examples, "both": (), "b": found.rows.added_examples}
         shown = {part: _cards(visit, unit, ids) for part, ids in examples.items()}
-        shared |= {"spread": _spread(found), "command": shlex.join(["tuwen", "diff", a, b])}
+        shared |= {"spread": _spread(found), "command": command("diff", a, b)}
         return visit.render("compare.html", kind="releases", found=found, cards=shown, **shared)
     try:
         unit = unit_of(snapshot, a, b)
