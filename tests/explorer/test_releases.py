@@ -9,15 +9,22 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+import vector_corpus
 from starlette.testclient import TestClient
 
+from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.units import append_rows
 from tuwen.errors import UsageError
 from tuwen.explorer.app import make_app
 from tuwen.explorer.cutting import CANCELLED, FAILED, Cutting, Made, Order
 from tuwen.explorer.markdown import rendered
 from tuwen.releases.manifest import FORMAT, FORMAT_VERSION, canonical_json
 from tuwen.releases.verify import verify
+from tuwen.selections.saved import save
+from tuwen.selections.selection import Selection
 
 ADDRESS = "http://127.0.0.1"
 ORIGIN = {"Origin": ADDRESS}
@@ -291,3 +298,24 @@ def test_numbers_have_their_measure_words_in_chinese(here: tuple[TestClient, Pat
     page = pages.get("/thresholds", params={"selection": "strong", "step": "5", "at": "0", "lang": "zh"}).text
     assert re.search(r"strong 的第 5 步：.*。\s+本步判断 [\d,]+ 个图文对。", page)
     pages.cookies.clear()
+
+
+def test_a_preview_counts_the_hosts_that_are_not_shown_and_knows_its_columns(tmp_path: Path) -> None:
+    """Of hosts only the commonest are measured; this corpus has widths and heights, and no formats."""
+    corpus = Corpus.create(tmp_path / "corpus")
+    names = [f"i{n}" for n in range(30)]
+    sides = [float(100 + n) for n in range(30)]
+    vector_corpus.add_images(corpus, names, vector_corpus.vectors(30), width=sides, height=sides)
+    keys = [vector_corpus.key(name) for name in names]
+    rows = [
+        {"pair_id": key, "text": "x", "text_source": "alt", "source": "s", "image_ref": f"http://{name}.test/x"}
+        for key, name in zip(keys, names, strict=True)
+    ]
+    append_rows(corpus, "pairs", [pa.RecordBatch.from_pylist(rows, schema=TABLES["pairs"].schema)])
+    resolved = {key: {"image_id": key, "language": "en"} for key in keys}
+    vector_corpus.write_columns(corpus, "pairs", "pair.resolve", vector_corpus.RESOLVED, resolved)
+    save(corpus, Selection.from_mapping("all", {"unit": "pair"}), {})
+    with TestClient(make_app(corpus.path), ADDRESS) as pages:
+        told = settled(pages, "/releases/preview", selection="all", format="parquet")
+    assert "and 24 more" in told and "Formats of the pictures are not known" in told
+    assert "image.properties" not in told and "Sizes of the pictures" not in told

@@ -146,6 +146,8 @@ _RELEASES: dict[str, str] = {
     "No page says anything of a licence.": "没有网页说明许可证。",
     "Languages are those of pages: the stage text.language did not run.": "语言取自网页声明：text.language 阶段没有运行。",
     "Formats and sizes of the pictures are not known: the stage image.properties did not run.": "图片的格式和尺寸未知：image.properties 阶段没有运行。",
+    "Formats of the pictures are not known: no stage wrote the column format.": "图片的格式未知：没有任何阶段写入 format 列。",
+    "Sizes of the pictures are not known: no stage wrote the columns width and height.": "图片的尺寸未知：没有任何阶段写入 width 和 height 列。",
     "Opt-outs: no evidence for %(n)s of %(all)s pages. Nobody looked, or nothing was said; a step such as “nobody objected” lets these pass.": "退出声明：%(all)s 个网页中有 %(n)s 个没有任何证据，即没有检查过，或没有表态；“nobody objected”（无人反对）之类的步骤会放行这些数据。",
     "Opt-outs: no evidence of their servers for %(n)s of %(all)s images. Nobody looked, or nothing was said; a step such as “nobody objected” lets these pass.": "退出声明：%(all)s 张图像中有 %(n)s 张没有来自服务器的证据，即没有检查过，或没有表态；“nobody objected”（无人反对）之类的步骤会放行这些数据。",
     "Nothing was compared with evaluation data: no stage overlap.* ran.": "没有与评测数据比对：overlap.* 阶段没有运行。",

@@ -186,11 +186,15 @@ def _measured(visit: Visit, selection: Selection, ledger: Ledger, writer: Any) -
 
 def missing(visit: Visit, form: Form, found: Measures) -> list[str]:
     """What the card will have to leave open; the template has a sentence for each."""
-    known = {*visit.snapshot.columns["image"], *visit.snapshot.columns["pair"]}
+    of_images = visit.snapshot.columns["image"]
+    known = {*of_images, *visit.snapshot.columns["pair"]}
+    has_format, has_size = "format" in of_images, {"width", "height"} <= set(of_images)
     open_questions = {
         "licence": not found.num_licensed and found.num_documents,
         "language": found.languages_of != "texts" and form.selection.unit == "pair",
-        "properties": not found.image_formats and found.num_images,
+        "properties": found.num_images and not has_format and not has_size,
+        "formats": found.num_images and not has_format and has_size,
+        "sizes": found.num_images and has_format and not has_size,
         "pages": found.silent_documents,
         "servers": found.silent_images,
         "overlap": not any(overlap.checked for overlap in found.overlaps),
