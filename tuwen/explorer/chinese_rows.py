@@ -85,6 +85,7 @@ FRAME: dict[str, str] = {
     "No model has made vectors of this corpus: add the stage image.embedding to its recipe and build again": (
         "还没有模型为这个语料计算向量：请在配方中加入 image.embedding 阶段并重新构建"
     ),
+    "of the only hit": "仅有一条结果",
     "among the %(n)s best hits": "仅统计最相关的 %(n)s 条结果",
     "%(read)s of %(total)s rows were read in time.": "限时内读取了 %(total)s 行中的 %(read)s 行。",
     "images": "张图像",
