@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pytest
@@ -122,7 +123,39 @@ def test_cancelling_leaves_nothing(here: tuple[TestClient, Path]) -> None:
     pages.post("/releases", data=form, headers=ORIGIN)
     pages.post("/releases/cancel", headers=ORIGIN)
     assert "Cancelled" in wait(pages)
+    again = pages.get("/releases", params={"selection": "weak", "format": "webdataset"}).text
+    assert 'name="to" value="weak-webdataset"' in again  # nothing has the name, whatever was cancelled
     assert not [each for each in folder.iterdir() if "never" in each.name]
+
+
+def test_a_cancelled_cut_can_be_begun_again(own_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = {"selection": "weak", "format": "webdataset", "to": "weak-webdataset", "image_format": "png"}
+    with TestClient(make_app(own_corpus), ADDRESS) as pages:
+        pages.post("/releases", data=form | {"short_side": "4000"}, headers=ORIGIN)
+        page = pages.post("/releases/cancel", headers=ORIGIN).text
+        assert 'name="to" value="weak-webdataset"' in page and 'value="weak" selected' in page
+        assert "Cancelled" in wait(pages)
+        assert 'name="to" value="weak-webdataset"' in pages.get("/releases?selection=weak&format=webdataset").text
+
+
+def test_a_check_says_that_it_was_one(own_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what came of it is a panel beside its own selection, one line beside any other."""
+    (own_corpus / "cache" / "explorer" / "releases.json").unlink(missing_ok=True)  # what other tests have cut
+    monkeypatch.chdir(tmp_path)
+    with TestClient(make_app(own_corpus), ADDRESS) as pages:
+        for selection, to in (("strong", "one"), ("strong", "two"), ("weak", "three")):
+            pages.post("/releases", data={"selection": selection, "format": "index", "to": to}, headers=ORIGIN)
+            assert "Done and checked" in wait(pages)
+        page = pages.get("/releases").text
+        newest = re.search(r'href="/compare\?a=([^"&]*)&amp;b=([^"]*)">Compare the two newest of strong<', page)
+        assert newest and [unquote(each) for each in newest.groups()] == [str(tmp_path / to) for to in ("one", "two")]
+        asked = pages.post("/releases/check", data={"path": str(tmp_path / "three")}, headers=ORIGIN)
+        told = wait(pages)
+        assert "Checked, every byte is as it should be: three" in told and "Done" not in told
+        own, other = pages.get(asked.url).text, pages.get("/releases?selection=strong").text
+        assert "See its card" in own and 'class="panel work"' in own
+        assert "every byte is as it should be: three" in other and 'class="panel work"' not in other
 
 
 def test_a_server_that_ends_cuts_no_further(own_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

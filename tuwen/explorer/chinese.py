@@ -113,6 +113,7 @@ _RELEASES: dict[str, str] = {
     "verified": "已校验",
     "Verify": "校验",
     "Compare the two newest": "对比最新的两个",
+    "Compare the two newest of %(name)s": "对比 %(name)s 最新的两个",
     "None yet: the first one that you cut appears here.": "还没有：生成的第一个发布会出现在这里。",
     "Nothing is being cut.": "当前没有正在生成的发布。",
     "Cutting %(name)s as %(format)s …": "正在把 %(name)s 生成为 %(format)s……",
@@ -120,6 +121,8 @@ _RELEASES: dict[str, str] = {
     "Checking every byte of %(folder)s …": "正在逐字节校验 %(folder)s……",
     "Done and checked: %(folder)s": "已完成并通过校验：%(folder)s",
     "Done, but it has problems: %(folder)s": "已完成，但存在问题：%(folder)s",
+    "Checked, and it has problems: %(folder)s": "已校验，存在问题：%(folder)s",
+    "Checked, every byte is as it should be: %(folder)s": "已校验，每个字节都完好：%(folder)s",
     "See its card": "查看数据卡",
     "The time was up before all rows were read, so more may cross.": "时间已到，尚未读完所有行，可能还有更多行越过阈值。",
     "There are too many different values to keep: the rarest were let go, and counts are at least.": (

@@ -64,7 +64,7 @@ class Order:
 
 @dataclass
 class Work:
-    """A release that is being cut, or was."""
+    """A release that is being cut or, where it was there already, checked (`is_cut` false)."""
 
     order: Order
     target: Path
@@ -72,6 +72,7 @@ class Work:
     told: str = ""
     started: float = field(default_factory=time.time)
     ended: float | None = None
+    is_cut: bool = True
 
     @property
     def is_running(self) -> bool:
@@ -166,7 +167,7 @@ class Cutting:
             if self.work is not None and self.work.is_running:
                 raise UsageError(f"{self.work.target} is being cut; wait for it, or cancel it")
             order = Order(self._corpus, made.selection, made.format, str(path))
-            work = self.work = Work(order, path, VERIFYING)
+            work = self.work = Work(order, path, VERIFYING, is_cut=False)
             self._cancelled = False
         threading.Thread(target=self._ended, args=(self._verify, work), name="tuwen-verify", daemon=True).start()
         return work
