@@ -75,4 +75,6 @@ def test_the_page(pages: TestClient) -> None:
     assert "different kinds" not in text and "different kinds" not in start
     mixed = pages.get("/compare", params={"a": "figures", "b": "strong"}).text
     assert "pairs whose image it keeps" in mixed
-    assert pages.get("/compare", params={"a": "nix", "b": "weak"}).status_code == 400
+    for a, b, told in (("nix", "weak", "nix"), ("interleaved", "figures", "one unit")):
+        wrong = pages.get("/compare", params={"a": a, "b": b})
+        assert wrong.status_code == 400 and told in wrong.text and wrong.text.count("<select name=") == 2 + 1  # "by"

@@ -23,7 +23,7 @@ PICTURE = "06d74199153db3826f45323a454f4cc5"
 
 def shown(text: str, unit: str = "image") -> list[str]:
     """Ids of the cards of a page."""
-    return re.findall(rf'href="/{unit}/([0-9a-f]{{32}})" data-card', text)
+    return re.findall(rf'href="/{unit}/([0-9a-f]{{32}})[^"]*" data-card', text)
 
 
 def every(pages: TestClient, **parameters: str) -> list[str]:
@@ -192,6 +192,7 @@ def test_a_search_by_meaning_without_vectors_keeps_the_page(pages: TestClient) -
 def test_without_vectors_a_card_offers_what_hashes_can_find(pages: TestClient, demo: Corpus) -> None:
     text = pages.get("/").text
     assert "near-duplicates</a>" in text and "more like this" not in text
+    assert re.search(r'<a class="more" href="/duplicates\?of=[0-9a-f]{32}">', text) and "?like=" not in text
     alone = demo.table("images", ["image_id"], "image_cluster_size = 1")["image_id"].to_pylist()
     empty = next(answer for id_ in alone if not shown(answer := pages.get("/", params={"like": id_}).text))
     assert "near this one by its perceptual hash" in empty and "image.embedding" in empty
@@ -203,6 +204,16 @@ def test_with_vectors_a_card_offers_more_like_it(tmp_path: Path, explore: Callab
     client = explore(tmp_path / "corpus")
     text = client.get("/").text
     assert "more like this</a>" in text and 'value="meaning">' in text
+
+
+def test_one_hit_is_no_hits(pages: TestClient) -> None:
+    asked = {
+        "unit": "pair",
+        "q": "按钮",
+        "where": f"pair_id = '{shown(pages.get('/?unit=pair&q=按钮').text, 'pair')[0]}'",
+    }
+    part = pages.get("/facet", params={**asked, "column": "language"}).text
+    assert "of the only hit" in part and "best hits" not in part
 
 
 def test_one_image_is_no_images(pages: TestClient) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import html
+import json
 import re
+import shlex
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
+from tuwen.cli import main
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.units import append_rows
@@ -23,6 +27,7 @@ from tuwen.selections.ledger import Ledger
 from tuwen.selections.why import why
 
 STRIP = "5a6e72925862e795f3eda62efd48515d"  # 330 x 35
+ICON = "75ca77781f54bbf0061b53c0adde029a"  # one of four that look alike
 HOSTILE = [
     '<script>alert(1)</script>"><img src=x onerror=alert(1)>',
     "\u202eevil\u202c \u2066isolated",
@@ -235,3 +240,87 @@ def test_a_corpus_without_selections(
 def test_the_page_in_chinese(pages: TestClient) -> None:
     text = plain(pages.get(f"/image/{STRIP}", headers={"accept-language": "zh"}).text)
     assert "第2步（共5步）largeenough：height为35，应不小于64" in text.replace(" ", "")
+
+
+def steps(text: str) -> dict[str, str]:
+    """Where Previous, Next and the way back lead."""
+    found = {name: html.unescape(url) for url, name in re.findall(r'<a href="([^"]+)" rel="(prev|next)"', text)}
+    back = re.search(r'<nav class="around"[^>]*>\s*<a href="([^"]+)"', text)
+    return found | ({"back": html.unescape(back[1])} if back else {})
+
+
+LISTS = [{"sort": "width desc"}, {"is": "!figures"}, {"where": "height >= 100", "q": "按钮"}, {"like": ICON}]
+
+
+@pytest.mark.parametrize("asked", LISTS, ids=lambda asked: "+".join(asked))
+def test_next_and_previous_walk_the_list_one_came_from(asked: dict[str, str], pages: TestClient) -> None:
+    cards = re.findall(r'href="(/image/[^"]+)" data-card', pages.get("/", params=asked).text)
+    urls = [html.unescape(each) for each in cards[:4]]
+    texts = [pages.get(url).text for url in urls]
+    assert len(urls) > 1
+    for here, following in zip(texts, urls[1:], strict=False):
+        assert steps(here)["next"] == following
+    for before, here in zip(urls, texts[1:], strict=False):
+        assert steps(here)["prev"] == before
+    assert "prev" not in steps(texts[0]) and "first of the list" in texts[0]
+    back = pages.get(steps(texts[1])["back"]).text
+    assert re.findall(r'href="(/image/[^"]+)" data-card', back) == cards
+
+
+def test_a_list_goes_on_behind_its_page_and_says_where_it_ends(pages: TestClient, demo: Corpus) -> None:
+    asked = {"sort": "width"}
+    url = html.unescape(re.findall(r'href="(/image/[^"]+)" data-card', pages.get("/", params=asked).text)[-1])
+    seen = set()
+    while True:
+        text = pages.get(url).text
+        seen.add(url.split("?")[0])
+        if "after=" in url and "prev" not in steps(text):
+            assert "first of this page" in text
+        if "next" not in steps(text):
+            break
+        url = steps(text)["next"]
+    assert "last of the list" in text
+    assert len(seen) == demo.count("images") - 59  # all behind the first page, and the last one of it
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "where=(((", "where=widht+>+3", "sort=nix", "sort=width&after=x", "like=zz", "like=" + "0" * 32, "unit=evil",
+        "unit=pair&sort=num_characters", "q=face&by=meaning", "lasso=1,2", "is=nix", "is=%22%3E%3Cscript%3E",
+        "unit=//evil.example&where=javascript:alert(1)", "after=-1",
+        "where=" + "width+>+3+and+" * 300 + "width+>+3", "is=!figures",
+    ],
+)  # fmt: skip
+def test_a_list_that_nobody_came_from_breaks_nothing(query: str, pages: TestClient) -> None:
+    answer = pages.get(f"/image/{STRIP}?{query}")
+    assert answer.status_code == 200
+    assert "must be at least" in answer.text and "<script>" not in answer.text
+    assert all(re.match(r"/(image/[0-9a-f]{32})?(\?|$)", url) for url in steps(answer.text).values())
+
+
+def test_all_rows_have_the_neighbours_that_are_stored(pages: TestClient, demo: Corpus) -> None:
+    ids = demo.table("images", ["image_id"])["image_id"].to_pylist()
+    text = pages.get(f"/image/{ids[1]}").text
+    assert steps(text) == {"prev": f"/image/{ids[0]}", "next": f"/image/{ids[2]}", "back": "/?unit=image"}
+
+
+def test_commands_work_where_the_explorer_was_started(
+    demo_corpus: Path,
+    tmp_path: Path,
+    explore: Callable[[Path], TestClient],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = Path("it's mine/corpus")
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(demo_corpus, path)
+    text = html.unescape(explore(path).get(f"/image/{STRIP}").text)
+    words = shlex.split(next(each for each in re.findall("<code>(.*?)</code>", text) if each.startswith("tuwen why")))
+    assert words[2] == str(path) and main(words[1:]) == 0
+    assert json.loads(capsys.readouterr().out)["id"] == STRIP
+    Corpus.create("an empty one")
+    for url in ("/map", "/duplicates"):
+        assert "tuwen build recipe.yaml --corpus 'an empty one'" in html.unescape(
+            explore(Path("an empty one")).get(url).text
+        )

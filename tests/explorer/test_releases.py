@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
+import pyarrow as pa
 import pytest
+import vector_corpus
 from starlette.testclient import TestClient
 
+from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.units import append_rows
 from tuwen.errors import UsageError
 from tuwen.explorer.app import make_app
 from tuwen.explorer.cutting import CANCELLED, FAILED, Cutting, Made, Order
 from tuwen.explorer.markdown import rendered
 from tuwen.releases.manifest import FORMAT, FORMAT_VERSION, canonical_json
 from tuwen.releases.verify import verify
+from tuwen.selections.saved import save
+from tuwen.selections.selection import Selection
 
 ADDRESS = "http://127.0.0.1"
 ORIGIN = {"Origin": ADDRESS}
@@ -114,7 +123,39 @@ def test_cancelling_leaves_nothing(here: tuple[TestClient, Path]) -> None:
     pages.post("/releases", data=form, headers=ORIGIN)
     pages.post("/releases/cancel", headers=ORIGIN)
     assert "Cancelled" in wait(pages)
+    again = pages.get("/releases", params={"selection": "weak", "format": "webdataset"}).text
+    assert 'name="to" value="weak-webdataset"' in again  # nothing has the name, whatever was cancelled
     assert not [each for each in folder.iterdir() if "never" in each.name]
+
+
+def test_a_cancelled_cut_can_be_begun_again(own_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    form = {"selection": "weak", "format": "webdataset", "to": "weak-webdataset", "image_format": "png"}
+    with TestClient(make_app(own_corpus), ADDRESS) as pages:
+        pages.post("/releases", data=form | {"short_side": "4000"}, headers=ORIGIN)
+        page = pages.post("/releases/cancel", headers=ORIGIN).text
+        assert 'name="to" value="weak-webdataset"' in page and 'value="weak" selected' in page
+        assert "Cancelled" in wait(pages)
+        assert 'name="to" value="weak-webdataset"' in pages.get("/releases?selection=weak&format=webdataset").text
+
+
+def test_a_check_says_that_it_was_one(own_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what came of it is a panel beside its own selection, one line beside any other."""
+    (own_corpus / "cache" / "explorer" / "releases.json").unlink(missing_ok=True)  # what other tests have cut
+    monkeypatch.chdir(tmp_path)
+    with TestClient(make_app(own_corpus), ADDRESS) as pages:
+        for selection, to in (("strong", "one"), ("strong", "two"), ("weak", "three")):
+            pages.post("/releases", data={"selection": selection, "format": "index", "to": to}, headers=ORIGIN)
+            assert "Done and checked" in wait(pages)
+        page = pages.get("/releases").text
+        newest = re.search(r'href="/compare\?a=([^"&]*)&amp;b=([^"]*)">Compare the two newest of strong<', page)
+        assert newest and [unquote(each) for each in newest.groups()] == [str(tmp_path / to) for to in ("one", "two")]
+        asked = pages.post("/releases/check", data={"path": str(tmp_path / "three")}, headers=ORIGIN)
+        told = wait(pages)
+        assert "Checked, every byte is as it should be: three" in told and "Done" not in told
+        own, other = pages.get(asked.url).text, pages.get("/releases?selection=strong").text
+        assert "See its card" in own and 'class="panel work"' in own
+        assert "every byte is as it should be: three" in other and 'class="panel work"' not in other
 
 
 def test_a_server_that_ends_cuts_no_further(own_corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,7 +242,33 @@ def test_comparing_two_releases(here: tuple[TestClient, Path]) -> None:
     one, two = (str(folder / f"{name}-index") for name in ("strong", "weak"))
     text = settled(pages, "/compare", a=one, b=two)
     assert "1,322" in text and "1,255" in text and f"tuwen diff {one} {two}" in text
-    assert pages.get("/compare", params={"a": one, "b": "weak"}).status_code == 400
+
+
+def chosen(text: str) -> list[str]:
+    """What the two lists of the page to compare have chosen."""
+    return [html.unescape(each) for each in re.findall(r'<option value="([^"]*)" selected>', text)][-2:]
+
+
+def test_a_release_beside_a_selection_brings_another_release(
+    tmp_path: Path, own_corpus: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And from releases a selection brings another selection; where there is no other one, the lists stay."""
+    (own_corpus / "cache" / "explorer" / "releases.json").unlink(missing_ok=True)  # what other tests have cut
+    monkeypatch.chdir(tmp_path)
+    app = make_app(own_corpus)
+    one, two = (str(tmp_path / name) for name in ("one", "two"))
+    with TestClient(app, ADDRESS) as pages:
+        form = {"selection": "strong", "format": "index"}
+        pages.post("/releases", data=form | {"to": one}, headers=ORIGIN)
+        wait(pages)
+        alone = pages.get("/compare", params={"a": one, "b": "weak"})
+        assert alone.status_code == 400 and "there is no other one" in alone.text
+        assert chosen(alone.text) == [one, "weak"] and "This does not work" not in alone.text
+        pages.post("/releases", data=form | {"to": two}, headers=ORIGIN)
+        wait(pages)
+        assert chosen(settled(pages, "/compare", a=one, b="weak", shown="selections")) == [one, two]
+        assert chosen(settled(pages, "/compare", a="weak", b=two)) == [one, two]
+        assert chosen(settled(pages, "/compare", a="weak", b=two, shown="releases")) == ["weak", "strong"]
 
 
 def test_work_ends_whatever_happens(tmp_path: Path) -> None:
@@ -264,3 +331,24 @@ def test_numbers_have_their_measure_words_in_chinese(here: tuple[TestClient, Pat
     page = pages.get("/thresholds", params={"selection": "strong", "step": "5", "at": "0", "lang": "zh"}).text
     assert re.search(r"strong 的第 5 步：.*。\s+本步判断 [\d,]+ 个图文对。", page)
     pages.cookies.clear()
+
+
+def test_a_preview_counts_the_hosts_that_are_not_shown_and_knows_its_columns(tmp_path: Path) -> None:
+    """Of hosts only the commonest are measured; this corpus has widths and heights, and no formats."""
+    corpus = Corpus.create(tmp_path / "corpus")
+    names = [f"i{n}" for n in range(30)]
+    sides = [float(100 + n) for n in range(30)]
+    vector_corpus.add_images(corpus, names, vector_corpus.vectors(30), width=sides, height=sides)
+    keys = [vector_corpus.key(name) for name in names]
+    rows = [
+        {"pair_id": key, "text": "x", "text_source": "alt", "source": "s", "image_ref": f"http://{name}.test/x"}
+        for key, name in zip(keys, names, strict=True)
+    ]
+    append_rows(corpus, "pairs", [pa.RecordBatch.from_pylist(rows, schema=TABLES["pairs"].schema)])
+    resolved = {key: {"image_id": key, "language": "en"} for key in keys}
+    vector_corpus.write_columns(corpus, "pairs", "pair.resolve", vector_corpus.RESOLVED, resolved)
+    save(corpus, Selection.from_mapping("all", {"unit": "pair"}), {})
+    with TestClient(make_app(corpus.path), ADDRESS) as pages:
+        told = settled(pages, "/releases/preview", selection="all", format="parquet")
+    assert "and 24 more" in told and "Formats of the pictures are not known" in told
+    assert "image.properties" not in told and "Sizes of the pictures" not in told

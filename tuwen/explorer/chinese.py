@@ -113,6 +113,7 @@ _RELEASES: dict[str, str] = {
     "verified": "已校验",
     "Verify": "校验",
     "Compare the two newest": "对比最新的两个",
+    "Compare the two newest of %(name)s": "对比 %(name)s 最新的两个",
     "None yet: the first one that you cut appears here.": "还没有：生成的第一个发布会出现在这里。",
     "Nothing is being cut.": "当前没有正在生成的发布。",
     "Cutting %(name)s as %(format)s …": "正在把 %(name)s 生成为 %(format)s……",
@@ -120,6 +121,8 @@ _RELEASES: dict[str, str] = {
     "Checking every byte of %(folder)s …": "正在逐字节校验 %(folder)s……",
     "Done and checked: %(folder)s": "已完成并通过校验：%(folder)s",
     "Done, but it has problems: %(folder)s": "已完成，但存在问题：%(folder)s",
+    "Checked, and it has problems: %(folder)s": "已校验，存在问题：%(folder)s",
+    "Checked, every byte is as it should be: %(folder)s": "已校验，每个字节都完好：%(folder)s",
     "See its card": "查看数据卡",
     "The time was up before all rows were read, so more may cross.": "时间已到，尚未读完所有行，可能还有更多行越过阈值。",
     "There are too many different values to keep: the rarest were let go, and counts are at least.": (
@@ -146,6 +149,8 @@ _RELEASES: dict[str, str] = {
     "No page says anything of a licence.": "没有网页说明许可证。",
     "Languages are those of pages: the stage text.language did not run.": "语言取自网页声明：text.language 阶段没有运行。",
     "Formats and sizes of the pictures are not known: the stage image.properties did not run.": "图片的格式和尺寸未知：image.properties 阶段没有运行。",
+    "Formats of the pictures are not known: no stage wrote the column format.": "图片的格式未知：没有任何阶段写入 format 列。",
+    "Sizes of the pictures are not known: no stage wrote the columns width and height.": "图片的尺寸未知：没有任何阶段写入 width 和 height 列。",
     "Opt-outs: no evidence for %(n)s of %(all)s pages. Nobody looked, or nothing was said; a step such as “nobody objected” lets these pass.": "退出声明：%(all)s 个网页中有 %(n)s 个没有任何证据，即没有检查过，或没有表态；“nobody objected”（无人反对）之类的步骤会放行这些数据。",
     "Opt-outs: no evidence of their servers for %(n)s of %(all)s images. Nobody looked, or nothing was said; a step such as “nobody objected” lets these pass.": "退出声明：%(all)s 张图像中有 %(n)s 张没有来自服务器的证据，即没有检查过，或没有表态；“nobody objected”（无人反对）之类的步骤会放行这些数据。",
     "Nothing was compared with evaluation data: no stage overlap.* ran.": "没有与评测数据比对：overlap.* 阶段没有运行。",
@@ -154,6 +159,7 @@ _RELEASES: dict[str, str] = {
 }
 _COMPARE: dict[str, str] = {
     "swap": "互换",
+    "A release is compared with a release, and there is no other one.": "发布只能与发布对比，而这里没有其他发布。",
     "There is one selection only, or none that can be compared with another.": "只有一个筛选集，或者没有可以相互对比的。",
     "Move a threshold and save it, and compare the two.": "调整一个阈值并保存，然后对比两者。",
     "These are the same: choose another one.": "两者相同，请另选一个。",

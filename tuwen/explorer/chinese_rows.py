@@ -86,6 +86,7 @@ FRAME: dict[str, str] = {
     "No model has made vectors of this corpus: add the stage image.embedding to its recipe and build again": (
         "还没有模型为这个语料计算向量：请在配方中加入 image.embedding 阶段并重新构建"
     ),
+    "of the only hit": "仅有一条结果",
     "among the %(n)s best hits": "仅统计最相关的 %(n)s 条结果",
     "%(read)s of %(total)s rows were read in time.": "限时内读取了 %(total)s 行中的 %(read)s 行。",
     "images": "张图像",
@@ -134,6 +135,10 @@ ITEM: dict[str, str] = {
     "All images": "全部图像",
     "All pairs": "全部图文对",
     "All documents": "全部文档",
+    "Back to the list": "返回列表",
+    "first of the list": "列表的第一条",
+    "first of this page of the list": "列表本页的第一条",
+    "last of the list": "列表的最后一条",
     "Previous": "上一条",
     "Next": "下一条",
     "Show the picture": "显示图片",

@@ -33,6 +33,11 @@ MOST_FOUND = 60
 _TUWEN = (sys.executable, "-c", "from tuwen.cli import script; script()")
 
 
+def command(*words: object) -> str:
+    """A command of ours as a person types it into a shell, in the folder where the explorer was started."""
+    return shlex.join(["tuwen", *map(str, words)])
+
+
 @dataclass(frozen=True)
 class Order:
     """A release to cut. `words`: its parameters, as `--set` takes them; `flags`: further options."""
@@ -54,12 +59,12 @@ class Order:
     @property
     def command(self) -> str:
         """The command that does the same."""
-        return shlex.join(["tuwen", *self.arguments])
+        return command(*self.arguments)
 
 
 @dataclass
 class Work:
-    """A release that is being cut, or was."""
+    """A release that is being cut or, where it was there already, checked (`is_cut` false)."""
 
     order: Order
     target: Path
@@ -67,6 +72,7 @@ class Work:
     told: str = ""
     started: float = field(default_factory=time.time)
     ended: float | None = None
+    is_cut: bool = True
 
     @property
     def is_running(self) -> bool:
@@ -161,7 +167,7 @@ class Cutting:
             if self.work is not None and self.work.is_running:
                 raise UsageError(f"{self.work.target} is being cut; wait for it, or cancel it")
             order = Order(self._corpus, made.selection, made.format, str(path))
-            work = self.work = Work(order, path, VERIFYING)
+            work = self.work = Work(order, path, VERIFYING, is_cut=False)
             self._cancelled = False
         threading.Thread(target=self._ended, args=(self._verify, work), name="tuwen-verify", daemon=True).start()
         return work

@@ -15,6 +15,7 @@ from tuwen.selections.selection import UNITS
 
 MAX_TERMS = 8
 MAX_POINTS = 500
+MAX_LIST = 1500  # characters by which the links of a page name their list
 WAYS = ("words", "meaning", "both")
 MAX_RULE = 2_000  # characters of a filter
 _TOKENS = {"like": "[0-9a-f]{4,32}", "image": "[0-9a-f]{32}", "after": r"(-?inf|[0-9.e+-]{1,40})(:\d{1,18})?"}
@@ -105,6 +106,12 @@ class View:
     def url(self, path: str = "/", **others: str | int) -> str:
         """The page `path` for this view; `others` are parameters of that page."""
         return f"{path}?{urlencode([*self.parameters(), *((name, str(value)) for name, value in others.items())])}"
+
+    @property
+    def as_list(self) -> str:
+        """`?…` for links to rows of this list; empty for all rows as they are stored, and where it is too long."""
+        is_all = self == View(unit=self.unit, by=self.by, after=self.after)
+        return "" if is_all or len(url := self.url("")) > MAX_LIST else url
 
     def changed(self, **values: Any) -> View:
         """Another view, from its first page on."""

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 
 import tuwen
 from tuwen.errors import TuwenError, UsageError
-from tuwen.explorer.cutting import Cutting
+from tuwen.explorer.cutting import Cutting, command
 from tuwen.explorer.messages import LANGUAGES, translations
 from tuwen.explorer.prepared import WAITED, NotReadyError
 from tuwen.explorer.scan import Stop, TimeUpError
@@ -248,7 +248,7 @@ def _environment(language: str) -> jinja2.Environment:
     environment.filters |= {"web": web, "lines": lines, "count": counted, "short": short}
     environment.tests["webaddress"] = is_web_address
     environment.globals |= {"language": language, "version": tuwen.__version__, "LANGUAGES": LANGUAGES,
-                            "folder": os.path.basename}  # fmt: skip
+                            "folder": os.path.basename, "command_of": command}  # fmt: skip
     return environment
 
 

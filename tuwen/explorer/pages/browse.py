@@ -8,6 +8,7 @@ from starlette.datastructures import UploadFile
 from starlette.responses import PlainTextResponse, Response
 
 from tuwen.errors import UsageError
+from tuwen.explorer.around import remember
 from tuwen.explorer.asked import Asked, asked, checked
 from tuwen.explorer.facets import Count, count, facet, first_columns, rule_name
 from tuwen.explorer.listing import Listing, hits, id_asked, listing
@@ -71,7 +72,9 @@ def _side_by_side(visit: Visit, found: Asked, name: str) -> Response:
 
 
 def _listing(visit: Visit, view: View) -> Listing:
-    return listing(visit.snapshot, view, visit.explorer.uploads, visit.stop)
+    shown = listing(visit.snapshot, view, visit.explorer.uploads, visit.stop)
+    remember(visit.snapshot, view, shown)
+    return shown
 
 
 def _selections(visit: Visit, view: View) -> list[str]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.responses import Response
 
 from tuwen.errors import UsageError
 from tuwen.explorer.cards import Card, cards
 from tuwen.explorer.comparing import PARTS, Shift, Shifted, Shifts, comparable, counts, shifts, unit_of, view_of
-from tuwen.explorer.visit import Routes, Visit
+from tuwen.explorer.cutting import Made, command
+from tuwen.explorer.visit import Routes, Visit, redirect
 from tuwen.releases.diff import Diff, diff
 from tuwen.releases.rows import key_column
 from tuwen.selections.selection import UNITS
@@ -31,21 +32,47 @@ def compare(visit: Visit) -> Response:
     if not a or not b:
         return visit.render("compare.html", kind="none", **shared)
     paths = {each.path for each in made}
+    known = {*paths, *snapshot.selections}
+    if {a, b} <= known and (a in paths) != (b in paths):
+        if (suited := _suited(visit, a, b, made)) is None:
+            problem = visit.translated("A release is compared with a release, and there is no other one.")
+            return visit.render("compare.html", 400, kind="wrong", problem=problem, **shared)
+        return redirect(f"/compare?{urlencode(dict(zip('ab', suited, strict=True)))}")
     if a in paths and b in paths:
         key = ("compared", a, b, *(Path(each).stat().st_mtime_ns for each in (a, b)))
         found: Diff = snapshot.prepared.get(key, "what the two releases hold", lambda: diff(a, b))
         unit = _unit_of_release(visit, a)
         examples = {"a": found.rows.removed_examples, "both": (), "b": found.rows.added_examples}
         shown = {part: _cards(visit, unit, ids) for part, ids in examples.items()}
-        shared |= {"spread": _spread(found), "command": shlex.join(["tuwen", "diff", a, b])}
+        shared |= {"spread": _spread(found), "command": command("diff", a, b)}
         return visit.render("compare.html", kind="releases", found=found, cards=shown, **shared)
-    if a in paths or b in paths:
-        raise UsageError("a release is compared with a release, and a selection with a selection")
-    unit = unit_of(snapshot, a, b)
+    try:
+        unit = unit_of(snapshot, a, b)
+    except UsageError as error:  # the lists stay, so that others can be chosen
+        return visit.render("compare.html", 400, kind="wrong", problem=str(error), **shared)
     counted = counts(snapshot, unit, a, b, SHOWN)
     kept = {part: cards(snapshot, unit, counted.rows[part]) for part in PARTS}
     views = {part: view_of(unit, a, b, part) for part in PARTS}
     return visit.render("compare.html", kind="selections", unit=unit, counts=counted, cards=kept, views=views, **shared)
+
+
+def _suited(visit: Visit, a: str, b: str, made: Sequence[Made]) -> tuple[str, str] | None:
+    """A release and a selection cannot be compared: the two, with another one in place of the side that stayed.
+
+    A person who looked at releases (`shown`) chose the selection, anybody else the release. None: nothing suits.
+    """
+    paths = [each.path for each in made]
+    if visit.argument("shown") == "releases":
+        chosen = b if a in paths else a
+        names = next((names for names in comparable(visit.snapshot) if chosen in names), (chosen, chosen))
+        other = names[0] if names[1] == chosen else names[1]
+    else:
+        chosen = a if a in paths else b
+        others = [path for path in paths if path != chosen]
+        if not others:
+            return None
+        other = others[0]
+    return (chosen, other) if chosen == a else (other, chosen)
 
 
 def _unit_of_release(visit: Visit, path: str) -> str:

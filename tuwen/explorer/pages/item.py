@@ -13,6 +13,7 @@ import numpy as np
 from starlette.responses import JSONResponse, Response
 
 from tuwen.explorer.answers import answers, limit_of
+from tuwen.explorer.around import around
 from tuwen.explorer.cards import TEXT_SOURCES, UNSCORED, Card, cards, safety
 from tuwen.explorer.duplicates import Column, Member, cluster_columns, near_by_hash
 from tuwen.explorer.places import IndexedPlaces
@@ -20,6 +21,7 @@ from tuwen.explorer.reading import reading
 from tuwen.explorer.similar import HASH
 from tuwen.explorer.snapshot import KEPT, Snapshot
 from tuwen.explorer.takedown import is_gone, reason, removed
+from tuwen.explorer.view import View
 from tuwen.explorer.visit import Routes, Visit, redirect
 from tuwen.selections.life import Cell, Life, words
 from tuwen.selections.selection import UNITS
@@ -128,6 +130,7 @@ def _standing(snapshot: Snapshot, unit: str, rows: Sequence[Mapping[str, Any]]) 
 
 def _shown(visit: Visit, places: IndexedPlaces, life: Life, row: int) -> dict[str, Any]:
     snapshot, values = visit.snapshot, {cell.name: cell.value for cell in life.columns}
+    beside = around(visit, life.kind, row, life.id)
     shown: dict[str, Any] = {
         "life": life,
         "values": values,
@@ -136,7 +139,9 @@ def _shown(visit: Visit, places: IndexedPlaces, life: Life, row: int) -> dict[st
         "value_of": value_of,
         "shown": shown_value,
         "written": _written(life),
-        "neighbours": _neighbours(snapshot, life.kind, row),
+        "around": beside,
+        "view": beside.view or View(unit=visit.default_unit),
+        "list": beside.view.as_list if beside.view else "",
         "image_id": life.id if life.kind == "image" else values.get("image_id"),
         "texts": [],
         "by_source": [],
@@ -197,18 +202,6 @@ def _written(life: Life) -> list[Written]:
         Written(stage, [cell for cell in cells if cell.value is not None], [c.name for c in cells if c.value is None])
         for stage, cells in stages.items()
     ]
-
-
-def _neighbours(snapshot: Snapshot, unit: str, row: int) -> dict[str, str | None]:
-    """Ids of the rows stored before and after one, those that were taken down left out."""
-    found: dict[str, str | None] = {"prev": None, "next": None}
-    for name, step in (("prev", -1), ("next", 1)):
-        other = row + step
-        while 0 <= other < snapshot.num_rows(unit) and is_gone(snapshot, unit, other):
-            other += step
-        if 0 <= other < snapshot.num_rows(unit):
-            found[name] = snapshot.id_of(unit, other)
-    return found
 
 
 def _texts(snapshot: Snapshot, image_row: int, but: str) -> list[Text]:

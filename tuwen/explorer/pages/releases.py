@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from starlette.responses import FileResponse, Response
 
 from tuwen import parts
 from tuwen.errors import UsageError
-from tuwen.explorer.cutting import MADE, Order
+from tuwen.explorer.cutting import MADE, Made, Order
 from tuwen.explorer.markdown import MAX_CHARACTERS, rendered
 from tuwen.explorer.visit import Routes, Visit, redirect
 from tuwen.releases.card import CARD
@@ -117,7 +118,8 @@ def _folder(visit: Visit, stem: str) -> str:
     if asked and (visit.form is not None or target != cutting.base / asked or not (work and work.state in MADE)):
         return asked
     names = (f"{stem}-{n}" if n > 1 else stem for n in range(1, 10_000))
-    return next(name for name in names if cutting.base / name != target and not (cutting.base / name).exists())
+    taken = target if work is not None and work.is_running else None  # what was cancelled took none
+    return next(name for name in names if cutting.base / name != taken and not (cutting.base / name).exists())
 
 
 def releases(visit: Visit) -> Response:
@@ -126,18 +128,30 @@ def releases(visit: Visit) -> Response:
 
 
 def _page(visit: Visit, problem: str = "", status: int = 200) -> Response:
-    cutting = visit.explorer.cutting
+    cutting, form, made = visit.explorer.cutting, form_of(visit), visit.explorer.cutting.listed()
+    work = cutting.work
     return visit.render(
         "releases.html",
         status,
-        form=form_of(visit),
-        work=cutting.work,
-        made=cutting.listed(),
+        form=form,
+        work=work,
+        is_told=work and form and (work.order.selection, work.order.format) == (form.selection.name, form.format),
+        made=made,
+        newest=_newest(made),
         base=cutting.base,
         problem=problem,
         name_of=lambda path: Path(path).name,
         IMAGE_FORMATS=IMAGE_FORMATS,
     )
+
+
+def _newest(made: Sequence[Made]) -> tuple[Made, Made] | None:
+    """The two newest of one selection, else the two newest of all; the newer first."""
+    seen: dict[str, Made] = {}
+    for each in made:
+        if (newer := seen.setdefault(each.selection, each)) is not each:
+            return newer, each
+    return (made[0], made[1]) if len(made) > 1 else None
 
 
 def preview(visit: Visit) -> Response:
@@ -186,11 +200,15 @@ def _measured(visit: Visit, selection: Selection, ledger: Ledger, writer: Any) -
 
 def missing(visit: Visit, form: Form, found: Measures) -> list[str]:
     """What the card will have to leave open; the template has a sentence for each."""
-    known = {*visit.snapshot.columns["image"], *visit.snapshot.columns["pair"]}
+    of_images = visit.snapshot.columns["image"]
+    known = {*of_images, *visit.snapshot.columns["pair"]}
+    has_format, has_size = "format" in of_images, {"width", "height"} <= set(of_images)
     open_questions = {
         "licence": not found.num_licensed and found.num_documents,
         "language": found.languages_of != "texts" and form.selection.unit == "pair",
-        "properties": not found.image_formats and found.num_images,
+        "properties": found.num_images and not has_format and not has_size,
+        "formats": found.num_images and not has_format and has_size,
+        "sizes": found.num_images and has_format and not has_size,
         "pages": found.silent_documents,
         "servers": found.silent_images,
         "overlap": not any(overlap.checked for overlap in found.overlaps),
@@ -223,14 +241,21 @@ def progress(visit: Visit) -> Response:
 def cancel(visit: Visit) -> Response:
     """End what is being cut."""
     visit.explorer.cutting.cancel()
-    return redirect("/releases#work")
+    work = visit.explorer.cutting.work
+    return _back(visit, work.order, work.order.to if work.is_cut else "") if work else redirect("/releases")
+
+
+def _back(visit: Visit, order: Order, to: str = "") -> Response:
+    """To the page with the form as it was for this work, where the corpus has its selection."""
+    fields = {"selection": order.selection, "format": order.format, "to": to}
+    query = urlencode(fields) if order.selection in visit.snapshot.selections else ""
+    return redirect(f"/releases?{query}#work")
 
 
 def check(visit: Visit) -> Response:
     """Verify a release that is listed."""
     made, _ = visit.explorer.cutting.named(visit.argument("path"))
-    visit.explorer.cutting.check(Path(made.path), made)
-    return redirect("/releases#work")
+    return _back(visit, visit.explorer.cutting.check(Path(made.path), made).order)
 
 
 def release(visit: Visit) -> Response:
