@@ -20,6 +20,7 @@ _SELECTIONS: dict[str, str] = {
     "Move this threshold": "调整这个阈值",
     "%(lost)s refused, %(left)s left": "剔除 %(lost)s，剩余 %(left)s",
     "%(lost)s refused by": "剔除 %(lost)s，规则：",
+    "The link leads to all %(n)s that this step refuses.": "链接列出本步剔除的全部 %(n)s 条。",
     "expected %(n)s": "预期 %(n)s",
     "This selection has no steps: it keeps everything.": "这个筛选集没有任何步骤，全部保留。",
     "Some of what each step refused": "各步骤剔除内容举例",
