@@ -111,7 +111,7 @@ def test_many_rules_stay_in_the_picture() -> None:
     rules = tuple(RuleCount(str(each), 10) for each in range(100))
     (strip,) = strips([FunnelStep(1, "a", 1000, 1000, 0, rules)], 1000)
     numbers = [float(each) for side in strip.sides for each in re.findall(r"[\d.]+", side.path)]
-    assert 0 <= min(numbers) and max(numbers) <= 100
+    assert min(numbers) >= 0 and max(numbers) <= 100
 
 
 def test_a_band_says_where_its_link_leads(pages: TestClient, demo: Corpus) -> None:
