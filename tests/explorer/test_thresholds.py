@@ -113,7 +113,10 @@ def test_rows_that_others_refuse_anyway_are_told(pages: TestClient, snapshot: Sn
     images = snapshot.corpus.table("images", ["width", "height", "decode_error"]).to_pylist()
     small = [each for each in images if not each["decode_error"] and (each["height"] or 0) < 64 > (each["width"] or 0)]
     asked = {"selection": "figures", "step": "2", "at": "0", "value": "0"}
-    assert f"Of {len(small)} more rows" in pages.get("/thresholds/crossing", params=asked).text
+    assert small
+    assert (
+        f"refused by others of this step anyway: {len(small)}." in pages.get("/thresholds/crossing", params=asked).text
+    )
 
 
 def test_what_exists_only_while_it_is_judged_has_no_histogram(snapshot: Snapshot) -> None:
@@ -189,6 +192,18 @@ def test_the_page_says_which_rows_bars_count(pages: TestClient) -> None:
     assert "at most about" not in text
     either = pages.get("/thresholds", params={"selection": "figures", "step": "5", "at": "0"}).text
     assert "at most about" in either and "whatever this number is" in either
+
+
+def test_a_factor_is_moved(pages: TestClient, snapshot: Snapshot) -> None:
+    selection = snapshot.selection("figures")
+    dial = dial_at(selection, 3, 0)
+    assert dial.value == "5" and dial.compared is None
+    found = crossing(snapshot, selection, dial, "2", Stop(60))
+    before, after = snapshot.ledger("figures").funnel(), funnel_after(snapshot, turned(selection, dial, "2"), Stop(60))
+    left = [next(each.left for each in steps if each.step == 3) for steps in (before, after)]
+    assert found is not None and found.num_in == 0 and found.num_out == left[0] - left[1] > 0
+    text = pages.get("/thresholds", params={"selection": "figures", "step": "3", "at": "0", "value": "2"}).text
+    assert "5 * least(width, height)</bdi>: <output>2</output>" in text and "<rect" not in text
 
 
 def test_why_it_is_not_known_which_rows_cross(pages: TestClient) -> None:

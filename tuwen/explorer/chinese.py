@@ -66,7 +66,7 @@ _SELECTIONS: dict[str, str] = {
     "Other parts of the rule decide about some of them whatever this number is, so at most as many cross as the bars say.": "其中一部分由规则的其他部分决定，与这个数无关，因此越过阈值的至多为图中所示的数量。",
     "judging anew…": "正在重新判定……",
     "What this step reads exists only while the selection is judged, so which rows cross shows only when it is judged anew.": "这一步读取的内容只在判定时存在，哪些数据会越过阈值要重新判定才知道。",
-    "Of %(n)s more rows this condition says something else now, but other conditions of this step refuse them anyway.": "另有 %(n)s 条数据在本条件上的结果也变了，但本步的其他条件无论如何都会剔除它们。",
+    "Judged otherwise by this condition now, but refused by others of this step anyway: %(n)s.": "在本条件上的结果变了、但仍被本步其他条件剔除的数据：%(n)s 条。",
     "see all of them": "查看全部",
     "no row crosses": "没有数据越过阈值",
     "The time was up before all rows were read: bars show a part of them.": "时间已到，未读完全部数据，图中只是其中一部分。",

@@ -1,4 +1,4 @@
-"""The numbers in a selection that can be turned: each comparison of something with a number, and each size of a step.
+"""The numbers in a selection that can be turned: what something is compared with, and each size of a step.
 
 for dial in dials(selection):
     preview(corpus, turned(selection, dial, "0.4"), selections)
@@ -22,6 +22,7 @@ from tuwen.selections.steps.threshold import Threshold
 from tuwen.selections.tree import Call, Node, Number
 
 _SIGNS = {">=": "<=", "<=": ">=", ">": "<", "<": ">"}  # and what each is from the other side
+_ARITHMETIC = ("+", "-", "*", "/")
 _FIXED = ("seed", "min_rows")  # numbers of steps that nobody would turn to see more or fewer rows
 Path = tuple[int, ...]
 
@@ -31,11 +32,12 @@ class Dial:
     """One number of a selection.
 
     `step` counts from 1, `at` counts the numbers of that step from 0. Where a number is compared with something,
-    `compared` is that, `sign` stands between the two, and `above` says whether a larger value passes; `rule` is then
-    the condition on the row that the step states, and `part` counts, from 0, the one of its conjuncts that holds the
-    number, as the step's counts in a ledger are. `place` counts, from 0, the one of the rule's `conditions` that holds
-    it; `alone`: that one is this comparison and nothing else, so where the others hold, this number decides. `field`:
-    the parameter of the step that holds it, if it is a parameter by itself.
+    `compared` is that, `sign` stands between the two, and `above` says whether a larger value passes; not so where
+    something is reckoned with it (`5 * width`). `rule` is the condition on the row that the step states, and `part`
+    counts, from 0, the one of its conjuncts that holds the number, as the step's counts in a ledger are. `place`
+    counts, from 0, the one of the rule's `conditions` that holds it; `alone`: that one is this comparison and nothing
+    else, so where the others hold, this number decides. `field`: the parameter of the step that holds it, if it is a
+    parameter by itself.
     """
 
     step: int
@@ -163,6 +165,8 @@ def _compared(node: Node, path: Path, asserted: bool) -> Iterator[Dial]:
         if isinstance(left, Number) and not isinstance(right, Number):
             yield _dial(right, _SIGNS[node.name], left, (*path, 0), asserted)
             return
+        yield from _reckoned(node, path, str(Expression(node)))
+        return
     if node.name == "between":
         for place, sign in ((1, ">="), (2, "<=")):
             if isinstance(limit := node.arguments[place], Number):
@@ -171,6 +175,15 @@ def _compared(node: Node, path: Path, asserted: bool) -> Iterator[Dial]:
     turns = node.name in ("not", "is false", "is not true")
     for place, argument in enumerate(node.arguments):
         yield from _compared(argument, (*path, place), asserted != turns)
+
+
+def _reckoned(node: Call, path: Path, comparison: str) -> Iterator[Dial]:
+    """Numbers in the arithmetic on the sides of a comparison: factors, summands."""
+    for place, argument in enumerate(node.arguments):
+        if isinstance(argument, Number):
+            yield Dial(0, 0, argument.text, f"{comparison}: {argument.text}", path=(*path, place))
+        elif isinstance(argument, Call) and argument.name in _ARITHMETIC:
+            yield from _reckoned(argument, (*path, place), comparison)
 
 
 def _dial(what: Node, sign: str, limit: Number, path: Path, asserted: bool) -> Dial:
