@@ -37,10 +37,15 @@ def browser() -> Iterator[object]:
 
 
 @pytest.fixture
-def page(browser, address) -> Iterator[object]:
+def said() -> list[str]:
+    """Errors that the browser told of."""
+    return []
+
+
+@pytest.fixture
+def page(browser, address, said) -> Iterator[object]:
     context = browser.new_context(base_url=address, locale="en-US")
     opened = context.new_page()
-    said: list[str] = []
     opened.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     opened.on("pageerror", lambda error: said.append(str(error)))
     yield opened
@@ -73,6 +78,45 @@ def test_a_threshold_moves_by_the_mouse(page) -> None:
     assert float(page.locator("input[name=value]").input_value()) > 50
     assert page.locator("rect.passes").count() < page.locator("rect.fails").count() * 2
     page.wait_for_selector("[data-crossing] [data-card]", timeout=WAIT_MS)
+
+
+def test_a_wrong_value_is_told_beside_its_field(page) -> None:
+    page.goto("/thresholds?selection=weak&step=5&at=0&value=20")
+    page.wait_for_selector(".two .here .refused", timeout=WAIT_MS)
+    before = page.url, page.locator("[data-crossing]").inner_text()
+    page.fill("input[name=value]", "abc")
+    page.click("text=Try it")
+    assert page.locator("#problem").inner_text() == "This takes a number, such as 5."
+    assert page.locator("input[name=value]").get_attribute("aria-invalid") == "true"
+    page.wait_for_timeout(500)  # longer than an answer is waited with
+    assert (page.url, page.locator("[data-crossing]").inner_text()) == before
+    assert page.locator(".big output").inner_text() == "20"
+    page.fill("input[name=value]", "30")
+    page.wait_for_url("**value=30", timeout=WAIT_MS)
+    assert page.locator("#problem").inner_text() == "" and page.locator(".big output").inner_text() == "30"
+
+
+def test_what_a_step_cannot_be_is_told_and_the_address_stays(page, said) -> None:
+    page.goto("/thresholds?selection=strong&step=8&at=0")
+    page.fill("input[name=value]", "2")
+    page.wait_for_selector(".two .here .kept", timeout=WAIT_MS)
+    page.fill("input[name=value]", "1.5")
+    page.wait_for_selector("#problem >> text=whole number", timeout=WAIT_MS)
+    assert page.url.endswith("value=2") and page.locator(".big output").inner_text() == "2"
+    page.wait_for_load_state("networkidle")
+    assert page.locator("main .error").count() == 1
+    assert all("400" in each for each in said)  # the browser's own words
+    said.clear()
+
+
+def test_a_funnel_of_another_value_is_not_left_standing(page) -> None:
+    page.goto("/thresholds?selection=weak&step=5&at=0&value=20")
+    page.wait_for_selector(".two .here .refused", timeout=WAIT_MS)
+    page.route("**/thresholds/funnel?**", lambda route: None)  # never answered
+    page.fill("input[name=value]", "30")
+    page.wait_for_selector("text=judging anew…", timeout=WAIT_MS)
+    assert page.locator(".two").count() == 0
+    page.unroute_all(behavior="ignoreErrors")
 
 
 def focused(page) -> str:

@@ -12,7 +12,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.explorer.bands import WIDTH, strips
+from tuwen.explorer.bands import LEAST, WIDTH, strips
 from tuwen.explorer.pages.funnel import spread
 from tuwen.selections.ledger import FunnelStep, Ledger, RuleCount
 
@@ -84,13 +84,40 @@ def test_no_selections(own_corpus: Path, explore: Callable[[Path], TestClient]) 
         assert answer.status_code == 200 and "no selections yet" in answer.text
 
 
+def widths(path: str) -> tuple[float, float]:
+    """Of a band that moves off: at its start, and at its end."""
+    numbers = [float(each) for each in re.findall(r"[\d.]+", path)]
+    start, end, end_right, start_right = numbers[0], numbers[6], numbers[8], numbers[13]
+    return start_right - start, end_right - end
+
+
 def test_bands_are_as_wide_as_rows_are_many() -> None:
-    steps = [FunnelStep(1, "a", 100, 60, 40, (RuleCount("x", 45), RuleCount("y", 15))), FunnelStep(2, "b", 40, 40, 0)]
-    one, two = strips(steps, 100)
-    assert one.stays == f"M0 0H{0.4 * WIDTH:.2f}V100H0Z" and two.stays == ""
+    steps = [
+        FunnelStep(1, "a", 1000, 600, 400, (RuleCount("x", 450), RuleCount("y", 150))),
+        FunnelStep(2, "b", 400, 151, 249, (RuleCount("z", 150), RuleCount("one", 1))),
+        FunnelStep(3, "c", 249, 249, 0, (RuleCount("u", 249),)),
+    ]
+    one, two, three = strips(steps, 1000)
+    assert one.stays == f"M0 0H{0.4 * WIDTH:.2f}V100H0Z" and three.stays == ""
+    for side in (*one.sides, *two.sides, *three.sides):
+        expected = max(side.rule.lost / 1000 * WIDTH, LEAST)
+        assert widths(side.path) == pytest.approx((expected, expected), abs=0.02)  # along the whole band, in each strip
     starts = [float(re.match(r"M([\d.]+)", side.path)[1]) for side in one.sides]  # type: ignore[index]
     assert starts == pytest.approx([0.55 * WIDTH, 0.4 * WIDTH], abs=0.01)
     assert strips([FunnelStep(1, "a", 0, 0, 0)], 0)[0].share == 0
+
+
+def test_many_rules_stay_in_the_picture() -> None:
+    rules = tuple(RuleCount(str(each), 10) for each in range(100))
+    (strip,) = strips([FunnelStep(1, "a", 1000, 1000, 0, rules)], 1000)
+    numbers = [float(each) for side in strip.sides for each in re.findall(r"[\d.]+", side.path)]
+    assert min(numbers) >= 0 and max(numbers) <= 100
+
+
+def test_a_band_says_where_its_link_leads(pages: TestClient, demo: Corpus) -> None:
+    (step,) = (each for each in Ledger.open_or_judge(demo, "figures").funnel() if each.name == "large enough")
+    text = pages.get("/funnel", params={"selection": "figures"}).text
+    assert text.count(f"The link leads to all {step.lost:,} that this step refuses.") == 2
 
 
 def test_a_few_of_many_are_spread() -> None:

@@ -15,7 +15,7 @@ from tuwen.engine.search import Found, Searcher
 from tuwen.engine.search_request import Request
 from tuwen.engine.search_rows import Links
 from tuwen.errors import UsageError
-from tuwen.explorer.listing import StoredLinks, listing
+from tuwen.explorer.listing import StoredLinks, _shown, listing
 from tuwen.explorer.scan import Stop
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.explorer.view import View
@@ -88,6 +88,30 @@ def test_scores_say_what_they_measure(pages: TestClient) -> None:
     assert 'title="sorted by this value"' in pages.get("/", params={"sort": "width"}).text
     like = pages.get("/", params={"like": "75ca77781f54bbf0061b53c0adde029a"}).text
     assert re.search(r"similar (8[1-9]|9\d|100) %", like)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.9999998211860657, "1"),
+        (0.12345678, "0.1235"),
+        (-0.0, "0"),
+        (123456.7, "123,457"),
+        (1203, "1,203"),
+        (-342029, "-342,029"),
+        (None, None),
+    ],
+)
+def test_values_are_told_shortly(value: object, told: str | None) -> None:
+    assert _shown(value) == told
+
+
+def test_what_rows_are_sorted_by_is_told(pages: TestClient) -> None:
+    stored = pages.get("/").text
+    assert "as stored</option>" in stored and ">num_pages ↑</option>" in stored and "counting…" in stored
+    assert "perceptual_hash ↑" not in stored  # which nobody can order
+    found = pages.get("/", params={"q": "按钮"}).text
+    assert "by relevance</option>" in found and "as stored" not in found and "↑</option>" not in found
 
 
 def test_a_search_is_made_once_for_a_page_and_its_parts(pages: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,3 +71,34 @@ def test_rules_of_steps():
     assert str(rule_of(steps[1])) == "score between 2 and 8.5"
     assert rule_of(steps[3]) is None  # a statistic: it depends on other rows
     assert rule_of(steps[4]) is None
+
+
+def test_numbers_that_something_is_reckoned_with():
+    made = Selection.from_mapping("s", {"unit": "image", "steps": [{"rule": "width <= 5 * height + 8 and height > 2"}]})
+    found = dials(made)
+    assert [(dial.label, dial.value, dial.place) for dial in found] == [
+        ("width <= (5 * height) + 8: 5", "5", 0),
+        ("width <= (5 * height) + 8: 8", "8", 0),
+        ("height > 2", "2", 1),
+    ]
+    assert str(turned(made, found[1], "9").steps[0].step) == "width <= (5 * height) + 9 and height > 2"
+
+
+def test_each_number_knows_the_other_conditions_of_its_step():
+    rule = "width >= 64 and num_words between 3 and 50 and (share < 0.5 or pages <= 2)"
+    found = dials(Selection.from_mapping("s", {"unit": "image", "steps": [{"rule": rule}]}))
+    either = "share < 0.5 or pages <= 2"
+    told = [(str(dial.own), [*map(str, dial.others)], dial.part, dial.alone) for dial in found]
+    assert told == [
+        ("width >= 64", ["num_words >= 3", "num_words <= 50", either], 0, True),
+        ("num_words >= 3", ["width >= 64", "num_words <= 50", either], 1, True),
+        ("num_words <= 50", ["width >= 64", "num_words >= 3", either], 1, True),
+        (either, ["width >= 64", "num_words >= 3", "num_words <= 50"], 2, False),
+        (either, ["width >= 64", "num_words >= 3", "num_words <= 50"], 2, False),
+    ]
+    limits = {"threshold": {"of": "score", "at_least": 0.3, "at_most": 0.9}}
+    found = dials(Selection.from_mapping("s", {"unit": "image", "steps": [limits]}))
+    assert [(str(dial.own), dial.part, dial.alone) for dial in found] == [
+        ("score >= 0.3", 0, True),
+        ("score <= 0.9", 0, True),
+    ]

@@ -1,7 +1,9 @@
 """A funnel as a Sankey: for each step one strip, whose bands are as wide as there are rows.
 
-Strips lie below each other, so what leaves one enters the next; what a rule refuses turns off to the side. They are
-SVG paths that the server draws, each a link: they need no script, and a table holds them with the numbers they show.
+Strips lie below each other, so what leaves one enters the next; what a rule refuses moves off to the side and ends
+there. Every band keeps its width all the way, and all strips have one scale, so equal rows are equally wide everywhere.
+They are SVG paths that the server draws, each a link: they need no script, and a table holds them with the numbers they
+show.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from dataclasses import dataclass
 
 from tuwen.selections.ledger import FunnelStep, RuleCount
 
-WIDTH = 78.0  # of all rows, in the 100 units that a strip is wide: the rest is where bands turn off
+WIDTH = 78.0  # of all rows, in the 100 units that a strip is wide: the rest is where bands move off
 HEIGHT = 100.0
-LEAST = 0.6  # so that a single row shows
+END = 90.0  # where those end
+APART = 1.5  # between the ends of two
+LEAST = 0.3  # so that a single row shows: about 1.5 pixels
 
 
 @dataclass(frozen=True)
@@ -41,18 +45,16 @@ def strips(funnel: Sequence[FunnelStep], num_rows: int) -> list[Strip]:
 
 def _strip(step: FunnelStep, num_rows: int) -> Strip:
     scale = WIDTH / num_rows if num_rows else 0.0
-    judged, left = (_wide(rows, scale) for rows in (step.judged, step.left))
     rules = [rule for rule in step.rules if rule.lost]
+    aside = 100.0 - WIDTH - LEAST
+    apart = min(APART, aside / max(len(rules), 1) / 2)
     sides = []
-    start, top = judged, 16.0
-    room = HEIGHT - 2 * top
-    for rule in rules:  # the outermost first, so that no two cross
-        width = (judged - left) * rule.lost / step.lost if step.lost else 0.0
-        tall = max(room * rule.lost / step.lost * min(1.0, 0.12 + step.lost / max(step.judged, 1)), 2.5)
-        sides.append(Side(rule, _turning(max(start - width, 0.0), start, top, top + tall)))
-        start, top = start - width, top + tall + 2.0
+    start = step.judged * scale
+    for place, rule in enumerate(rules):  # the outermost first, so that no two cross
+        start = max(start - rule.lost * scale, 0.0)
+        sides.append(Side(rule, _turning(start, start + aside - place * apart, _wide(rule.lost, scale))))
     share = 100.0 * step.left / num_rows if num_rows else 0.0
-    return Strip(step, _straight(left), tuple(sides), share)
+    return Strip(step, _straight(_wide(step.left, scale)), tuple(sides), share)
 
 
 def _wide(rows: int, scale: float) -> float:
@@ -63,10 +65,10 @@ def _straight(width: float) -> str:
     return f"M0 0H{width:.2f}V{HEIGHT:.0f}H0Z" if width else ""
 
 
-def _turning(inner: float, outer: float, top: float, bottom: float) -> str:
-    """From the upper edge, between `inner` and `outer`, to the right edge, between `top` and `bottom`."""
-    outer = max(outer, inner + LEAST)
+def _turning(start: float, end: float, width: float) -> str:
+    """From `start` at the upper edge to `end` further down, both of its left side."""
+    middle = END / 2
     return (
-        f"M{inner:.2f} 0C{inner:.2f} {bottom:.2f} {inner:.2f} {bottom:.2f} 100 {bottom:.2f}"
-        f"V{top:.2f}C{outer:.2f} {top:.2f} {outer:.2f} {top:.2f} {outer:.2f} 0Z"
+        f"M{start:.2f} 0C{start:.2f} {middle:.0f} {end:.2f} {middle:.0f} {end:.2f} {END:.0f}H{end + width:.2f}"
+        f"C{end + width:.2f} {middle:.0f} {start + width:.2f} {middle:.0f} {start + width:.2f} 0Z"
     )

@@ -10,6 +10,8 @@ from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES
 from tuwen.selections.selection import UNITS
 
+HASHES = ("perceptual_hash",)
+"""Columns of numbers whose size and order mean nothing."""
 LINKS = {"image": "image_id", "document": "document_id"}
 """What a pair belongs to, and the column of pairs that says so."""
 
@@ -43,7 +45,7 @@ def columns_of(corpus: Corpus, unit: str) -> dict[str, Column]:
 def _columns(corpus: Corpus, table: str, prefix: str) -> list[Column]:
     schema = corpus.schema(table)
     return [
-        Column(prefix + name, table, name, kind_of(schema.field(name).type), stage)
+        Column(prefix + name, table, name, "other" if name in HASHES else kind_of(schema.field(name).type), stage)
         for name, stage in corpus.current_columns(table).items()
         if name not in TABLES[table].blobs
     ]

@@ -118,8 +118,12 @@ def _first(
     return values[order], rows[order]
 
 
-def _shown(value: object) -> float | str | None:
-    return value if isinstance(value, int | float | None) else str(value)
+def _shown(value: object) -> str | None:
+    """A value for people: four digits of a fraction, thousands parted."""
+    if isinstance(value, float):
+        value += 0.0  # which is never -0
+        return f"{value:,.4g}" if abs(value) < 1_000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) else None if value is None else str(value)
 
 
 # Searches ---------------------------------------------------------------------------------------------------------

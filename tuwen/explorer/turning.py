@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 
 from tuwen.corpus.readable import readable_schema
 from tuwen.errors import TuwenError, UsageError
+from tuwen.explorer.columns import LINKS
+from tuwen.explorer.facets import count
 from tuwen.explorer.scan import Mask, RowTest, Scan, Stop
 from tuwen.explorer.snapshot import KEPT, Snapshot
-from tuwen.explorer.view import View
-from tuwen.selections.dials import Dial, rule_of, turned
+from tuwen.explorer.view import MAX_TERMS, Term, View, joined
+from tuwen.selections.dials import Dial, conditions, dials, rule_of, turned
 from tuwen.selections.expressions import Expression
 from tuwen.selections.ledger import FunnelStep, preview
 from tuwen.selections.selection import Selection
+from tuwen.selections.steps.within import Within
 
 if TYPE_CHECKING:
     import duckdb
@@ -60,10 +63,12 @@ class Histogram:
 @dataclass
 class Crossing:
     """Rows that a moved number would let pass at its step, and rows that it would refuse there; at most a few of each
-    by their numbers. `exact` is false where the time was up first: counts are then "at least"."""
+    by their numbers. `num_anyway`: rows of which the number's own condition says something else now, but which other
+    conditions of the step refuse anyway. `exact` is false where the time was up first: counts are then "at least"."""
 
     num_in: int = 0
     num_out: int = 0
+    num_anyway: int = 0
     rows_in: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     rows_out: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     exact: bool = True
@@ -85,8 +90,37 @@ def is_known(snapshot: Snapshot, unit: str, expression: Expression) -> bool:
     return all(name in snapshot.columns[unit] for name in expression.columns())
 
 
+def admitting(snapshot: Snapshot, selection: Selection, dial: Dial) -> str:
+    """The rule by which the other conditions of a dial's step admit rows; empty where there are none, or where they
+    read what no column holds."""
+    known = all(is_known(snapshot, selection.unit, each) for each in dial.others)
+    return joined([str(each) for each in dial.others]) if known else ""
+
+
+def decides(snapshot: Snapshot, selection: Selection, dial: Dial) -> bool:
+    """Whether a dial alone decides about the rows that its histogram counts."""
+    return dial.alone and bool(admitting(snapshot, selection, dial)) == bool(dial.others)
+
+
+def own_count(snapshot: Snapshot, selection: Selection, dial: Dial, funnel: FunnelStep, stop: Stop) -> int | None:
+    """How many rows the condition that holds a number refuses, of those that the conditions before it passed; None
+    where its step has no other, or where the time was up."""
+    if dial.own is None or not dial.others:
+        return None
+    same = [each for each in dials(selection) if (each.step, each.part) == (dial.step, dial.part)]
+    if len({each.place for each in same}) == 1 and len(funnel.rules) > 1:
+        return funnel.rules[dial.part].lost  # the ledger counted it
+    if not all(is_known(snapshot, selection.unit, each) for each in [*dial.earlier, dial.own]):
+        return None
+    rules = [*map(str, dial.earlier), f"({dial.own}) is not true"]
+    view = View(unit=selection.unit, where=joined(rules), terms=(Term(selection.name, False, dial.step),))
+    found = count(snapshot, view, stop)
+    return found.count if found.exact else None
+
+
 def histogram(snapshot: Snapshot, selection: Selection, dial: Dial, stop: Stop) -> Histogram | None:
-    """Where the values lie that a dial is compared with, among the rows that reach its step; None without values."""
+    """Where the values lie that a dial is compared with, among the rows that reach its step and that the step's other
+    conditions admit: those about which moving it decides. None without values."""
     if dial.compared is None or not is_known(snapshot, selection.unit, dial.compared):
         return None
     chunks = _values(snapshot, selection, dial, stop)
@@ -128,7 +162,7 @@ def _values(
     assert compared is not None
     scan = Scan(
         snapshot,
-        View(unit=selection.unit),
+        View(unit=selection.unit, where=admitting(snapshot, selection, dial)),
         compared.columns(),
         stop=stop,
         more=[reached(snapshot, selection, dial.step)],
@@ -207,11 +241,11 @@ def _step(step: float, whole: bool) -> float:
 def crossing(snapshot: Snapshot, selection: Selection, dial: Dial, value: str, stop: Stop) -> Crossing | None:
     """Which rows of those that reach the step would be judged otherwise there; None where that cannot be told row by
     row."""
-    after = rule_of(turned(selection, dial, value).steps[dial.step - 1].step)
-    before = dial.rule
+    before, after = dial.rule, rule_after(selection, dial, value)
     if before is None or after is None or not is_known(snapshot, selection.unit, before):
         return None
     tests = RowTest(before), RowTest(after)
+    own = [RowTest(conditions(rule)[dial.place]) for rule in (before, after)] if dial.others else []
     scan = Scan(
         snapshot,
         View(unit=selection.unit),
@@ -225,11 +259,39 @@ def crossing(snapshot: Snapshot, selection: Selection, dial: Dial, value: str, s
         came, went = chunk.rows[new & ~old], chunk.rows[old & ~new]
         found.num_in += len(came)
         found.num_out += len(went)
+        if own:
+            was, now = (test(chunk.columns) for test in own)
+            found.num_anyway += int(np.count_nonzero((was != now) & ~old & ~new))
         found.rows_in = np.concatenate([found.rows_in, _few(came)])
         found.rows_out = np.concatenate([found.rows_out, _few(went)])
     found.exact = scan.finished
     found.rows_in, found.rows_out = _few(found.rows_in), _few(found.rows_out)
     return found
+
+
+def rule_after(selection: Selection, dial: Dial, value: str) -> Expression | None:
+    """The condition that the step of a dial states once it is moved."""
+    return rule_of(turned(selection, dial, value).steps[dial.step - 1].step)
+
+
+def views_of(snapshot: Snapshot, selection: Selection, dial: Dial, value: str) -> tuple[View | None, View | None]:
+    """The rows that would pass the step, and those that it would refuse, as views; None where no view can say it."""
+    before, after = dial.rule, rule_after(selection, dial, value)
+    if before is None or after is None or not is_known(snapshot, selection.unit, before):
+        return None, None
+    unit, name = selection.unit, selection.name
+    came = View(unit=unit, where=str(after), terms=(Term(name, False, dial.step),))
+    refused = f"({after}) is not true"
+    if dial.step == len(selection.steps):  # what it lets pass is kept
+        return came, View(unit=unit, where=refused, terms=(Term(name),))
+    earlier = [rule_of(each.step) for each in selection.steps[: dial.step - 1]]
+    rules = [each for each in earlier if each is not None and is_known(snapshot, unit, each)]
+    within = [each.step.selection for each in selection.steps[: dial.step - 1] if isinstance(each.step, Within)]
+    sayable = [each for each in within if snapshot.selection(each).unit in (unit, *(LINKS if unit == "pair" else ()))]
+    if len(rules) + len(sayable) < dial.step - 1 or len(sayable) > MAX_TERMS:
+        return came, None
+    where = joined([*map(str, rules), str(before), refused])
+    return came, View(unit=unit, where=where, terms=tuple(map(Term, dict.fromkeys(sayable))))
 
 
 def _few(rows: NDArray[np.int64]) -> NDArray[np.int64]:

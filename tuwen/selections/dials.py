@@ -1,4 +1,4 @@
-"""The numbers in a selection that can be turned: each comparison of something with a number, and each size of a step.
+"""The numbers in a selection that can be turned: what something is compared with, and each size of a step.
 
 for dial in dials(selection):
     preview(corpus, turned(selection, dial, "0.4"), selections)
@@ -22,6 +22,7 @@ from tuwen.selections.steps.threshold import Threshold
 from tuwen.selections.tree import Call, Node, Number
 
 _SIGNS = {">=": "<=", "<=": ">=", ">": "<", "<": ">"}  # and what each is from the other side
+_ARITHMETIC = ("+", "-", "*", "/")
 _FIXED = ("seed", "min_rows")  # numbers of steps that nobody would turn to see more or fewer rows
 Path = tuple[int, ...]
 
@@ -31,9 +32,11 @@ class Dial:
     """One number of a selection.
 
     `step` counts from 1, `at` counts the numbers of that step from 0. Where a number is compared with something,
-    `compared` is that, `sign` stands between the two, and `above` says whether a larger value passes; `rule` is then
-    the condition on the row that the step states, and `part` counts, from 0, the one of its conjuncts that holds the
-    number, as the step's counts in a ledger are. `field`: the parameter of the step that holds it, if it is a
+    `compared` is that, `sign` stands between the two, and `above` says whether a larger value passes; not so where
+    something is reckoned with it (`5 * width`). `rule` is the condition on the row that the step states, and `part`
+    counts, from 0, the one of its conjuncts that holds the number, as the step's counts in a ledger are. `place`
+    counts, from 0, the one of the rule's `conditions` that holds it; `alone`: that one is this comparison and nothing
+    else, so where the others hold, this number decides. `field`: the parameter of the step that holds it, if it is a
     parameter by itself.
     """
 
@@ -48,6 +51,23 @@ class Dial:
     field: str | None = None
     path: Path = ()
     part: int = 0
+    place: int = 0
+    alone: bool = False
+
+    @property
+    def own(self) -> Expression | None:
+        """The condition that holds the number."""
+        return conditions(self.rule)[self.place] if self.rule is not None else None
+
+    @property
+    def earlier(self) -> list[Expression]:
+        """The conditions of the step that rows meet before that one."""
+        return conditions(self.rule)[: self.place] if self.rule is not None else []
+
+    @property
+    def others(self) -> list[Expression]:
+        """All other conditions of the step."""
+        return [*self.earlier, *conditions(self.rule)[self.place + 1 :]] if self.rule is not None else []
 
 
 def dials(selection: Selection) -> list[Dial]:
@@ -105,11 +125,32 @@ def rule_of(step: Step) -> Expression | None:
     return None
 
 
+def conditions(rule: Expression) -> list[Expression]:
+    """What must all be true, as `Expression.conjuncts`, with both limits of a `between` by themselves."""
+    return [each for conjunct in rule.conjuncts() for each in _limits_of(conjunct)]
+
+
+def _limits_of(conjunct: Expression) -> list[Expression]:
+    root = conjunct.root
+    if not isinstance(root, Call) or root.name != "between":
+        return [conjunct]
+    of, *limits = root.arguments
+    return [Expression(tree.call(sign, (of, limit))) for sign, limit in zip((">=", "<="), limits, strict=True)]
+
+
 def _of_rule(step: Rule) -> list[Dial]:
     rule = Expression.parse(step.where)
-    has_parts = len(rule.conjuncts()) > 1  # arguments of the root, then
-    found = _compared(rule.root, (), True)
-    return [replace(dial, rule=rule, part=dial.path[0] if has_parts else 0) for dial in found]
+    return [_placed(dial, rule) for dial in _compared(rule.root, (), True)]
+
+
+def _placed(dial: Dial, rule: Expression) -> Dial:
+    """With its place among what the rule asks for."""
+    conjuncts = rule.conjuncts()
+    part, *inner = dial.path if len(conjuncts) > 1 else (0, *dial.path)
+    before = sum(len(_limits_of(each)) for each in conjuncts[:part])
+    is_limit = len(_limits_of(conjuncts[part])) > 1 and len(inner) == 1
+    alone = len(inner) == 1  # the number is an argument of the conjunct itself
+    return replace(dial, rule=rule, part=part, place=before + (inner[0] - 1 if is_limit else 0), alone=alone)
 
 
 def _compared(node: Node, path: Path, asserted: bool) -> Iterator[Dial]:
@@ -124,6 +165,8 @@ def _compared(node: Node, path: Path, asserted: bool) -> Iterator[Dial]:
         if isinstance(left, Number) and not isinstance(right, Number):
             yield _dial(right, _SIGNS[node.name], left, (*path, 0), asserted)
             return
+        yield from _reckoned(node, path, str(Expression(node)))
+        return
     if node.name == "between":
         for place, sign in ((1, ">="), (2, "<=")):
             if isinstance(limit := node.arguments[place], Number):
@@ -132,6 +175,15 @@ def _compared(node: Node, path: Path, asserted: bool) -> Iterator[Dial]:
     turns = node.name in ("not", "is false", "is not true")
     for place, argument in enumerate(node.arguments):
         yield from _compared(argument, (*path, place), asserted != turns)
+
+
+def _reckoned(node: Call, path: Path, comparison: str) -> Iterator[Dial]:
+    """Numbers in the arithmetic on the sides of a comparison: factors, summands."""
+    for place, argument in enumerate(node.arguments):
+        if isinstance(argument, Number):
+            yield Dial(0, 0, argument.text, f"{comparison}: {argument.text}", path=(*path, place))
+        elif isinstance(argument, Call) and argument.name in _ARITHMETIC:
+            yield from _reckoned(argument, (*path, place), comparison)
 
 
 def _dial(what: Node, sign: str, limit: Number, path: Path, asserted: bool) -> Dial:
@@ -156,12 +208,15 @@ def _limits(step: Step) -> Iterator[Dial]:
     if not isinstance(step, Threshold):
         return
     of = Expression.parse(step.of)
+    rule = rule_of(step)
     for field, sign in (("at_least", ">="), ("at_most", "<=")):
         limit = getattr(step, field)
         root = Expression.parse(str(limit)).root if limit is not None else None
         if isinstance(root, Number):
             label = f"{of} {sign} {root.text}"
-            yield Dial(0, 0, root.text, label, of, sign, sign == ">=", rule_of(step), field)
+            place = int(field == "at_most" and step.at_least is not None)
+            is_alone = rule is not None
+            yield Dial(0, 0, root.text, label, of, sign, sign == ">=", rule, field, place=place, alone=is_alone)
 
 
 def _sizes(step: Step) -> Iterator[Dial]:

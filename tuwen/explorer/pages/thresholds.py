@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.responses import Response
 
 from tuwen.errors import UsageError
 from tuwen.explorer.cards import cards
 from tuwen.explorer.facets import number
-from tuwen.explorer.turning import Histogram, crossing, funnel_after, histogram
+from tuwen.explorer.turning import (
+    Histogram,
+    admitting,
+    crossing,
+    decides,
+    funnel_after,
+    histogram,
+    own_count,
+    views_of,
+)
 from tuwen.explorer.visit import Routes, Visit
 from tuwen.selections.dials import Dial, dial_at, dials, turned
 from tuwen.selections.ledger import FunnelStep
@@ -39,14 +47,20 @@ class Asked:
 
 def asked(visit: Visit) -> Asked:
     """From `selection`, `step`, `at` and `value` of a URL or a form. `UsageError` says what is wrong with them."""
+    unmoved = named(visit)
+    value = visit.argument("value").strip() or unmoved.value
+    turned(unmoved.selection, unmoved.dial, value)  # refuses what is no number
+    return replace(unmoved, value=value)
+
+
+def named(visit: Visit) -> Asked:
+    """The number that a URL or a form names, where it stands."""
     selection = visit.snapshot.selection(visit.argument("selection"))
     step, at = (visit.argument(name, "0") for name in ("step", "at"))
     if not all(each.isdecimal() and len(each) <= 6 for each in (step, at)):
         raise UsageError(f"step={step[:20]!r} and at={at[:20]!r} are none that this page gave out")
     dial = dial_at(selection, int(step), int(at))
-    value = visit.argument("value").strip() or dial.value
-    turned(selection, dial, value)  # refuses what is no number
-    return Asked(selection, dial, value)
+    return Asked(selection, dial, dial.value)
 
 
 def thresholds(visit: Visit) -> Response:
@@ -60,8 +74,13 @@ def thresholds(visit: Visit) -> Response:
     funnel = {step.step: step for step in snapshot.ledger(name).funnel()}
     if not known:
         return visit.render("thresholds.html", selection=selection, dials=[], funnel=funnel, asked=None)
+    problem = ""
     if visit.argument("step"):
-        chosen = asked(visit)
+        chosen = named(visit)
+        try:
+            chosen = asked(visit)
+        except UsageError as error:  # beside the field, and everything else stays
+            problem = str(error)
     else:
         telling = [dial for dial in known if dial.compared] or known
         dial = max(telling, key=lambda each: funnel[each.step].lost)
@@ -69,10 +88,14 @@ def thresholds(visit: Visit) -> Response:
     found = histogram(snapshot, selection, chosen.dial, visit.stop)
     return visit.render(
         "thresholds.html",
+        400 if problem else 200,
         selection=selection,
         dials=known,
         funnel=funnel,
-        own=own_counts(known, funnel),
+        own={dial: own_count(snapshot, selection, dial, funnel[dial.step], visit.stop) for dial in known},
+        problem=problem,
+        admitting=admitting(snapshot, selection, chosen.dial),
+        decides=decides(snapshot, selection, chosen.dial),
         asked=chosen,
         histogram=found,
         bars=bars(found) if found else [],
@@ -80,12 +103,6 @@ def thresholds(visit: Visit) -> Response:
         old_position=position(found, chosen.dial.value) if found else 0.0,
         query=query(chosen),
     )
-
-
-def own_counts(known: Sequence[Dial], funnel: Mapping[int, FunnelStep]) -> dict[Dial, int]:
-    """What the condition of each number refuses by itself, where its step states several."""
-    own = {dial: funnel[dial.step].rules for dial in known if dial.rule is not None}
-    return {dial: rules[dial.part].lost for dial, rules in own.items() if len(rules) > 1}
 
 
 def query(chosen: Asked) -> dict[str, str]:
@@ -125,10 +142,13 @@ def crossed(visit: Visit) -> Response:
     chosen = asked(visit)
     found = crossing(visit.snapshot, chosen.selection, chosen.dial, chosen.value, visit.stop)
     unit = chosen.selection.unit
+    view_in, view_out = views_of(visit.snapshot, chosen.selection, chosen.dial, chosen.value)
     return visit.render(
         "part_crossing.html",
         asked=chosen,
         found=found,
+        view_in=view_in,
+        view_out=view_out,
         cards_in=cards(visit.snapshot, unit, found.rows_in[:SHOWN]) if found else [],
         cards_out=cards(visit.snapshot, unit, found.rows_out[:SHOWN]) if found else [],
     )

@@ -7,6 +7,7 @@ async function load(place) {
   if (place.dataset.state) return;
   place.dataset.state = "loading";
   place.setAttribute("aria-busy", "true");
+  if (place.dataset.busy) place.textContent = place.dataset.busy;
   try {
     let answer;
     do {

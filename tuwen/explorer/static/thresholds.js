@@ -6,7 +6,11 @@ const bins = JSON.parse(document.querySelector("#bins")?.textContent ?? "null");
 const field = form?.elements.value;
 const range = form?.querySelector("input[type=range]");
 const live = document.querySelector("[data-live]");
+const problem = document.querySelector("#problem");
+const NUMBER = /^\s*-?(\d+(_\d+)*\.?\d*|\.\d+)(e[+-]?\d+)?\s*$/i; // as rules spell it
 let timer, asking = new AbortController();
+const save = document.querySelector("[data-save]");
+let good = save && new URL(save.href).search; // of the last value that the step can have
 
 /** Where a value stands among the bins, of 1000. */
 function placeOf(value) {
@@ -56,31 +60,66 @@ function counted(place) {
   if (moved) tell(Number(moved), live.dataset.exactPass, live.dataset.exactFail);
 }
 
+/** What is wrong with the value, beside its field; empty: nothing. */
+function complain(words) {
+  problem.textContent = words;
+  field.ariaInvalid = words ? "true" : null;
+}
+
 async function ask(place, path, query, signal) {
   place.setAttribute("aria-busy", "true");
+  if (place.dataset.busy) place.textContent = place.dataset.busy; // what stood there is of another value
   try {
-    const answer = await fetch(`${path}?${query}`, { headers: { "X-Part": "1" }, signal });
-    place.innerHTML = await answer.text(); // our own server's, escaped there
-    counted(place);
+    const answer = await fetch(`${path}${query}`, { headers: { "X-Part": "1" }, signal });
+    const text = await answer.text();
+    if (answer.status === 400) { // a number, but none that this step can have
+      complain(new DOMParser().parseFromString(text, "text/html").body.textContent.trim());
+      place.replaceChildren();
+      show(good);
+    } else {
+      place.innerHTML = text; // our own server's, escaped there
+      counted(place);
+    }
     place.removeAttribute("aria-busy");
   } catch (error) {
     if (error.name !== "AbortError") place.removeAttribute("aria-busy");
   }
 }
 
+/** The value in the title, in the address, and in what would be saved. */
+function show(query) {
+  document.querySelector(".big output").textContent = new URLSearchParams(query).get("value");
+  history.replaceState(null, "", `/thresholds${query}`);
+  save.href = `/save${query}`;
+}
+
 function later() {
   clearTimeout(timer);
   asking.abort();
-  timer = setTimeout(() => {
+  complain("");
+  timer = setTimeout(async () => {
     asking = new AbortController();
-    const query = new URLSearchParams(new FormData(form));
-    history.replaceState(null, "", `/thresholds?${query}`);
-    document.querySelector("[data-save]").href = `/save?${query}`;
-    for (const kind of ["crossing", "funnel"]) {
+    const { signal } = asking, query = `?${new URLSearchParams(new FormData(form))}`;
+    show(query);
+    const asked = ["crossing", "funnel"].map((kind) => {
       const place = document.querySelector(`[data-${kind}]`);
-      ask(place, place.dataset[kind], query, asking.signal);
-    }
+      return ask(place, place.dataset[kind], query, signal);
+    });
+    await asked[0];
+    if (!signal.aborted && !problem.textContent) good = query;
   }, WAIT_MS);
+}
+
+/** What was typed, if it is a number; else only the field says so. */
+function typed(isFinished) {
+  if (NUMBER.test(field.value)) {
+    if (bins) range.value = placeOf(Number(field.value));
+    draw(Number(field.value));
+    later();
+  } else {
+    clearTimeout(timer);
+    if (isFinished) complain(problem.dataset.number);
+  }
 }
 
 function move(value) {
@@ -108,15 +147,11 @@ if (form && bins) {
   };
   chart.addEventListener("pointerdown", (event) => { chart.setPointerCapture(event.pointerId); follow(event); });
   chart.addEventListener("pointermove", (event) => chart.hasPointerCapture(event.pointerId) && follow(event));
-  draw(Number(field.value));
+  if (NUMBER.test(field.value)) draw(Number(field.value));
 }
 if (form) {
   document.querySelector("[data-crossing]").addEventListener("part", (event) => counted(event.currentTarget));
-  field.addEventListener("input", () => {
-    if (!/^\s*-?\d*\.?\d+(e[+-]?\d+)?\s*$/i.test(field.value)) return;
-    if (bins) range.value = placeOf(Number(field.value));
-    draw(Number(field.value));
-    later();
-  });
-  form.addEventListener("submit", (event) => { event.preventDefault(); later(); });
+  field.addEventListener("input", () => typed(false));
+  field.addEventListener("change", () => typed(true));
+  form.addEventListener("submit", (event) => { event.preventDefault(); typed(true); });
 }
