@@ -324,3 +324,18 @@ def test_commands_work_where_the_explorer_was_started(
         assert "tuwen build recipe.yaml --corpus 'an empty one'" in html.unescape(
             explore(Path("an empty one")).get(url).text
         )
+
+
+def test_a_selection_that_cannot_be_judged_stops_no_page(
+    own_corpus: Path, explore: Callable[[Path], TestClient]
+) -> None:
+    (own_corpus / "selections").mkdir(exist_ok=True)
+    text = "selections: {gone: {unit: image, steps: [{rule: nosuch > 3}]}}\n"
+    (own_corpus / "selections" / "gone.yaml").write_text(text, encoding="utf-8")
+    with explore(own_corpus) as pages:
+        image_id = str(Corpus.open(own_corpus).table("images", ["image_id"])["image_id"][0])
+        answer = pages.get(f"/image/{image_id}")
+        assert answer.status_code == 200
+        assert "gone cannot be judged" in answer.text and "nosuch" in answer.text
+        assert "figures" in answer.text
+        assert "无法判定 gone" in pages.get(f"/image/{image_id}?lang=zh").text

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from tuwen.corpus.readable import readable_schema
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.selections.expressions import Expression
 from tuwen.selections.life import Verdict
@@ -90,6 +90,18 @@ def _limit(node: Node) -> Limit | None:
 
 def _spelt(node: Constant | Number) -> str:
     return node.text if isinstance(node, Number) else str(node.value)
+
+
+def judged(snapshot: Snapshot) -> tuple[dict[str, Selection], dict[str, str]]:
+    """The selections that can be judged, and why the others cannot: one that asks for a column that is gone, say."""
+    fit, refused = dict[str, Selection](), dict[str, str]()
+    for name, selection in snapshot.selections.items():
+        try:
+            snapshot.ledger(name)
+            fit[name] = selection
+        except TuwenError as error:
+            refused[name] = str(error)
+    return fit, refused
 
 
 def answers(snapshot: Snapshot, unit: str, row: int, verdicts: Sequence[Verdict]) -> list[Answer]:

@@ -131,6 +131,7 @@ FRAME: dict[str, str] = {
     "Near-duplicates": "近重复",
 }
 ITEM: dict[str, str] = {
+    "%(name)s cannot be judged": "无法判定 %(name)s",
     "Image": "图像",
     "Pair": "图文对",
     "Document": "文档",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from tuwen.corpus.readable import readable_schema
 from tuwen.errors import TuwenError, UsageError
 from tuwen.explorer.columns import LINKS
 from tuwen.explorer.facets import count
-from tuwen.explorer.scan import Mask, RowTest, Scan, Stop
+from tuwen.explorer.scan import GRACE_S, Mask, RowTest, Scan, Stop, TimeUpError, interrupted
 from tuwen.explorer.snapshot import KEPT, Snapshot
 from tuwen.explorer.view import MAX_TERMS, Term, View, joined
 from tuwen.selections.dials import Dial, conditions, dials, rule_of, turned
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 BINS = 80
 EXAMPLES = 12  # rows of each direction that are remembered to show some of them
-POLL_S = 0.1
 PREVIEW_MEMORY = "256MB"  # beyond, DuckDB spills: the server stays small
 
 
@@ -167,20 +165,19 @@ def _values(
         stop=stop,
         more=[reached(snapshot, selection, dial.step)],
     )
-    values = RowNumbers(compared)
-    for chunk in scan:
-        yield values(chunk.columns), chunk.read == chunk.total
-    if not scan.finished:
-        yield np.empty(0), False
-    else:
-        yield np.empty(0), True
+    values = RowNumbers(compared, stop)
+    with suppress(TimeUpError):
+        for chunk in scan:
+            yield values(chunk.columns), chunk.read == chunk.total
+    yield np.empty(0), scan.finished
 
 
 class RowNumbers:
-    """An expression as numbers, ready to be asked of tables that have its columns; nan where there is none."""
+    """An expression as numbers, ready to be asked of tables that have its columns; nan where there is none.
+    `TimeUpError` once `stop` says so."""
 
-    def __init__(self, expression: Expression) -> None:
-
+    def __init__(self, expression: Expression, stop: Stop) -> None:
+        self._stop = stop
         self._plain = expression.columns()[0] if str(expression) == "".join(expression.columns()) else None
         self._sql = f"SELECT TRY_CAST(({expression.safe_sql()}) AS DOUBLE) AS value FROM rows"
         self._connection: duckdb.DuckDBPyConnection | None = None
@@ -202,7 +199,8 @@ class RowNumbers:
             self._connection.execute("SET TimeZone = 'UTC'")
         self._connection.register("rows", table.cast(readable_schema(table.schema)))
         try:
-            return self._connection.sql(self._sql).to_arrow_table()["value"].combine_chunks()
+            with interrupted(self._connection, self._stop, GRACE_S):
+                return self._connection.sql(self._sql).to_arrow_table()["value"].combine_chunks()
         except duckdb.Error as error:
             raise UsageError(f"this cannot be computed: {str(error).splitlines()[0]}") from None
 
@@ -244,8 +242,8 @@ def crossing(snapshot: Snapshot, selection: Selection, dial: Dial, value: str, s
     before, after = dial.rule, rule_after(selection, dial, value)
     if before is None or after is None or not is_known(snapshot, selection.unit, before):
         return None
-    tests = RowTest(before), RowTest(after)
-    own = [RowTest(conditions(rule)[dial.place]) for rule in (before, after)] if dial.others else []
+    tests = RowTest(before, stop), RowTest(after, stop)
+    own = [RowTest(conditions(rule)[dial.place], stop) for rule in (before, after)] if dial.others else []
     scan = Scan(
         snapshot,
         View(unit=selection.unit),
@@ -254,16 +252,17 @@ def crossing(snapshot: Snapshot, selection: Selection, dial: Dial, value: str, s
         more=[reached(snapshot, selection, dial.step)],
     )
     found = Crossing()
-    for chunk in scan:
-        old, new = (test(chunk.columns) for test in tests)
-        came, went = chunk.rows[new & ~old], chunk.rows[old & ~new]
-        found.num_in += len(came)
-        found.num_out += len(went)
-        if own:
-            was, now = (test(chunk.columns) for test in own)
-            found.num_anyway += int(np.count_nonzero((was != now) & ~old & ~new))
-        found.rows_in = np.concatenate([found.rows_in, _few(came)])
-        found.rows_out = np.concatenate([found.rows_out, _few(went)])
+    with suppress(TimeUpError):
+        for chunk in scan:
+            old, new = (test(chunk.columns) for test in tests)
+            came, went = chunk.rows[new & ~old], chunk.rows[old & ~new]
+            found.num_in += len(came)
+            found.num_out += len(went)
+            if own:
+                was, now = (test(chunk.columns) for test in own)
+                found.num_anyway += int(np.count_nonzero((was != now) & ~old & ~new))
+            found.rows_in = np.concatenate([found.rows_in, _few(came)])
+            found.rows_out = np.concatenate([found.rows_out, _few(went)])
     found.exact = scan.finished
     found.rows_in, found.rows_out = _few(found.rows_in), _few(found.rows_out)
     return found
@@ -310,28 +309,5 @@ def funnel_after(snapshot: Snapshot, selection: Selection, stop: Stop) -> list[F
             memory=PREVIEW_MEMORY,
             watch=lambda each: interrupted(each, stop),
         )
-    except TuwenError as error:
-        if stop:
-            raise TuwenError(
-                "judging the whole selection takes longer than this page waits; save it to see it"
-            ) from error
-        raise
-
-
-@contextmanager
-def interrupted(connection: duckdb.DuckDBPyConnection, stop: Stop) -> Iterator[None]:
-    """Interrupt a connection as soon as nobody waits any more."""
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(POLL_S):
-            if stop:
-                connection.interrupt()
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        done.set()
-        watcher.join()
+    except TimeUpError:
+        raise TuwenError("judging the whole selection takes longer than this page waits; save it to see it") from None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from starlette.responses import JSONResponse, Response
 
-from tuwen.explorer.answers import answers, limit_of
+from tuwen.explorer.answers import answers, judged, limit_of
 from tuwen.explorer.around import around
 from tuwen.explorer.cards import TEXT_SOURCES, UNSCORED, Card, cards, safety
 from tuwen.explorer.duplicates import Column, Member, cluster_columns, near_by_hash
@@ -24,7 +24,7 @@ from tuwen.explorer.takedown import is_gone, reason, removed
 from tuwen.explorer.view import View
 from tuwen.explorer.visit import Routes, Visit, redirect
 from tuwen.selections.life import Cell, Life, words
-from tuwen.selections.selection import UNITS
+from tuwen.selections.selection import UNITS, Selection
 from tuwen.selections.why import why
 
 TEXTS = 60  # different ones of an image that are shown; the grid has the others
@@ -78,10 +78,11 @@ def _item(visit: Visit, unit: str) -> Response:
     places = IndexedPlaces(snapshot)
     if is_gone(snapshot, unit, row):
         return _taken_down(visit, unit, row_id, reason(snapshot, places, unit, row_id))
-    life = _without_gone(snapshot, why(snapshot.corpus, row_id, snapshot.selections, places))
+    fit, refused = judged(snapshot)
+    life = _without_gone(snapshot, why(snapshot.corpus, row_id, fit, places))
     if visit.argument("format") == "json":
         return JSONResponse(life.to_json(), headers={"Cache-Control": "no-store"})
-    return visit.render("item.html", **_shown(visit, places, life, row))
+    return visit.render("item.html", **_shown(visit, places, life, row, fit), not_judged=refused)
 
 
 def _missing(visit: Visit, unit: str, row_id: str) -> Response:
@@ -128,7 +129,9 @@ def _standing(snapshot: Snapshot, unit: str, rows: Sequence[Mapping[str, Any]]) 
 # What the page shows ----------------------------------------------------------------------------------------------
 
 
-def _shown(visit: Visit, places: IndexedPlaces, life: Life, row: int) -> dict[str, Any]:
+def _shown(
+    visit: Visit, places: IndexedPlaces, life: Life, row: int, selections: Mapping[str, Selection]
+) -> dict[str, Any]:
     snapshot, values = visit.snapshot, {cell.name: cell.value for cell in life.columns}
     beside = around(visit, life.kind, row, life.id)
     shown: dict[str, Any] = {
@@ -162,7 +165,7 @@ def _shown(visit: Visit, places: IndexedPlaces, life: Life, row: int) -> dict[st
     if image_row < 0 or shown["image_gone"]:
         return shown | {"safety": UNSCORED, "image_id": None}
     shown["safety"] = safety(snapshot, "image", np.array([image_row]))[0]
-    shown["texts"] = _texts(snapshot, image_row, but=life.id)
+    shown["texts"] = _texts(snapshot, image_row, selections, but=life.id)
     shown["by_source"] = [
         (name, list(own)) for name, own in itertools.groupby(shown["texts"], lambda text: text.source)
     ]
@@ -204,14 +207,14 @@ def _written(life: Life) -> list[Written]:
     ]
 
 
-def _texts(snapshot: Snapshot, image_row: int, but: str) -> list[Text]:
+def _texts(snapshot: Snapshot, image_row: int, selections: Mapping[str, Selection], but: str) -> list[Text]:
     """Texts of an image, the most telling sources first and equal ones once, without the pair `but`."""
     (rows,) = snapshot.pairs_of("image", [image_row])
     gone = snapshot.gone("pair")
     rows = (rows if gone is None else rows[~gone[rows]])[:READ_TEXTS]
     known = ["language"] if "language" in snapshot.columns["pair"] else []
     taken = snapshot.take("pair", rows, ["pair_id", "text", "text_source", *known]).to_pylist()
-    verdicts = {name: snapshot.verdicts(name) for name, each in snapshot.selections.items() if each.unit == "pair"}
+    verdicts = {name: snapshot.verdicts(name) for name, each in selections.items() if each.unit == "pair"}
     found: dict[tuple[object, ...], Text] = {}
     for each, row in zip(taken, rows, strict=True):
         if each["pair_id"] == but:

@@ -223,6 +223,8 @@ def cut(visit: Visit) -> Response:
     form = form_of(visit)
     if form is None:
         raise UsageError("there is no selection to release")
+    if not (visit.argument("selection") and visit.argument("to")):  # nobody asked for what the form would suggest
+        raise UsageError("say which selection to release, and into which folder")
     try:
         form.writer()
         visit.explorer.cutting.start(form.order(visit.snapshot.corpus.path))
