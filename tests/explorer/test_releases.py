@@ -75,6 +75,9 @@ def test_a_release_is_cut_verified_and_listed(here: tuple[TestClient, Path]) -> 
     assert "给别人" in pages.get("/releases").text
     page = pages.get("/release", params={"path": str(made)})
     assert page.status_code == 200 and "verified" in page.text and "Load it</h3>" in page.text
+    tiles = re.findall(r"<dt>(.*?)</dt>", pages.get("/release", params={"path": str(made), "lang": "zh"}).text)
+    pages.cookies.clear()
+    assert tiles and not re.search("[a-z]", re.sub("<.*?>", "", "".join(tiles)))
     report = pages.get("/release/report", params={"path": str(made)})
     assert (
         report.headers["content-security-policy"].startswith("sandbox;")
