@@ -35,8 +35,7 @@ def compare(visit: Visit) -> Response:
     known = {*paths, *snapshot.selections}
     if {a, b} <= known and (a in paths) != (b in paths):
         if (suited := _suited(visit, a, b, made)) is None:
-            problem = visit.translated("A release is compared with a release, and there is no other one.")
-            return visit.render("compare.html", 400, kind="wrong", problem=problem, **shared)
+            return visit.render("compare.html", 400, kind="alone", **shared)
         return redirect(f"/compare?{urlencode(dict(zip('ab', suited, strict=True)))}")
     if a in paths and b in paths:
         key = ("compared", a, b, *(Path(each).stat().st_mtime_ns for each in (a, b)))
