@@ -270,6 +270,13 @@ def test_a_release_beside_a_selection_brings_another_release(
         pages.post("/releases", data=form | {"to": two}, headers=ORIGIN)
         wait(pages)
         assert chosen(settled(pages, "/compare", a=one, b="weak", shown="selections")) == [one, two]
+        other = str(tmp_path / "of documents")
+        form = {"selection": "interleaved", "format": "documents", "to": other}
+        pages.post("/releases", data=form, headers=ORIGIN)
+        wait(pages)
+        assert chosen(settled(pages, "/compare", a=one, b="weak")) == [one, two]  # not the newest: it has other rows
+        wrong = settled(pages, "/compare", a=one, b=other)
+        assert chosen(wrong) == [one, other] and "compare what has one key" in wrong
         assert chosen(settled(pages, "/compare", a="weak", b=two)) == [one, two]
         assert chosen(settled(pages, "/compare", a="weak", b=two, shown="releases")) == ["weak", "strong"]
 
