@@ -182,6 +182,12 @@ def test_a_rule_with_a_mistake_loses_nothing(pages: TestClient, rule: str, told:
     assert "width" in typed.text
 
 
+def test_errors_in_english_have_a_chinese_lead(pages: TestClient) -> None:
+    for url in ("/?where=widht+>+3", "/duplicates?column=nope", "/compare?a=nix&b=weak"):
+        own, other = (pages.get(url, headers={"accept-language": each}).text for each in ("zh", "en"))
+        assert "无法完成，原因如下（英文）：" in own and "in English" not in other
+
+
 def test_a_search_by_meaning_without_vectors_keeps_the_page(pages: TestClient) -> None:
     answer = pages.get("/", params={"q": "face", "by": "meaning", "where": "height >= 100"})
     assert answer.status_code == 400 and "image.embedding" in answer.text

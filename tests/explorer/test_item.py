@@ -237,6 +237,17 @@ def test_a_corpus_without_selections(
     assert "no selections yet" in answer.text
 
 
+def test_a_page_without_pairs_keeps_and_refuses_none(own_corpus: Path, explore: Callable[[Path], TestClient]) -> None:
+    node = {"kind": "text", "text": "alone", "level": None, "region": None, "image_ref": None}
+    row = {"document_id": digest("document", 1), "url": "http://alone.test/", "nodes": [node], "source": "s"}
+    corpus = Corpus.open(own_corpus)
+    with corpus.writing():
+        append_rows(corpus, "documents", [pa.RecordBatch.from_pylist([row], schema=TABLES["documents"].schema)])
+    text = plain(explore(own_corpus).get(f"/document/{row['document_id']}").text)
+    assert "strong there are no pairs here" in text and "0 of 0" not in text
+    assert "1 part" in text and "1 parts" not in text
+
+
 def test_the_page_in_chinese(pages: TestClient) -> None:
     text = plain(pages.get(f"/image/{STRIP}", headers={"accept-language": "zh"}).text)
     assert "第2步（共5步）largeenough：height为35，应不小于64" in text.replace(" ", "")

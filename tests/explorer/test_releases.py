@@ -75,6 +75,9 @@ def test_a_release_is_cut_verified_and_listed(here: tuple[TestClient, Path]) -> 
     assert "给别人" in pages.get("/releases").text
     page = pages.get("/release", params={"path": str(made)})
     assert page.status_code == 200 and "verified" in page.text and "Load it</h3>" in page.text
+    tiles = re.findall(r"<dt>(.*?)</dt>", pages.get("/release", params={"path": str(made), "lang": "zh"}).text)
+    pages.cookies.clear()
+    assert tiles and not re.search("[a-z]", re.sub("<.*?>", "", "".join(tiles)))
     report = pages.get("/release/report", params={"path": str(made)})
     assert (
         report.headers["content-security-policy"].startswith("sandbox;")
@@ -267,6 +270,13 @@ def test_a_release_beside_a_selection_brings_another_release(
         pages.post("/releases", data=form | {"to": two}, headers=ORIGIN)
         wait(pages)
         assert chosen(settled(pages, "/compare", a=one, b="weak", shown="selections")) == [one, two]
+        other = str(tmp_path / "of documents")
+        form = {"selection": "interleaved", "format": "documents", "to": other}
+        pages.post("/releases", data=form, headers=ORIGIN)
+        wait(pages)
+        assert chosen(settled(pages, "/compare", a=one, b="weak")) == [one, two]  # not the newest: it has other rows
+        wrong = settled(pages, "/compare", a=one, b=other)
+        assert chosen(wrong) == [one, other] and "compare what has one key" in wrong
         assert chosen(settled(pages, "/compare", a="weak", b=two)) == [one, two]
         assert chosen(settled(pages, "/compare", a="weak", b=two, shown="releases")) == ["weak", "strong"]
 

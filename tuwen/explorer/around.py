@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
 from tuwen.explorer.asked import asked
 from tuwen.explorer.listing import Listing, listing
 from tuwen.explorer.scan import Stop
@@ -54,7 +54,7 @@ def around(visit: Visit, unit: str, row: int, row_id: str) -> Around:
     view = _list_of(visit, unit)
     try:
         page = _page(visit, view) if view else None
-    except UsageError:  # columns that are not there, a search that cannot be made: such a list nobody came from
+    except TuwenError:  # columns that are not there, a search that cannot be made: such a list nobody came from
         view = page = None
     if view is None:
         return _stored(visit.snapshot, unit, row)

@@ -155,7 +155,7 @@ _RELEASES: dict[str, str] = {
     "Picture formats": "图片格式",
     "What it will leave open": "尚无法回答的问题",
     "Its own page of charts": "它自带的图表页",
-    "format": "格式",
+    "Samples": "样本",
     "%(n)s files": "%(n)s 个文件",
     "No page says anything of a licence.": "没有网页说明许可证。",
     "Languages are those of pages: the stage text.language did not run.": "语言取自网页声明：text.language 阶段没有运行。",

@@ -9,12 +9,13 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError
 from tuwen.explorer.cards import Card, cards
 from tuwen.explorer.comparing import PARTS, Shift, Shifted, Shifts, comparable, counts, shifts, unit_of, view_of
 from tuwen.explorer.cutting import Made, command
 from tuwen.explorer.visit import Routes, Visit, redirect
 from tuwen.releases.diff import Diff, diff
+from tuwen.releases.manifest import read_manifest
 from tuwen.releases.rows import key_column
 from tuwen.selections.selection import UNITS
 
@@ -35,25 +36,34 @@ def compare(visit: Visit) -> Response:
     known = {*paths, *snapshot.selections}
     if {a, b} <= known and (a in paths) != (b in paths):
         if (suited := _suited(visit, a, b, made)) is None:
-            problem = visit.translated("A release is compared with a release, and there is no other one.")
-            return visit.render("compare.html", 400, kind="wrong", problem=problem, **shared)
+            return visit.render("compare.html", 400, kind="alone", **shared)
         return redirect(f"/compare?{urlencode(dict(zip('ab', suited, strict=True)))}")
-    if a in paths and b in paths:
-        key = ("compared", a, b, *(Path(each).stat().st_mtime_ns for each in (a, b)))
-        found: Diff = snapshot.prepared.get(key, "what the two releases hold", lambda: diff(a, b))
-        unit = _unit_of_release(visit, a)
-        examples = {"a": found.rows.removed_examples, "both": (), "b": found.rows.added_examples}
-        shown = {part: _cards(visit, unit, ids) for part, ids in examples.items()}
-        shared |= {"spread": _spread(found), "command": command("diff", a, b)}
-        return visit.render("compare.html", kind="releases", found=found, cards=shown, **shared)
     try:
+        if a in paths and b in paths:
+            return visit.render("compare.html", **_releases(visit, a, b), **shared)
         unit = unit_of(snapshot, a, b)
-    except UsageError as error:  # the lists stay, so that others can be chosen
+    except TuwenError as error:  # the lists stay, so that others can be chosen
         return visit.render("compare.html", 400, kind="wrong", problem=str(error), **shared)
     counted = counts(snapshot, unit, a, b, SHOWN)
     kept = {part: cards(snapshot, unit, counted.rows[part]) for part in PARTS}
     views = {part: view_of(unit, a, b, part) for part in PARTS}
     return visit.render("compare.html", kind="selections", unit=unit, counts=counted, cards=kept, views=views, **shared)
+
+
+def _releases(visit: Visit, a: str, b: str) -> dict[str, Any]:
+    """What the page shows of two releases. `UsageError` where they name their rows by different keys."""
+    key = ("compared", a, b, *(Path(each).stat().st_mtime_ns for each in (a, b)))
+    found: Diff = visit.snapshot.prepared.get(key, "what the two releases hold", lambda: diff(a, b))
+    unit = _unit_of_release(a)
+    examples = {"a": found.rows.removed_examples, "both": (), "b": found.rows.added_examples}
+    shown = {part: _cards(visit, unit, ids) for part, ids in examples.items()}
+    return {
+        "kind": "releases",
+        "found": found,
+        "cards": shown,
+        "spread": _spread(found),
+        "command": command("diff", a, b),
+    }
 
 
 def _suited(visit: Visit, a: str, b: str, made: Sequence[Made]) -> tuple[str, str] | None:
@@ -71,14 +81,17 @@ def _suited(visit: Visit, a: str, b: str, made: Sequence[Made]) -> tuple[str, st
         others = [path for path in paths if path != chosen]
         if not others:
             return None
-        other = others[0]
+        unit = _unit_of_release(chosen)  # those of another one have no rows in common
+        other = next((path for path in others if _unit_of_release(path) == unit), others[0])
     return (chosen, other) if chosen == a else (other, chosen)
 
 
-def _unit_of_release(visit: Visit, path: str) -> str:
-    """What the samples of a release are named by: webdataset has one sample an image, whatever was selected."""
-    _, manifest = visit.explorer.cutting.named(path)
-    return key_column(manifest).removesuffix("_id")
+def _unit_of_release(path: str) -> str:
+    """What names the samples of a listed release: webdataset has one an image, whatever was selected. "": not known."""
+    try:
+        return key_column(read_manifest(Path(path))).removesuffix("_id")
+    except (TuwenError, KeyError):  # a stranger's
+        return ""
 
 
 def _cards(visit: Visit, unit: str, ids: Sequence[str]) -> list[Card]:
