@@ -67,6 +67,7 @@ function complain(words) {
 }
 
 async function ask(place, path, query, signal) {
+  place.dispatchEvent(new Event("supersede")); // what the page itself asked for when it opened
   place.setAttribute("aria-busy", "true");
   if (place.dataset.busy) place.textContent = place.dataset.busy; // what stood there is of another value
   try {
