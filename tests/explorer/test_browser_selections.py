@@ -210,3 +210,13 @@ def test_nothing_is_wider_than_a_phone(url, page) -> None:
     page.goto(url)
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_phone_shows_what_bars_mean_and_the_whole_slider(page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto("/thresholds?selection=weak&step=5&at=0")
+    assert page.locator("text=(their square root)").is_visible()
+    main, slider = (page.locator(each).bounding_box() for each in (".turned", "input[type=range]"))
+    assert main["x"] <= slider["x"] and slider["x"] + slider["width"] <= main["x"] + main["width"]
+    chart = page.locator(".chart svg").bounding_box()
+    assert slider["x"] < chart["x"] and chart["x"] + chart["width"] < slider["x"] + slider["width"]  # half a handle
