@@ -119,6 +119,23 @@ def test_a_funnel_of_another_value_is_not_left_standing(page) -> None:
     page.unroute_all(behavior="ignoreErrors")
 
 
+def test_what_is_being_prepared_is_asked_for_again(page) -> None:
+    asked = []
+
+    def answer(route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fulfill(status=202, body="<p>Preparing</p>")
+        else:
+            route.fallback()
+
+    page.goto("/thresholds?selection=weak&step=5&at=0")
+    page.route("**/thresholds/crossing?*value=30", answer)
+    page.fill("input[name=value]", "30")
+    page.wait_for_selector("[data-crossing] [data-card]", timeout=WAIT_MS)
+    assert len(asked) == 2
+
+
 def test_what_the_page_asked_for_first_gives_way(page) -> None:
     """Else its answer, which may take long, would come after that of the value that stands there now."""
     held = []
