@@ -119,6 +119,34 @@ def test_a_funnel_of_another_value_is_not_left_standing(page) -> None:
     page.unroute_all(behavior="ignoreErrors")
 
 
+def test_what_is_being_prepared_is_asked_for_again(page) -> None:
+    asked = []
+
+    def answer(route) -> None:
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fulfill(status=202, body="<p>Preparing</p>")
+        else:
+            route.fallback()
+
+    page.goto("/thresholds?selection=weak&step=5&at=0")
+    page.route("**/thresholds/crossing?*value=30", answer)
+    page.fill("input[name=value]", "30")
+    page.wait_for_selector("[data-crossing] [data-card]", timeout=WAIT_MS)
+    assert len(asked) == 2
+
+
+def test_what_the_page_asked_for_first_gives_way(page) -> None:
+    """Else its answer, which may take long, would come after that of the value that stands there now."""
+    held = []
+    page.route("**/thresholds/funnel?*value=20", lambda route: held.append(route))
+    page.goto("/thresholds?selection=weak&step=5&at=0&value=20")
+    with page.expect_event("requestfailed", lambda request: "value=20" in request.url):
+        page.fill("input[name=value]", "30")
+    page.wait_for_selector(".two .here .refused", timeout=WAIT_MS)
+    assert len(held) == 1
+
+
 def focused(page) -> str:
     return page.evaluate("document.activeElement.name || document.activeElement.id || document.activeElement.tagName")
 
@@ -133,16 +161,17 @@ def test_keys_choose_in_a_list_without_haste(url, name, page) -> None:
     field.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    assert page.url == before and focused(page) == name  # still on the way
+    page.wait_for_timeout(1500)
+    assert page.url == before and focused(page) == name  # still on the way, however slowly
     chosen = field.input_value()
+    page.keyboard.press("Enter")
     page.wait_for_url(lambda url: url != before, timeout=WAIT_MS)
     assert page.locator(f"select[name={name}]").input_value() == chosen
     assert focused(page) == name
     there = page.url
     page.keyboard.press("ArrowUp")
-    page.keyboard.press("Enter")  # at once
+    page.keyboard.press("Tab")  # goes on
     page.wait_for_url(lambda url: url != there, timeout=WAIT_MS)
-    assert focused(page) == name
 
 
 def test_the_mouse_chooses_at_once(page) -> None:
@@ -198,3 +227,13 @@ def test_nothing_is_wider_than_a_phone(url, page) -> None:
     page.goto(url)
     page.wait_for_load_state("networkidle")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_phone_shows_what_bars_mean_and_the_whole_slider(page) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto("/thresholds?selection=weak&step=5&at=0")
+    assert page.locator("text=(their square root)").is_visible()
+    main, slider = (page.locator(each).bounding_box() for each in (".turned", "input[type=range]"))
+    assert main["x"] <= slider["x"] and slider["x"] + slider["width"] <= main["x"] + main["width"]
+    chart = page.locator(".chart svg").bounding_box()
+    assert slider["x"] < chart["x"] and chart["x"] + chart["width"] < slider["x"] + slider["width"]  # half a handle

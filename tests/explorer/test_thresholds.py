@@ -203,7 +203,7 @@ def test_a_factor_is_moved(pages: TestClient, snapshot: Snapshot) -> None:
     left = [next(each.left for each in steps if each.step == 3) for steps in (before, after)]
     assert found is not None and found.num_in == 0 and found.num_out == left[0] - left[1] > 0
     text = pages.get("/thresholds", params={"selection": "figures", "step": "3", "at": "0", "value": "2"}).text
-    assert "5 * least(width, height)</bdi>: <output>2</output>" in text and "<rect" not in text
+    assert "5 * least(width, height)</bdi>: 5 → <output>2</output>" in text and "<rect" not in text
 
 
 def test_why_it_is_not_known_which_rows_cross(pages: TestClient) -> None:

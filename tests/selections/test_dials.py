@@ -98,7 +98,7 @@ def test_each_number_knows_the_other_conditions_of_its_step():
     ]
     limits = {"threshold": {"of": "score", "at_least": 0.3, "at_most": 0.9}}
     found = dials(Selection.from_mapping("s", {"unit": "image", "steps": [limits]}))
-    assert [(str(dial.own), dial.part, dial.alone) for dial in found] == [
-        ("score >= 0.3", 0, True),
-        ("score <= 0.9", 0, True),
+    assert [(str(dial.own), dial.part, dial.alone, dial.limit) for dial in found] == [
+        ("score >= 0.3", 0, True, 0),
+        ("score <= 0.9", 0, True, 1),
     ]

@@ -19,7 +19,7 @@ from tuwen.explorer.facets import count
 from tuwen.explorer.scan import GRACE_S, Mask, RowTest, Scan, Stop, TimeUpError, interrupted
 from tuwen.explorer.snapshot import KEPT, Snapshot
 from tuwen.explorer.view import MAX_TERMS, Term, View, joined
-from tuwen.selections.dials import Dial, conditions, dials, rule_of, turned
+from tuwen.selections.dials import Dial, conditions, rule_of, turned
 from tuwen.selections.expressions import Expression
 from tuwen.selections.ledger import FunnelStep, preview
 from tuwen.selections.selection import Selection
@@ -103,17 +103,28 @@ def decides(snapshot: Snapshot, selection: Selection, dial: Dial) -> bool:
 def own_count(snapshot: Snapshot, selection: Selection, dial: Dial, funnel: FunnelStep, stop: Stop) -> int | None:
     """How many rows the condition that holds a number refuses, of those that the conditions before it passed; None
     where its step has no other, or where the time was up."""
-    if dial.own is None or not dial.others:
+    if dial.rule is None or not dial.others:
         return None
-    same = [each for each in dials(selection) if (each.step, each.part) == (dial.step, dial.part)]
-    if len({each.place for each in same}) == 1 and len(funnel.rules) > 1:
-        return funnel.rules[dial.part].lost  # the ledger counted it
-    if not all(is_known(snapshot, selection.unit, each) for each in [*dial.earlier, dial.own]):
+    lost = funnel.rules[dial.part].lost
+    if dial.limit is None:
+        return lost if len(funnel.rules) > 1 else None
+    *before, first = conditions(dial.rule)[: dial.place - dial.limit + 1]  # the ledger counts both limits together
+    if not is_known(snapshot, selection.unit, dial.rule):
         return None
-    rules = [*map(str, dial.earlier), f"({dial.own}) is not true"]
+    rules = [*map(str, before), f"({first}) is not true"]
     view = View(unit=selection.unit, where=joined(rules), terms=(Term(selection.name, False, dial.step),))
+    try:
+        refused = snapshot.remembered(("own", view), lambda: _whole_count(snapshot, view, stop))
+    except TimeoutError:
+        return None
+    return lost - refused if dial.limit else refused
+
+
+def _whole_count(snapshot: Snapshot, view: View, stop: Stop) -> int:
     found = count(snapshot, view, stop)
-    return found.count if found.exact else None
+    if not found.exact:
+        raise TimeoutError
+    return found.count
 
 
 def histogram(snapshot: Snapshot, selection: Selection, dial: Dial, stop: Stop) -> Histogram | None:

@@ -36,8 +36,8 @@ class Dial:
     something is reckoned with it (`5 * width`). `rule` is the condition on the row that the step states, and `part`
     counts, from 0, the one of its conjuncts that holds the number, as the step's counts in a ledger are. `place`
     counts, from 0, the one of the rule's `conditions` that holds it; `alone`: that one is this comparison and nothing
-    else, so where the others hold, this number decides. `field`: the parameter of the step that holds it, if it is a
-    parameter by itself.
+    else, so where the others hold, this number decides. `limit`: 0 or 1 for the lower and the upper of two limits that
+    a ledger counts together. `field`: the parameter of the step that holds it, if it is a parameter by itself.
     """
 
     step: int
@@ -53,6 +53,7 @@ class Dial:
     part: int = 0
     place: int = 0
     alone: bool = False
+    limit: int | None = None
 
     @property
     def own(self) -> Expression | None:
@@ -60,14 +61,10 @@ class Dial:
         return conditions(self.rule)[self.place] if self.rule is not None else None
 
     @property
-    def earlier(self) -> list[Expression]:
-        """The conditions of the step that rows meet before that one."""
-        return conditions(self.rule)[: self.place] if self.rule is not None else []
-
-    @property
     def others(self) -> list[Expression]:
         """All other conditions of the step."""
-        return [*self.earlier, *conditions(self.rule)[self.place + 1 :]] if self.rule is not None else []
+        known = conditions(self.rule) if self.rule is not None else []
+        return known[: self.place] + known[self.place + 1 :]
 
 
 def dials(selection: Selection) -> list[Dial]:
@@ -148,9 +145,9 @@ def _placed(dial: Dial, rule: Expression) -> Dial:
     conjuncts = rule.conjuncts()
     part, *inner = dial.path if len(conjuncts) > 1 else (0, *dial.path)
     before = sum(len(_limits_of(each)) for each in conjuncts[:part])
-    is_limit = len(_limits_of(conjuncts[part])) > 1 and len(inner) == 1
     alone = len(inner) == 1  # the number is an argument of the conjunct itself
-    return replace(dial, rule=rule, part=part, place=before + (inner[0] - 1 if is_limit else 0), alone=alone)
+    limit = inner[0] - 1 if alone and len(_limits_of(conjuncts[part])) > 1 else None
+    return replace(dial, rule=rule, part=part, place=before + (limit or 0), alone=alone, limit=limit)
 
 
 def _compared(node: Node, path: Path, asserted: bool) -> Iterator[Dial]:
@@ -214,9 +211,11 @@ def _limits(step: Step) -> Iterator[Dial]:
         root = Expression.parse(str(limit)).root if limit is not None else None
         if isinstance(root, Number):
             label = f"{of} {sign} {root.text}"
-            place = int(field == "at_most" and step.at_least is not None)
-            is_alone = rule is not None
-            yield Dial(0, 0, root.text, label, of, sign, sign == ">=", rule, field, place=place, alone=is_alone)
+            limit_of_two = ("at_least", "at_most").index(field) if rule and len(conditions(rule)) > 1 else None
+            yield Dial(
+                0, 0, root.text, label, of, sign, sign == ">=", rule, field,
+                place=limit_of_two or 0, alone=rule is not None, limit=limit_of_two,
+            )  # fmt: skip
 
 
 def _sizes(step: Step) -> Iterator[Dial]:

@@ -1,6 +1,5 @@
 // Choosing in a list sends its form: at once when the mouse chose, and with keys, which pass what lies between, when
-// the person rests, presses Enter, or goes on. The page that comes has the focus where it was.
-const REST_MS = 1200;
+// the person presses Enter or goes on. The page that comes has the focus where it was.
 const KEPT = "tuwen_focus";
 
 /** Let the next page, if it is this one again, put the focus on a field of this name. */
@@ -25,31 +24,23 @@ function restoreFocus() {
 
 /** Call `send` when a person has chosen in `field`, a <select>. */
 export function whenChosen(field, send) {
-  let key = "", timer = 0, sent = field.value;
+  let key = "", sent = field.value;
   const go = (next = field) => {
-    clearTimeout(timer);
-    timer = 0;
     if (field.value === sent) return;
     sent = field.value;
     keepFocus(next);
     send();
   };
-  const later = () => {
-    clearTimeout(timer);
-    timer = setTimeout(go, REST_MS);
-  };
   field.addEventListener("pointerdown", () => { key = ""; });
   field.addEventListener("keydown", (event) => {
     key = event.key;
-    if (!timer) return;
-    if (key === "Enter") {
-      event.preventDefault();
-      go();
-    } else later();
+    if (key !== "Enter" || field.value === sent) return;
+    event.preventDefault();
+    go();
   });
-  field.addEventListener("change", () => (key && key !== "Enter" ? later() : go()));
+  field.addEventListener("change", () => (!key || key === "Enter") && go());
   field.addEventListener("blur", (event) => {
-    if (timer && document.hasFocus()) go(event.relatedTarget?.matches("select") ? event.relatedTarget : field);
+    if (document.hasFocus()) go(event.relatedTarget?.matches("select") ? event.relatedTarget : field);
   });
 }
 

@@ -3,24 +3,28 @@ const leaving = new AbortController();
 addEventListener("pagehide", () => leaving.abort());
 const WAIT_MS = 1000;
 
+/** Fetch one part. The event "supersede" at its place takes the question back: something else is asked for there. */
 async function load(place) {
   if (place.dataset.state) return;
   place.dataset.state = "loading";
   place.setAttribute("aria-busy", "true");
   if (place.dataset.busy) place.textContent = place.dataset.busy;
+  const asking = new AbortController();
+  for (const [one, event] of [[leaving.signal, "abort"], [place, "supersede"]])
+    one.addEventListener(event, () => asking.abort(), { once: true });
   try {
     let answer;
     do {
-      answer = await fetch(place.dataset.part, { headers: { "X-Part": "1" }, signal: leaving.signal });
+      answer = await fetch(place.dataset.part, { headers: { "X-Part": "1" }, signal: asking.signal });
       place.innerHTML = await answer.text(); // our own server's, escaped there
       if (answer.status === 202) await new Promise((go) => setTimeout(go, WAIT_MS));
-    } while (answer.status === 202 && !leaving.signal.aborted);
+    } while (answer.status === 202 && !asking.signal.aborted);
     place.dataset.state = answer.ok ? "here" : "failed";
     place.dispatchEvent(new CustomEvent("part", { bubbles: true }));
   } catch (error) {
     if (error.name !== "AbortError") place.dataset.state = "";
   } finally {
-    place.removeAttribute("aria-busy");
+    if (!asking.signal.aborted) place.removeAttribute("aria-busy");
   }
 }
 

@@ -67,11 +67,18 @@ function complain(words) {
 }
 
 async function ask(place, path, query, signal) {
+  place.dispatchEvent(new Event("supersede")); // what the page itself asked for when it opened
   place.setAttribute("aria-busy", "true");
   if (place.dataset.busy) place.textContent = place.dataset.busy; // what stood there is of another value
   try {
-    const answer = await fetch(`${path}${query}`, { headers: { "X-Part": "1" }, signal });
-    const text = await answer.text();
+    let answer, text;
+    for (;;) {
+      answer = await fetch(`${path}${query}`, { headers: { "X-Part": "1" }, signal });
+      text = await answer.text();
+      if (answer.status !== 202) break;
+      place.innerHTML = text; // what is being prepared
+      await new Promise((go) => setTimeout(go, 1000));
+    }
     if (answer.status === 400) { // a number, but none that this step can have
       complain(new DOMParser().parseFromString(text, "text/html").body.textContent.trim());
       place.replaceChildren();
