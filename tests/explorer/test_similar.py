@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 import vector_corpus
 
-from tuwen.explorer.similar import MAX_BITS, most_similar
+from tuwen.explorer.similar import MAX_BITS, admitted, most_similar
 from tuwen.explorer.snapshot import Explored, Snapshot
 from tuwen.explorer.view import View
+from tuwen.selections.expressions import Expression
 
 
 def test_hashes_are_compared_bit_by_bit(looked: Snapshot, tmp_path: Path) -> None:
@@ -33,3 +35,14 @@ def test_vectors_come_before_hashes(tmp_path: Path, look: Callable[[Path], Explo
     rows, scores, *_ = most_similar(snapshot, view, tmp_path, 3)
     texts = snapshot.take("pair", rows, ["text"])["text"].to_pylist()
     assert texts[0] == "红色的自行车靠在墙上" and np.all(np.diff(scores) <= 0)
+
+
+@pytest.mark.parametrize("many", [1, 10_000])
+def test_a_rule_is_asked_of_some_rows(many: int, looked: Snapshot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same rows pass whether values come from whole columns in memory or row by row."""
+    monkeypatch.setattr("tuwen.explorer.similar.MANY", many)
+    rule, rows = Expression.parse("width > 64 and format = 'png'"), np.arange(327, -1, -3)
+    passed = admitted(looked, "image", rule, rows)
+    values = looked.corpus.table("images", ["width", "format"]).to_pylist()
+    assert passed.tolist() == [values[row]["width"] > 64 and values[row]["format"] == "png" for row in rows.tolist()]
+    assert 0 < passed.sum() < len(rows)

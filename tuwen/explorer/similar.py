@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from tuwen.corpus.indexes import index_state
@@ -16,8 +17,10 @@ from tuwen.explorer.scan import RowTest
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.explorer.view import View
 from tuwen.selections.expressions import Expression
+from tuwen.selections.selection import UNITS
 
 HASH = "perceptual_hash"
+MANY = 500  # rows whose values are faster taken from a whole column in memory
 MAX_UPLOADS = 20  # dropped pictures that are kept
 MAX_BITS = 12  # in how many of 64 bits hashes of images differ that people may call alike
 
@@ -138,4 +141,10 @@ def admitted(snapshot: Snapshot, unit: str, rule: Expression | None, rows: NDArr
     names = list(rule.columns()) if rule is not None else []
     if rule is None or not names or not len(rows):
         return np.ones(len(rows), bool)
-    return RowTest(rule)(snapshot.take(unit, rows, names))
+    columns = [snapshot.column(unit, name) for name in names]
+    held = [each for each in columns if len(rows) >= MANY and each.table != "pairs" and each.table == UNITS[unit]]
+    held = [each for each in held if not snapshot.is_large(each)]
+    taken = snapshot.take(unit, rows, [each.name for each in columns if each not in held])
+    at = pa.array(rows)
+    values = {each.name: snapshot.whole(each).take(at) if each in held else taken[each.name] for each in columns}
+    return RowTest(rule)(pa.table(values))
