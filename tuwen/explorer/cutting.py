@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import logging
 import shlex
-import signal
 import subprocess
 import sys
 import threading
@@ -30,7 +29,9 @@ MADE = (DONE, UNCHECKED)  # the release is there
 LOG = logging.getLogger("tuwen.explorer")
 PATIENCE_S = 5.0  # between asking a process to end and ending it
 MOST_FOUND = 60
-_TUWEN = (sys.executable, "-c", "from tuwen.cli import script; script()")
+# SIGTERM does what Ctrl-C does: a shell makes what it starts in the background, and its children, deaf to SIGINT.
+_HEARS = "import signal; signal.signal(signal.SIGTERM, signal.default_int_handler); "
+_TUWEN = (sys.executable, "-c", f"{_HEARS}from tuwen.cli import script; script()")
 
 
 def command(*words: object) -> str:
@@ -178,7 +179,7 @@ class Cutting:
             process, self._cancelled = self._process, True
         if process is None:
             return
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         try:
             process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
