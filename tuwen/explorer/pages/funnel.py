@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 import numpy as np
 from numpy.typing import NDArray
 from starlette.responses import Response
@@ -11,6 +9,7 @@ from starlette.responses import Response
 from tuwen.errors import UsageError
 from tuwen.explorer.bands import strips
 from tuwen.explorer.cards import cards
+from tuwen.explorer.cutting import command
 from tuwen.explorer.visit import Routes, Visit
 from tuwen.selections.dials import dials
 from tuwen.selections.saved import FOLDER, recipe_text, saved_names
@@ -35,7 +34,7 @@ def funnel(visit: Visit) -> Response:
         is_saved=is_saved,
         is_new=is_saved and visit.argument("saved") == "now",
         file=visit.snapshot.corpus.path / FOLDER / f"{name}.yaml",
-        command=shlex.join(["tuwen", "funnel", str(visit.snapshot.corpus.path), "--selection", name]),
+        command=command("funnel", visit.snapshot.corpus.path, "--selection", name),
         recipe=recipe_text(selection),
     )
 
