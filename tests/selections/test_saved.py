@@ -91,7 +91,7 @@ def test_the_recipe_wins_a_name_that_it_gets_later(corpus):
         "selections: {bad: {unit: image, steps: [{within: gone}]}}",
         "selections: {bad: {unit: image, steps: " + "[" * 3_000 + "]" * 3_000 + "}}",
         "selections: {bad: {unit: !!set {a}}}",
-        "a: &a [x, x]\nselections: {bad: {unit: image, steps: [*a]}}",
+        "a: &a {rule: width > 1}\nselections: {bad: {unit: image, steps: [*a]}}",
         "selections: {bad: {unit: image, steps: [{rule: width > 1}]}}" + " " * MAX_BYTES,
     ],
 )
