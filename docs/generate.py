@@ -166,8 +166,8 @@ CLAIMS = """What the systems that tuwen covers came to, each by its small check.
 code, a case worked by hand, or a description alone, on fixed tensors, to 1e-5. **D**: the verdict of the registered
 claim in a drawn world; *supported* needs all comparisons, and those with an ablation beat it too. **R**: the verdict
 of a claim on real pairs, or that there are none to show it with, for the reason below. **S**: the signs at four times
-the budget. A system works where E holds and D is supported against an ablation, or not supported by a run that could
-have found what matters. How verdicts are reached: [proof.md](proof.md).
+the budget, of the first five seeds. A system works where E holds and D is supported against an ablation, or not
+supported by a run that could have found what matters. How verdicts are reached: [proof.md](proof.md).
 """
 
 

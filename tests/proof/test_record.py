@@ -74,6 +74,14 @@ def test_scale_compares_signs_with_four_times_the_budget(tmp_path: Path) -> None
     assert recorded(tmp_path, TOLD, "supported").scale == "1 of 1 signs change"
 
 
+def test_a_scaled_claim_has_the_first_five_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "one.yaml"
+    path.write_text(yaml.safe_dump({**TOLD, "seeds": [9, 8, 7, 6, 5, 4]}))
+    claim = Claim.load(path)
+    assert claim.scaled(4).seeds == (9, 8, 7, 6, 5)
+    assert claim.scaled(1).seeds == claim.seeds
+
+
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     recorded(tmp_path, TOLD, "supported")
     (tmp_path / "results" / "one.json").write_text("{")

@@ -21,7 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--cache", metavar="FOLDER", help="results of arms and seeds, used again (default: the cache of the user)"
     )
     parser.add_argument("--seeds", metavar="N,N,…", type=_seeds, help="other random seeds than the claim's")
-    parser.add_argument("--scale", metavar="X", type=_scale, default=1.0, help="so many times the budget (default: 1)")
+    parser.add_argument(
+        "--scale",
+        metavar="X",
+        type=_scale,
+        default=1.0,
+        help="so many times the budget, for the claim's first five seeds (default: 1)",
+    )
     parser.add_argument(
         "--set", metavar="PATH=VALUE", action="append", default=[], help="change a value of the claims; repeatable"
     )
@@ -81,13 +87,13 @@ def run(arguments: argparse.Namespace) -> int:
     claims = [Claim.load(path, arguments.set) for path in arguments.claims]
     if arguments.record and (arguments.seeds is not None or arguments.set):
         raise UsageError("--record keeps what was registered; leave --seeds and --set out, or change the claim's file")
+    claims = [claim.scaled(arguments.scale) for claim in claims]
     if arguments.seeds is not None:
         named = "-".join(map(str, arguments.seeds))
         claims = [
             claim.model_copy(update={"seeds": arguments.seeds, "name": f"{claim.name}-seeds-{named}"})
             for claim in claims
         ]
-    claims = [claim.scaled(arguments.scale) for claim in claims]
     console, found = Console(), []
     for path, claim in zip(arguments.claims, claims, strict=True):
         claim.check(allow_code=arguments.allow_code)

@@ -32,6 +32,7 @@ from tuwen.parts import load_class, nearest
 from tuwen.proof.method import Method, part_of
 from tuwen.proof.strict import Strict
 
+SCALED_SEEDS = 5
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
@@ -191,7 +192,8 @@ class Claim(Strict):
         return part_of("proof.worlds", {name: {**knobs, **(arm.world if arm else {})}}, allow_code)
 
     def scaled(self, factor: float) -> Claim:
-        """The same claim with so many times the examples and samples."""
+        """The same claim with so many times the examples and samples, and its first `SCALED_SEEDS` seeds: other budgets
+        are asked whether signs stay, which needs fewer of them than an interval does."""
         if factor == 1:
             return self
         budget = self.budget.model_copy(
@@ -200,7 +202,9 @@ class Claim(Strict):
                 "samples": round(self.budget.samples * factor),
             }
         )
-        return self.model_copy(update={"budget": budget, "name": f"{self.name}@{factor:g}"})
+        return self.model_copy(
+            update={"budget": budget, "seeds": self.seeds[:SCALED_SEEDS], "name": f"{self.name}@{factor:g}"}
+        )
 
 
 def _arm(told: Mapping[str, Any]) -> dict[str, Any]:
