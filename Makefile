@@ -24,7 +24,7 @@ check: .venv/test
 
 # One benchmark: make bench NAME=extract. All of them: make bench
 NAME ?= warc extract images selection balance build fetch join near_duplicates concepts mixture embedding scorer search \
-	explore training proof ray scale
+	explore training proof ray scale maintain
 bench: .venv/test
 	@for name in $(NAME); do $(BIN)/python benchmarks/$$name.py || exit 1; done
 
