@@ -106,6 +106,18 @@ def test_a_corpus_from_a_stranger_runs_nothing(verb: str, trap: Path, capsys: py
     assert "Traceback" not in capsys.readouterr().err and not trap.exists()
 
 
+@pytest.mark.parametrize("order", [("a", "b"), ("b", "a")])
+def test_merging_with_a_corpus_from_a_stranger_runs_nothing(
+    order: tuple[str, str], trap: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, stages in (("a", ["trap:Stage"]), ("b", [])):
+        (trap.parent / name).mkdir()
+        corpus_of(trap.parent / name, name="t", stages=stages).rename(name + ".corpus")
+    one, two = (f"{name}.corpus" for name in order)
+    assert tuwen(["merge", one, two, "--to", "both"]) == 2
+    assert "--allow-code" in capsys.readouterr().err and not trap.exists() and not Path("both").exists()
+
+
 def test_a_release_from_a_stranger_runs_nothing(trap: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = corpus_of(trap.parent, name="t", selections={"x": {"unit": "pair", "steps": [{"rule": "length > 1"}]}})
     assert tuwen(["release", str(corpus), "--selection", "x", "--to", "out", "--format", "ids"]) == 0

@@ -124,3 +124,11 @@ def test_ids_tell_sequences_apart() -> None:
     assert digest(None) != digest("") != digest(b"", b"")
     assert digest(1, "") != digest("1", "")
     assert digest(b"abc") == "ba7816bf8f01cfea414140de5dae2223"  # sha256sum, first 32 digits
+
+
+@pytest.mark.parametrize("name", ["图文", "a b", "a?b", "a%41b", "{a}*[b]", "ü#'"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    corpus = Corpus.create(tmp_path / name / "corpus")
+    assert tag_version(corpus, "new") == 1
+    assert "v000001" in Corpus.open(corpus.path).dataset("pairs").tags.list()
+    assert [path.name for path in tmp_path.iterdir()] == [name], "no folder of an encoded name"

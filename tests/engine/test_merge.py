@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from purged import contents, image_id, make, recipe_for, update, url, write_unit
+from purged import contents, files_with, image, image_id, make, recipe_for, text, update, url, write_unit
 
 import tuwen
 from tuwen.cli import main
@@ -18,6 +18,7 @@ from tuwen.corpus.tombstones import Stone, read_stones
 from tuwen.engine.build import build, plan
 from tuwen.engine.checkup import examine
 from tuwen.engine.merge import merge
+from tuwen.engine.purge import purge
 from tuwen.engine.recipe import Recipe
 from tuwen.engine.status import status
 from tuwen.errors import UsageError
@@ -75,8 +76,10 @@ def test_joins_takedowns_and_derived_rows_come_along(tmp_path: Path) -> None:
     take_down(one, [Stone("url", url(3))], "asked")
     take_down(two, [Stone("url", url(3)), Stone("image", image_id(19))], "asked")
     merged = merge(one.path, two.path, tmp_path / "c", allow_code=True)
-    assert merged.added == {"documents": 6, "fetches": 0, "images": 6, "pairs": 36}
+    assert merged.added == {"documents": 6, "fetches": 0, "images": 5, "pairs": 30}
     assert merged.known == {"documents": 4, "fetches": 0, "images": 4, "pairs": 24}
+    assert merged.barred == {"images": 1, "pairs": 6}, "image 19 and its texts"
+    assert merged.hidden["documents"] == 1, "page 3, of the first"
     corpus = Corpus.open(tmp_path / "c")
     assert set(read_stones(corpus)) == {Stone("url", url(3)), Stone("image", image_id(19))}
     mapping = json.loads((corpus.path / "recipe.json").read_text())
@@ -86,10 +89,28 @@ def test_joins_takedowns_and_derived_rows_come_along(tmp_path: Path) -> None:
     built = build(recipe, corpus.path, workers=1, quiet=True, allow_code=True)
     assert not built.added_rows and built.ingested.num_units == 0
     rows = {row["pair_id"]: row for row in corpus.table("pairs").to_pylist()}
-    assert len(rows) == corpus.count("pairs") == 120
+    assert len(rows) == corpus.count("pairs") == 114
     known = {key: row["theirs"] for key, row in rows.items() if row["theirs"] is not None}
     assert known and all(key.startswith(value) for key, value in known.items())
     assert plan(recipe, corpus.path).nothing_to_do
+
+
+def test_what_one_has_purged_does_not_come_back_with_the_other(tmp_path: Path) -> None:
+    one = make(tmp_path / "one")
+    two = make(tmp_path / "two")
+    keys = two.table("pairs", ["pair_id"])["pair_id"].to_pylist()
+    (tmp_path / "s.csv").write_text("\n".join(["pair_id,s", *(f"{key},of {key}" for key in keys)]))
+    tuwen.join(two, tmp_path / "s.csv", on="pair_id", name="s", allow_code=True, workers=1, quiet=True)
+    take_down(one, [Stone("url", url(3)), Stone("image", image_id(9))], "asked")
+    purge(one, allow_code=True)
+    merged = merge(one.path, two.path, tmp_path / "c", allow_code=True)
+    assert merged.barred == {"pairs": 12, "documents": 1, "images": 1} and not merged.hidden
+    assert {table: Corpus.open(tmp_path / "c").count(table) for table in merged.added} == {
+        table: Corpus.open(one.path).count(table) for table in merged.added
+    }
+    for needle in (image(9), text(3, 0).encode(), text(9, 0).encode()):
+        assert files_with(two.path, needle) and files_with(tmp_path / "c", needle) == []
+    assert [finding for finding in examine(tmp_path / "c") if finding.is_harm or finding.action] == []
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_made(tmp_path: Path) -> None:
@@ -105,6 +126,10 @@ def test_what_does_not_fit_is_refused_before_anything_is_made(tmp_path: Path) ->
         merge(one.path, one.path, tmp_path / "c")
     with pytest.raises(UsageError, match="not an empty folder"):
         merge(one.path, two.path, tmp_path / "one")
+    with pytest.raises(UsageError, match="lies in the corpus"):
+        merge(one.path, two.path, two.path / "c", allow_code=True)
+    with pytest.raises(UsageError, match="allow-code"):
+        merge(one.path, two.path, tmp_path / "c")
     assert not (tmp_path / "c").exists() and not (tmp_path / ".c.partial").exists()
 
 
@@ -114,5 +139,12 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["added"] == {"documents": 0, "fetches": 0, "images": 0, "pairs": 0}
     assert dict(contents(Corpus.open(tmp_path / "c"))) == dict(contents(one))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    take_down(one, [Stone("image", image_id(3))], "asked")
+    assert main(["merge", str(one.path), str(two.path), "--to", str(tmp_path / "link"), "--allow-code"]) == 0
+    told = capsys.readouterr().out
+    assert "images: 0 added, 13 known already, 1 taken down" in told and "until: tuwen purge" in told
+    assert (tmp_path / "empty" / "corpus.json").is_file()
     assert main(words) == 2 and "not an empty folder" in capsys.readouterr().err
     assert not plan(recipe_for(tmp_path / "one"), tmp_path / "c").units

@@ -253,6 +253,30 @@ def test_several_patches_at_once(world: Path, tmp_path: Path, capsys: pytest.Cap
     assert verify(tmp_path / "patches/index") == verify(tmp_path / "patches/webdataset") == []
 
 
+def test_patches_that_would_be_one_folder_are_refused_before_anything_is_recorded(
+    world: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image_id, corpus = released_image(world), world / "corpus"
+    shutil.copytree(world / "index", tmp_path / "other" / "index")
+    words = ["takedown", str(corpus), "--image", image_id, "--patch-to", str(tmp_path / "new"), "--releases"]
+    assert main([*words, str(world / "index"), str(tmp_path / "other" / "index")]) == 2
+    assert "one by one" in capsys.readouterr().err and not (tmp_path / "new").exists()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "mine.txt").write_text("mine")
+    assert main([*words, str(world / "index")]) == 2 and "name a new folder" in capsys.readouterr().err
+    assert read_stones(Corpus.open(corpus)) == []
+
+
+def test_the_same_patch_again_replaces_itself(world: Path, tmp_path: Path) -> None:
+    image_id = released_image(world)
+    words = ["takedown", str(world / "corpus"), "--image", image_id, "--patch-to", str(tmp_path / "new"), "--releases"]
+    seals = []
+    for _ in range(2):
+        assert main([*words, str(world / "index")]) == 0
+        seals.append(read_manifest(tmp_path / "new").seal)
+    assert seals[0] == seals[1] and verify(tmp_path / "new") == []
+
+
 def test_where_nobody_has_resolved_references_any_that_meant_the_image_goes(tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path / "corpus")
     image_id = digest(b"x")

@@ -26,8 +26,12 @@ def run(arguments: argparse.Namespace) -> int:
         print_json(asdict(merged))
         return 0
     for table, added in merged.added.items():
-        print(f"{table}: {added} added, {merged.known[table]} known already")
+        barred = f", {merged.barred[table]} taken down" if table in merged.barred else ""
+        print(f"{table}: {added} added, {merged.known[table]} known already{barred}")
     for note in merged.notes:
         print(shown(note))
+    if merged.hidden:
+        told = ", ".join(f"{number} of {table}" for table, number in merged.hidden.items())
+        print(f"Rows of A that are taken down lie there still, hidden ({told}), until: tuwen purge {arguments.to}")
     print(f"Columns that look at the whole corpus come with the next build: tuwen build RECIPE --corpus {arguments.to}")
     return 0

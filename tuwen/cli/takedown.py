@@ -56,8 +56,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not stones:
         raise UsageError("nothing is taken down yet; name it with --image, --url, --domain or --near")
     touched = footprint(corpus, stones, arguments.releases)
+    targets = _targets(touched.releases, arguments)
     recorded = [] if arguments.dry_run else take_down(corpus, stones, arguments.reason)
-    patches = [] if arguments.dry_run else _patch(corpus, touched.releases, arguments)
+    patches = [] if arguments.dry_run else _patch(corpus, touched.releases, targets, arguments)
     if arguments.json:
         told = {"dry_run": arguments.dry_run, "stones": [asdict(stone) for stone in stones], "patches": patches}
         print_json({**touched.to_json(), **told, "recorded": [asdict(stone) for stone in recorded]})
@@ -74,13 +75,29 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _patch(corpus: Corpus, releases: list[TouchedRelease], arguments: argparse.Namespace) -> list[dict[str, Any]]:
+def _targets(releases: list[TouchedRelease], arguments: argparse.Namespace) -> list[Path]:
+    """Where the patch of each release goes; refused before anything is recorded where two would go to one place."""
+    from tuwen.releases.takedown import check_patch
+
+    if not arguments.patch_to:
+        return []
+    new, several = Path(arguments.patch_to), len(arguments.releases) > 1
+    targets = [new / Path(release.folder).resolve().name if several else new for release in releases]
+    for place, (release, target) in enumerate(zip(releases, targets, strict=True)):
+        if target in targets[:place]:
+            other = releases[targets.index(target)].folder
+            raise UsageError(f"patches of {other} and {release.folder} would both be {target}; patch them one by one")
+        check_patch(target, release.seal)
+    return targets
+
+
+def _patch(
+    corpus: Corpus, releases: list[TouchedRelease], targets: list[Path], arguments: argparse.Namespace
+) -> list[dict[str, Any]]:
     from tuwen.releases.takedown import patch_release
 
     patches = []
-    for release in releases if arguments.patch_to else ():
-        to = Path(arguments.patch_to)
-        to = to / Path(release.folder).resolve().name if len(arguments.releases) > 1 else to
+    for release, to in zip(releases, targets, strict=False):  # no targets where no patch is asked for
         manifest = patch_release(corpus, release.folder, to, allow_code=arguments.allow_code)
         patches.append({"release": release.folder, "patch": str(to), "seal": manifest.seal, "supersedes": release.seal})
     return patches

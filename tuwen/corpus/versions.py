@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+
+import lance
 
 from tuwen.corpus.corpus import Corpus, read_json, write_json
 from tuwen.errors import UsageError
+
+_PLAIN = re.compile(r"[A-Za-z0-9_./ -]*")
 
 
 def tag_version(corpus: Corpus, reason: str) -> int:
@@ -16,11 +24,12 @@ def tag_version(corpus: Corpus, reason: str) -> int:
     if numbers and read_version(corpus.path, numbers[-1])["tables"] == tables:
         return numbers[-1]
     number = (numbers[-1] if numbers else 0) + 1
-    for table, version in tables.items():
-        tags = corpus.dataset(table).tags
-        if _tag(number) in tags.list():  # a run killed between tagging and writing the file below
-            tags.delete(_tag(number))
-        tags.create(_tag(number), version)
+    with _plainly_named(corpus.path) as path:
+        for table, version in tables.items():
+            tags = lance.dataset(str(path / f"{table}.lance")).tags
+            if _tag(number) in tags.list():  # a run killed between tagging and writing the file below
+                tags.delete(_tag(number))
+            tags.create(_tag(number), version)
     (corpus.path / "versions").mkdir(exist_ok=True)
     write_json(_file(corpus.path, number), {"number": number, "reason": reason, "tables": tables})
     return number
@@ -38,6 +47,19 @@ def read_version(path: Path, number: int) -> dict[str, Any]:
     except FileNotFoundError:
         known = ", ".join(map(str, version_numbers(path))) or "none yet"
         raise UsageError(f"{path} has no version {number}; it has {known}") from None
+
+
+@contextmanager
+def _plainly_named(path: Path) -> Iterator[Path]:
+    """The folder by a path that stays itself when it is percent-encoded: Lance 14 makes the folder of a table's tags
+    where the encoded path leads, `%E5%9B%BE` beside `图`, and fails where it may not."""
+    if _PLAIN.fullmatch(str(path.resolve())):
+        yield path
+        return
+    with TemporaryDirectory(prefix="tuwen-") as folder:
+        link = Path(folder) / "corpus"
+        link.symlink_to(path.resolve())
+        yield link
 
 
 def _tag(number: int) -> str:

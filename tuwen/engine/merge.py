@@ -1,8 +1,9 @@
 """Two corpora as one: the rows of the first, and those of the second that the first does not have.
 
 A merged corpus is what one build would have made that read the units of the first and then those of the second: no
-image, page, attempt or pair twice; of a page that both have, the first one's pairs. What was computed comes along and
-stays up to date, columns that look at the whole corpus apart, which the next build computes anew.
+image, page, attempt or pair twice; of a page that both have, the first one's pairs. What one of the two has taken down
+does not come in with the second. What was computed comes along and stays up to date, columns that look at the whole
+corpus apart, which the next build computes anew.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tuwen.corpus.units import append_rows, recover, sealed_units
 from tuwen.corpus.versions import tag_version, version_numbers
 from tuwen.engine.derive import seal_again
 from tuwen.engine.plan import Order
+from tuwen.engine.purge import gone_ids, purge
 from tuwen.engine.recipe import Recipe
 from tuwen.engine.relabel import relabel, relabelled
 from tuwen.errors import TuwenError, UsageError
@@ -40,10 +42,13 @@ _LEFT_BEHIND = shutil.ignore_patterns(LOCK, "ledgers", "logs", "tmp", "cache", "
 
 @dataclass
 class Merged:
-    """Rows that the second corpus added, rows of it that the first had already, per table; what did not come along."""
+    """Rows of the second corpus, per table: those that were added, those that the first had already, and those that
+    stayed out because they were taken down. `hidden`: rows of the first that are taken down and wait for a purge."""
 
     added: dict[str, int] = field(default_factory=dict)
     known: dict[str, int] = field(default_factory=dict)
+    barred: dict[str, int] = field(default_factory=dict)
+    hidden: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -51,13 +56,18 @@ def merge(first: str | Path, second: str | Path, to: str | Path, *, allow_code: 
     """Make the new corpus `to` of two; both stay as they are. Needs room for both, and locks both meanwhile.
 
     The recipe is that of the first with the sources, and those stages and selections, that only the second has. Raises
-    `UsageError` for a folder that is taken and for joins of one name and different content.
+    `UsageError` for a folder that is taken or lies in one of the two, for joins of one name and different content, and
+    where a recipe names code and `allow_code` is not given.
     """
-    one, two, target = Corpus.open(first), Corpus.open(second), Path(to)
+    one, two, target = Corpus.open(first), Corpus.open(second), Path(to).resolve()
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise UsageError(f"{target} is not an empty folder; name a new one")
     if one.path.resolve() == two.path.resolve():
         raise UsageError(f"{one.path} and {two.path} are one corpus; name two")
+    for corpus in (one, two):
+        if target.is_relative_to(corpus.path.resolve()):
+            raise UsageError(f"{target} lies in the corpus {corpus.path}; name a folder elsewhere")
+        Recipe.from_mapping(corpus.recipe(), allow_code=allow_code)
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed merge left
     merged = Merged()
@@ -69,17 +79,20 @@ def merge(first: str | Path, second: str | Path, to: str | Path, *, allow_code: 
             shutil.copytree(one.path, partial, ignore=_LEFT_BEHIND)
             shutil.copytree(two.path, partial / "tmp" / "second", ignore=_LEFT_BEHIND)
         _merge(Corpus.open(partial), Corpus.open(partial / "tmp" / "second"), merged, allow_code)
+        if target.exists():
+            target.rmdir()
+        partial.rename(target)  # a corpus appears whole or not at all
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    if target.exists():
-        target.rmdir()
-    partial.rename(target)  # a corpus appears whole or not at all
     return merged
 
 
 def _merge(corpus: Corpus, other: Corpus, merged: Merged, allow_code: bool) -> None:
     recipe = Recipe.from_mapping(other.recipe(), allow_code=allow_code)
+    with other.writing():
+        _append_new(other, corpus, "tombstones", ["kind", "value"])
+    merged.barred = purge(other, allow_code=allow_code).rows
     merged.known = _drop_known(corpus, other, Order.of([*recipe.stages, *joined_stages(other.path)]))
     with corpus.writing():
         for table in MERGED:
@@ -88,11 +101,13 @@ def _merge(corpus: Corpus, other: Corpus, merged: Merged, allow_code: bool) -> N
         _append_units(corpus, other)
         _append_new(corpus, other, "tombstones", ["kind", "value"])
         _adopt_files(corpus, other)
-        write_json(corpus.path / "recipe.json", _recipe(corpus.recipe(), other.recipe(), merged), sort_keys=False)
+        united = _recipe(corpus.recipe(), other.recipe(), merged, allow_code)
+        write_json(corpus.path / "recipe.json", united, sort_keys=False)
         shutil.rmtree(corpus.path / "tmp")
         update_indexes(corpus)
         number = tag_version(corpus, "merge")
         forget_versions(corpus, [each for each in version_numbers(corpus.path) if each < number])
+    merged.hidden = {table: len(ids) for table, ids in gone_ids(corpus).items() if len(ids)}
 
 
 def _drop_known(corpus: Corpus, other: Corpus, order: Order) -> dict[str, int]:
@@ -214,7 +229,7 @@ def _adopt_files(corpus: Corpus, other: Corpus) -> None:
                 shutil.copy(path, corpus.folder(folder) / path.name)
 
 
-def _recipe(one: Mapping[str, Any], two: Mapping[str, Any], merged: Merged) -> dict[str, Any]:
+def _recipe(one: Mapping[str, Any], two: Mapping[str, Any], merged: Merged, allow_code: bool) -> dict[str, Any]:
     """The first recipe, and what only the second has."""
     recipe = dict(one) or dict(two)
     recipe["sources"] = _sources(one.get("sources") or [], two.get("sources") or [], merged)
@@ -227,7 +242,7 @@ def _recipe(one: Mapping[str, Any], two: Mapping[str, Any], merged: Merged) -> d
             merged.notes.append(f"the selection {name} is that of the first; the second defines it otherwise")
     recipe["selections"] = selections
     try:
-        Recipe.from_mapping(recipe, allow_code=True)
+        Recipe.from_mapping(recipe, allow_code=allow_code)
     except TuwenError as error:
         raise UsageError(f"the recipes of the two do not fit together: {error}") from error
     return recipe

@@ -17,7 +17,7 @@ from tuwen.corpus.tombstones import Stone, add_stones, read_stones
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import read_version, tag_version, version_numbers
 from tuwen.errors import TuwenError, UsageError
-from tuwen.releases.manifest import Manifest, read_manifest
+from tuwen.releases.manifest import MANIFEST, Manifest, read_manifest
 from tuwen.releases.measure import FINGERPRINTED, fingerprint_of
 from tuwen.releases.release import inner_ledgers, write_release
 from tuwen.selections.ledger import Ledger
@@ -70,14 +70,26 @@ def take_down(corpus: Corpus, stones: Sequence[Stone], reason: str | None = None
     return new
 
 
+def check_patch(target: Path, seal: str) -> None:
+    """`UsageError` unless a patch of the release with this seal may be written to `target`: what is there is an earlier
+    patch of it, or nothing."""
+    if target.is_dir() and any(target.iterdir()):
+        told = read_manifest(target).supersedes if (target / MANIFEST).is_file() else None
+        if told is None or told["seal"] != seal:
+            raise UsageError(f"{target} is not empty, and no earlier patch of this release; name a new folder")
+    elif target.exists():
+        raise UsageError(f"{target} is a file; name a new folder")
+
+
 def patch_release(corpus: Corpus, old: str | Path, to: str | Path, *, allow_code: bool = False) -> Manifest:
     """Write the release `old` again as its corpus is without what has been taken down since.
 
     Format, parameters and selection are those of `old`. Rows are those of the corpus version that it was made of where
     that version is still there, else those of today. The manifest says what it supersedes; the bytes of all else are
-    those of a release that knows of no other.
+    those of a release that knows of no other. An earlier patch of `old` at `to` is replaced, as `check_patch` has it.
     """
     manifest = read_manifest(Path(old))
+    check_patch(Path(to), manifest.seal)
     pinned = released_version(corpus, manifest)
     name = str(manifest.selection["name"])
     definition = {key: value for key, value in manifest.selection.items() if key not in ("name", "builds_on")}
@@ -97,6 +109,7 @@ def patch_release(corpus: Corpus, old: str | Path, to: str | Path, *, allow_code
         full_ledger=bool(manifest.decisions["full_ledger"]),
         allow_code=allow_code,
         supersedes=manifest,
+        overwrite=True,
     )
 
 

@@ -62,7 +62,7 @@ class Parquet:
                 with open_binary(location) as stream, pq.ParquetFile(stream, pre_buffer=False) as file:
                     layout_of(file.schema_arrow, self._mapping(), unit.location)
                     ranges = _ranges(file.metadata)
-            except (pa.ArrowException, OSError):
+            except (pa.ArrowException, OSError, UnicodeDecodeError):
                 ranges = [(0, -1)]  # told when it is read
             for start, end in ranges:
                 name = unit.name if len(ranges) == 1 else f"{unit.name}:{start}-{end}"

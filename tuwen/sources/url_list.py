@@ -76,7 +76,7 @@ class UrlList:
                 num_repeats += every.num_rows - pairs.num_rows
                 if pairs.num_rows:
                     yield "pairs", pairs
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:  # the last: of a Parquet column's name
             complain(report, f"{type(error).__name__}: {error}", "damaged")
         report.messages += repeats(num_repeats)
         if not report.num_records:

@@ -74,7 +74,7 @@ class Parquet:
                         found.sort(key=text_order)
                     texts = [each for row in found for each in _texts(row[text])]
                     self._example(str(key), data, texts, found[0], writer)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             writer.skipped[f"ends of damaged files ({path.name}: {type(error).__name__})"] += 1
 
     def _example(self, name: str, image: Any, texts: list[str], row: dict[str, Any], writer: IndexWriter) -> None:

@@ -155,7 +155,7 @@ def _row_groups(whole: Unit, stream: BinaryIO, mapping: ColumnMapping) -> Iterat
 
     try:
         file = pq.ParquetFile(stream)
-    except (OSError, pa.ArrowException):
+    except (OSError, pa.ArrowException, UnicodeDecodeError):  # the last: of a column's name
         yield replace(whole, payload=Part("parquet"))
         return
     mapping.check(file.schema_arrow.names, repr(whole.location))
