@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
@@ -91,7 +92,7 @@ def table(answer: Answer, lead: list[str]) -> list[str]:
     lines += [f"| release, {answer.scales[-1]:g} × | {' | '.join(names)} |", "|---|" + "---|" * len(names)]
     for way in (*answer.names, UNTRAINED):
         told = (answer.figures[name][way][-1] for name in names)
-        lines.append(f"| {way} | {' | '.join(f'{mean(each):.3f} ± {stdev(each):.3f}' for each in told)} |")
+        lines.append(f"| {way} | {' | '.join(map(_spread, told))} |")
     lines += ["", *(f"- **{name}**: {answer.sentence(name)}." for name in names), ""]
     lines += ["| measure | releases | scale | difference | interval |", "|---|---|---|---|---|"]
     for each in answer.pairs:
@@ -100,6 +101,10 @@ def table(answer: Answer, lead: list[str]) -> list[str]:
             one = f"| {each.evaluation} | {each.one} - {each.two} | {scale:g} |"
             lines.append(f"{one} {each.means[place]:+.3f} | {span} |")
     return lines
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
 def released(arguments: argparse.Namespace) -> tuple[list[str], int]:
