@@ -20,6 +20,7 @@ from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.units import append_rows
 from tuwen.engine.checkup import examine
 from tuwen.engine.repair import repair
+from tuwen.errors import TuwenError
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +139,10 @@ def damaged_cache(corpus: Path) -> None:
     (corpus / "base-digests.json").write_text("{")
 
 
+def damaged_unit_journal(corpus: Path) -> None:
+    (corpus / "unit-journal.json").write_bytes(b"")
+
+
 SAFE: dict[Callable[[Path], None], list[str]] = {
     orphan: ["orphan_files", "orphan_files"],
     leftovers: ["leftovers"],
@@ -151,6 +156,7 @@ SAFE: dict[Callable[[Path], None], list[str]] = {
     loose_tag: ["loose_tags"],
     loose_join: ["orphan_files"],
     damaged_cache: ["damaged_json"],
+    damaged_unit_journal: ["damaged_json"],
 }
 
 
@@ -167,6 +173,16 @@ def test_what_is_safe_is_told_first_and_then_done(folder: Path, damage: Callable
     update(folder)
     assert dict(contents(Corpus.open(path))) == expected
     assert kinds(path) == [] and tuwen.judge(Corpus.open(path), "all").num_kept
+
+
+def test_a_damaged_journal_of_a_unit_that_is_not_sealed_is_told_and_stays(folder: Path) -> None:
+    path = folder / "corpus"
+    half_a_unit(path)
+    damaged_unit_journal(path)
+    (found,) = (each for each in repair(path).left if each.place == "unit-journal.json")
+    assert found.kind == "damaged_json" and found.action is None
+    with pytest.raises(TuwenError, match="tuwen repair"):
+        update(folder)
 
 
 def lost_rows(corpus: Path) -> None:

@@ -21,6 +21,7 @@ from tuwen.corpus.columns import ColumnFile, ColumnWriter, TableState, commit_co
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.units import append_rows
+from tuwen.selections.held import HeldFile
 from tuwen.selections.ledger import SCHEMA as LEDGER
 from tuwen.selections.ledger import FunnelStep
 from tuwen.stages.image.pixels import decode
@@ -57,12 +58,16 @@ class Selection:
 
 @dataclass(frozen=True)
 class LedgerFile:
-    """A ledger as a file: id, step (null: kept), rule, value, weight."""
+    """A ledger as a file: id, step (null: kept), rule, value, weight. It stays the one that was opened."""
 
     selection: Selection
     path: Path
     steps: list[Any] = field(default_factory=list)
     is_weighted: bool = True
+    file: HeldFile = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "file", HeldFile(self.path))
 
     def funnel(self) -> list[Any]:
         return self.steps

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -15,12 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import append_rows
 from tuwen.errors import TuwenError, UsageError
 from tuwen.releases.manifest import read_manifest
-from tuwen.releases.release import MARKER, write_release
+from tuwen.releases.release import MARKER, release, write_release
 from tuwen.releases.verify import verify
+from tuwen.selections.selection import Selection
 
 CONFTEST = Path(__file__).with_name("conftest.py")
 
@@ -165,6 +168,35 @@ def test_a_ledger_of_another_corpus_is_refused(world, tmp_path):
     pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(ledger.path)), tmp_path / "stale.parquet")
     with pytest.raises(TuwenError, match="judge it again"):
         write_release(world.corpus, type(ledger)(ledger.selection, tmp_path / "stale.parquet"), tmp_path / "out")
+
+
+def test_a_ledger_that_is_replaced_meanwhile_changes_no_release(world, tmp_path):
+    ledger = world.ledgers["pair"]
+    path = tmp_path / "pairs.parquet"
+    shutil.copy(ledger.path, path)
+    opened = type(ledger)(ledger.selection, path, ledger.steps)
+    rows = pq.read_table(path).to_pylist()
+    others = [{**row, "step": 1 if row["step"] is None else None, "rule": "another"} for row in rows]
+    pq.write_table(pa.Table.from_pylist(others, schema=pq.read_schema(path)), tmp_path / "new")
+    (tmp_path / "new").replace(path)
+    write_release(world.corpus, opened, tmp_path / "out", "index")
+    path.unlink()
+    write_release(world.corpus, opened, tmp_path / "later", "index")
+    write_release(world.corpus, ledger, tmp_path / "undisturbed", "index")
+    seals = {read_manifest(tmp_path / name).seal for name in ("out", "later", "undisturbed")}
+    assert len(seals) == 1
+
+
+def test_a_corpus_whose_name_is_a_pattern_is_released_like_any_other(world, tmp_path):
+    for name in ("a?b", "acb", "id=plain"):
+        shutil.copytree(world.corpus.path, tmp_path / name)
+    selection = Selection.from_mapping("figures", {"unit": "image", "steps": [{"rule": "width > 20"}]})
+    everything = Selection("figures", "image")
+    release(Corpus.open(tmp_path / "acb"), everything, tmp_path / "all", "index")
+    for name in ("a?b", "id=plain"):
+        release(Corpus.open(tmp_path / name), selection, tmp_path / f"of {name}", "index")
+    seals = [read_manifest(tmp_path / f"of {name}").seal for name in ("a?b", "id=plain")]
+    assert len(set(seals)) == 1 and read_manifest(tmp_path / "all").seal not in seals
 
 
 def test_the_recipe_names_stages_and_units_but_no_counts_that_depend_on_order(world, tmp_path):

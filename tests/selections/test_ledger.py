@@ -5,10 +5,13 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from tuwen.corpus.corpus import Corpus
@@ -247,6 +250,79 @@ def test_what_a_kill_leaves_is_never_believed(corpus: Corpus, killed_after: str)
         if killed_after == "half a JSON":
             json_path.write_text(half)
     assert Ledger.open_or_judge(corpus, "figures", SELECTIONS).path.read_bytes() == right
+
+
+def test_an_open_ledger_stays_whatever_is_judged_meanwhile(corpus: Corpus) -> None:
+    opened = Ledger.open_or_judge(corpus, "strong", SELECTIONS)
+    strict = changed(
+        figures={"unit": "image", "steps": [{"rule": "width >= 250"}]},
+        strong={"unit": "pair", "steps": [{"rule": "score > 0.8"}]},
+    )
+    assert named(judge(corpus, "strong", strict).kept().read_all()["id"].to_pylist()) == ["p3", "p4", "p5"]
+    assert named(opened.kept().read_all()["id"].to_pylist()) == ["p2", "p6"]
+    rows = duckdb.sql(f"SELECT id FROM {opened.file.sql} WHERE step IS NULL ORDER BY id").fetchall()
+    assert named(row[0] for row in rows) == ["p2", "p6"]
+    shutil.rmtree(corpus.path / "ledgers")  # as a purge does
+    assert named(opened.kept().read_all()["id"].to_pylist()) == ["p2", "p6"]
+    assert opened.funnel()[-1].left == 2 and opened.row(rows[0][0]).kept
+
+
+@pytest.mark.parametrize("at", ["before the rows", "after the rows"])
+def test_two_that_judge_at_once_get_their_own_rows(
+    corpus: Corpus, at: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another process stores its ledger of the same name while this one stores its."""
+    strict = changed(figures={"unit": "image", "steps": [{"rule": "width >= 250"}]})
+    judge(corpus, "figures", strict)
+    stored = corpus.path / "ledgers"
+    shutil.copytree(stored, tmp_path / "other")
+    shutil.rmtree(stored)
+
+    def others(kind: str) -> None:
+        (stored / f"other.{kind}").write_bytes((tmp_path / "other" / f"figures.{kind}").read_bytes())
+        (stored / f"other.{kind}").replace(stored / f"figures.{kind}")
+
+    def write_json(path: Path, value: object) -> None:
+        if at == "after the rows":
+            others("parquet")
+            others("json")
+        path.write_text(json.dumps(value))
+        if at == "before the rows":
+            others("parquet")
+
+    monkeypatch.setattr("tuwen.selections.ledger.write_json", write_json)
+    ours = judge(corpus, "figures", SELECTIONS)
+    assert named(ours.kept().read_all()["id"].to_pylist()) == ["a", "c", "e"]
+    assert Ledger.stored(corpus, "figures", SELECTIONS) is None, "rows and description of two judgements"
+    monkeypatch.undo()
+    assert kept(corpus, "figures") == ["a", "c", "e"]
+    assert Ledger.stored(corpus, "figures", SELECTIONS) is not None
+
+
+def test_a_ledger_of_an_older_tuwen_is_fresh(corpus: Corpus) -> None:
+    path = Ledger.open_or_judge(corpus, "figures", SELECTIONS).path
+    pq.write_table(pq.read_table(path).replace_schema_metadata(None), path)
+    assert Ledger.stored(corpus, "figures", SELECTIONS) is not None, "a folder for reading only may hold it"
+
+
+def test_ledgers_that_nobody_holds_are_closed(corpus: Corpus) -> None:
+    before = len(list(Path("/dev/fd").iterdir()))
+    for _ in range(5):
+        assert kept(corpus, "strong") == ["p2", "p6"]
+        preview(corpus, "strong", SELECTIONS)
+    assert len(list(Path("/dev/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("name", ["a?b", "[a]b", "a*b", "id=b"])
+def test_the_name_of_a_corpus_is_no_pattern(corpus: Corpus, name: str, key: Callable[[object], str]) -> None:
+    odd, plain = corpus.path.with_name(name), corpus.path.with_name("acb")
+    shutil.copytree(corpus.path, odd)
+    shutil.copytree(corpus.path, plain)
+    everything = changed(figures={"unit": "image", "steps": [{"rule": "true"}]})
+    Ledger.open_or_judge(Corpus.open(plain), "with_figures", everything)
+    assert kept(Corpus.open(odd), "with_figures") == ["D1", "D2"]
+    ledger = Ledger.open_or_judge(Corpus.open(odd), "figures", SELECTIONS)
+    assert ledger.row(key("a")).kept
 
 
 def test_previews_store_nothing(corpus: Corpus) -> None:

@@ -22,6 +22,7 @@ from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, read_json, scan_dataset
 from tuwen.corpus.keys import KeySet
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.tombstones import Barred
+from tuwen.errors import TuwenError
 
 Rows = Mapping[str, Path | Callable[[], Iterator[pa.RecordBatch]]]
 APPEND_ORDER = ("images", "fetches", "pairs", "documents")
@@ -142,7 +143,10 @@ def recover(corpus: Corpus) -> str | None:
     path = _journal(corpus.path)
     if not path.exists():
         return None
-    journal = read_json(path)
+    try:
+        journal = read_json(path)
+    except TuwenError as error:
+        raise TuwenError(f"{path} is damaged; tuwen repair {corpus.path} says what can be done about it") from error
     unfinished = (journal["source"], journal["source_unit"]) not in sealed_units(corpus)
     if unfinished:
         for table, version in journal["tables"].items():

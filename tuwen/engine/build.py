@@ -33,6 +33,7 @@ from tuwen.engine.work import Outcome, StageTask, Task, run
 from tuwen.errors import UsageError
 from tuwen.parts import name_of
 from tuwen.selections.candidates import check_columns
+from tuwen.selections.held import HeldFile
 from tuwen.selections.ledger import Ledger, stored_ledger
 from tuwen.selections.selection import parse_selections
 from tuwen.stages import Stage, kind_of, option
@@ -267,13 +268,13 @@ def clear_tmp(corpus: Corpus) -> None:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
-def _choose(recipe: Recipe, order: Order, runner: Runner) -> Path:
+def _choose(recipe: Recipe, order: Order, runner: Runner) -> HeldFile:
     """Run the stages that the fetch's selection needs, and judge: the ledger says which pairs are to be fetched."""
     assert recipe.fetch is not None and recipe.fetch.select is not None
     selections = parse_selections(recipe.mapping.get("selections") or {})
     for part in Order.of(stages_before_fetching(recipe.fetch.select, selections, order)).passes:
         runner.run(part)
-    return Ledger.open_or_judge(runner.corpus, recipe.fetch.select).path
+    return Ledger.open_or_judge(runner.corpus, recipe.fetch.select).file
 
 
 @dataclass

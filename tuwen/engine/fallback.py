@@ -22,6 +22,7 @@ from tuwen.engine.targets import failed_targets
 from tuwen.fetching.inspection import Inspector
 from tuwen.fetching.reservations import refusal
 from tuwen.fetching.settings import FETCHED, Fetch
+from tuwen.selections.held import HeldFile
 from tuwen.sources import Report, Unit
 from tuwen.sources.warc import Warc
 
@@ -88,7 +89,7 @@ def _wanted(path: str) -> dict[str, tuple[str, ...]]:
 
 
 def fall_back(
-    corpus: Corpus, settings: Fetch, kept: Path | None, workers: Mapper, progress: Progress, log: RunLog
+    corpus: Corpus, settings: Fetch, kept: HeldFile | None, workers: Mapper, progress: Progress, log: RunLog
 ) -> int:
     """Append what the archives hold of the URLs that are wanted and failed; returns how many images that added."""
     if not (failed := failed_targets(corpus, settings, kept)):

@@ -29,6 +29,7 @@ from tuwen.fetching.attempt import Attempt
 from tuwen.fetching.outcomes import OK, shares
 from tuwen.fetching.settings import FETCHED, Fetch
 from tuwen.fetching.spool import Spool, read, seal_left_over, sealed_files
+from tuwen.selections.held import HeldFile
 
 if TYPE_CHECKING:
     from tuwen.fetching.attempt import Summary
@@ -71,7 +72,7 @@ def check_fetch(settings: Fetch) -> None:
             raise UsageError(f"fetch.fallback: {error}") from error
 
 
-def fetch_images(corpus: Corpus, settings: Fetch, kept: Path | None, progress: Progress, log: RunLog) -> Fetched:
+def fetch_images(corpus: Corpus, settings: Fetch, kept: HeldFile | None, progress: Progress, log: RunLog) -> Fetched:
     """Ask for every URL that the corpus wants (those of `kept`, a ledger of pairs, if given) and append what came.
 
     Only under the write lock. Ctrl-C and the deadline end it cleanly: what is in flight is finished and kept.

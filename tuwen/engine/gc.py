@@ -116,9 +116,7 @@ def _wanted(corpus: Corpus, selections: Sequence[Selection]) -> NDArray[Any]:
             raise UsageError(f"{table} have no {named!r} yet, so which images {selection.name} wants is not known")
         with corpus.connect() as connection:
             connection.register(table, corpus.stored(table, [f"{selection.unit}_id", named]))
-            kept = (
-                f"(SELECT id FROM read_parquet('{str(ledger.path).replace(chr(39), chr(39) * 2)}') WHERE step IS NULL)"
-            )
+            kept = f"(SELECT id FROM {ledger.file.sql} WHERE step IS NULL)"
             query = f"SELECT DISTINCT {column} AS id FROM {table} WHERE {selection.unit}_id IN {kept}"
             reader = connection.sql(query).to_arrow_reader(65_536)
             found = [packed_keys(batch["id"].drop_null()) for batch in reader]

@@ -124,8 +124,7 @@ def _group(mix: _Mix, by: str, ledger: Ledger | None, most_values: int) -> None:
 def _grouped(mix: _Mix, value: str, joined: str, ledger: Ledger | None) -> str:
     kept = "true"
     if ledger is not None:
-        file = literal(str(ledger.path))
-        ids = f"select try_cast(id as uuid) as id from read_parquet({file}) where step is null"
+        ids = f"select try_cast(id as uuid) as id from {ledger.file.sql} where step is null"
         mix.connection.execute(f"create temp table kept_ids as {ids}")
         key = _KEYS[ledger.selection.unit]
         kept = f"try_cast({key} as uuid) in (from kept_ids)" if mix.has("pairs", key) else "false"

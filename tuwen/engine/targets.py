@@ -22,6 +22,7 @@ from tuwen.fetching.attempt import Target
 from tuwen.fetching.outcomes import is_transient, outcome_of
 from tuwen.fetching.settings import Fetch
 from tuwen.parts import name_of
+from tuwen.selections.held import HeldFile
 from tuwen.selections.selection import UNITS, Selection, selection_named
 from tuwen.selections.steps import WITHIN
 from tuwen.selections.takedowns import Takedowns
@@ -48,14 +49,14 @@ _HAVING_NEW_HASH = f"""
 PLACEHOLDER = "placeholder"  # the one class that only the whole corpus shows
 
 
-def count_targets(corpus: Corpus, settings: Fetch, kept: Path | None = None) -> int:
+def count_targets(corpus: Corpus, settings: Fetch, kept: HeldFile | None = None) -> int:
     """How many URLs a fetch would ask for now."""
     with _wanted(corpus, settings, kept) as (connection, wanted):
         ((count,),) = connection.execute(f"SELECT count(*) FROM ({wanted})").fetchall()
         return int(count)
 
 
-def write_targets(corpus: Corpus, settings: Fetch, kept: Path | None, file: Path) -> int:
+def write_targets(corpus: Corpus, settings: Fetch, kept: HeldFile | None, file: Path) -> int:
     """Write what is wanted into an Arrow file; returns how many URLs that are."""
     total = 0
     with _wanted(corpus, settings, kept) as (connection, wanted):
@@ -69,7 +70,7 @@ def write_targets(corpus: Corpus, settings: Fetch, kept: Path | None, file: Path
     return total
 
 
-def failed_targets(corpus: Corpus, settings: Fetch, kept: Path | None) -> dict[str, tuple[str, ...]]:
+def failed_targets(corpus: Corpus, settings: Fetch, kept: HeldFile | None) -> dict[str, tuple[str, ...]]:
     """URLs that failed for good, and the hashes of which one has to match; none: any bytes will do.
 
     Passing classes are not among them, nor refusals of any kind: what was opted out of, blocked here, or not given
@@ -91,7 +92,7 @@ def read_targets(file: Path) -> Iterator[Target]:
 
 @contextmanager
 def _wanted(
-    corpus: Corpus, settings: Fetch, kept: Path | None, *, failed: bool = False
+    corpus: Corpus, settings: Fetch, kept: HeldFile | None, *, failed: bool = False
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
     """A connection, and the query for (url, host, expected, refused, evidence) of every URL to ask for.
 
@@ -122,9 +123,11 @@ def _wanted(
         yield connection, _query(connection, settings, kept, gone, failed)
 
 
-def _query(connection: duckdb.DuckDBPyConnection, settings: Fetch, kept: Path | None, gone: str, failed: bool) -> str:
-    chosen = f"SEMI JOIN (SELECT id FROM read_parquet({literal(str(kept))}) WHERE step IS NULL) ON id = pair_id"
-    of_pairs = f"SELECT image_ref AS url, document_id, expected_hash FROM pairs {chosen if kept else ''}"
+def _query(
+    connection: duckdb.DuckDBPyConnection, settings: Fetch, kept: HeldFile | None, gone: str, failed: bool
+) -> str:
+    chosen = f"SEMI JOIN (SELECT id FROM {kept.sql} WHERE step IS NULL) ON id = pair_id" if kept else ""
+    of_pairs = f"SELECT image_ref AS url, document_id, expected_hash FROM pairs {chosen}"
     of_pages = (
         ""
         if kept

@@ -39,8 +39,9 @@ def commit_finished(corpus: Corpus) -> int:
     if not path.exists():
         return 0
     by_table: dict[str, list[ColumnFile]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # the last line may be cut off
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        # The last line may be cut off, or any damaged: what is not noted is computed again.
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
             described = json.loads(line)
             by_table.setdefault(described.pop("table"), []).append(ColumnFile(**described))
     count = sum(_commit(corpus, table, files) for table, files in by_table.items())

@@ -298,9 +298,7 @@ class Snapshot:
         index = self.index(ledger.selection.unit)
         verdicts = np.empty(ledger.num_rows, np.int16)
         start = 0
-        with pq.ParquetFile(ledger.path) as file:
-            if file.metadata.num_rows != len(verdicts):
-                raise TuwenError(f"the verdicts of {ledger.selection.name} have just been replaced; look again")
+        with pq.ParquetFile(ledger.file.path) as file:
             for batch in file.iter_batches(columns=["step"], batch_size=CHUNK_ROWS):
                 steps = batch.column(0).fill_null(KEPT).to_numpy()
                 verdicts[np.asarray(index.positions[start : start + len(steps)])] = steps

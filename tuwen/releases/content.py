@@ -275,8 +275,7 @@ def _find_rows(
 
 
 def _kept_rows(ledger: Ledger) -> str:
-    path = str(ledger.path).replace("'", "''")
-    return f"SELECT id, weight FROM read_parquet('{path}') WHERE step IS NULL"
+    return f"SELECT id, weight FROM {ledger.file.sql} WHERE step IS NULL"
 
 
 def _reasons(connection: duckdb.DuckDBPyConnection, corpus: Corpus) -> tuple[str, str, str]:

@@ -61,7 +61,7 @@ def write_decisions(path: Path, content: Content, ledger: Ledger, salt: str, *, 
     connection = content.connection
     connection.execute(
         "CREATE OR REPLACE TEMP VIEW ledger AS SELECT id, step, rule::VARCHAR AS rule, value::VARCHAR AS value "
-        f"FROM read_parquet('{str(ledger.path).replace(chr(39), chr(39) * 2)}')"
+        f"FROM {ledger.file.sql}"
     )
     steps = {step.step: f"{step.name} " for step in ledger.funnel()}
     rules = content.query("SELECT DISTINCT step, rule FROM ledger WHERE step IS NOT NULL ORDER BY ALL")

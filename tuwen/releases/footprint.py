@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tuwen.corpus.corpus import Corpus, read_json
+from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.indexes import index_states
 from tuwen.corpus.joins import joins_of
 from tuwen.corpus.tables import TABLES, host_sql
 from tuwen.corpus.tombstones import Stone, stones_table
 from tuwen.releases.manifest import read_manifest
 from tuwen.releases.rows import Released, released_rows
+from tuwen.selections.ledger import stored_ledgers
 from tuwen.selections.selection import UNITS
 from tuwen.selections.takedowns import HASH, Takedowns
 from tuwen.selections.tree import literal
@@ -169,13 +170,10 @@ _GONE_OF = {"pairs": "gone_rows", "images": "gone_images", "documents": "gone_do
 
 def _ledgers(corpus: Corpus, connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, tuple[int, int]]]:
     """Rows that each selection kept, as far as it was judged: those that are gone, and all."""
-    for path in sorted(corpus.path.glob("ledgers/*.parquet")):
-        described = path.with_suffix(".json")
-        if described.exists():
-            unit = read_json(described)["definition"]["unit"]
-            kept = f"FROM read_parquet({literal(str(path))}) WHERE step IS NULL"
-            lost = _count(connection, f"{kept} AND id IN (FROM {_GONE_OF[UNITS[unit]]})")
-            yield path.stem, (lost, _count(connection, kept))
+    for name, file, described in stored_ledgers(corpus):
+        kept = f"FROM {file.sql} WHERE step IS NULL"
+        lost = _count(connection, f"{kept} AND id IN (FROM {_GONE_OF[UNITS[described['definition']['unit']]]})")
+        yield name, (lost, _count(connection, kept))
 
 
 def _joins(corpus: Corpus, connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, int]]:

@@ -9,15 +9,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import UsageError
+from tuwen.selections.held import HeldFile
 from tuwen.selections.selection import NUM_KEPT_IMAGES, UNITS, Selection
 from tuwen.selections.steps import ID, WITHIN
 from tuwen.selections.takedowns import Takedowns
-from tuwen.selections.tree import literal, quoted
+from tuwen.selections.tree import quoted
 from tuwen.stages import stage_that_writes
 
 if TYPE_CHECKING:
@@ -33,10 +33,14 @@ _LINKS = {"pairs": ("image_id", "pair.resolve"), "documents": ("image_ids", "doc
 
 @dataclass
 class Candidates:
-    """`sql` gives `ID` and the columns asked for; it sees the columns `tables` of the corpus' tables."""
+    """`sql` gives `ID` and the columns asked for; it sees the columns `tables` of the corpus' tables.
+
+    `others` are the files that it reads, open as long as this is there.
+    """
 
     sql: str = ""
     tables: dict[str, list[str]] = field(default_factory=dict)
+    others: Mapping[str, Kept] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,11 @@ class Kept:
     """What another selection keeps, as a file: its unit, and a Parquet with id and step (null: kept)."""
 
     unit: str
-    path: Path
+    file: HeldFile
 
     @property
     def sql(self) -> str:
-        return f"(SELECT id FROM read_parquet({literal(str(self.path))}) WHERE step IS NULL)"
+        return f"(SELECT id FROM {self.file.sql} WHERE step IS NULL)"
 
 
 def candidates(corpus: Corpus, selection: Selection, others: Mapping[str, Kept]) -> Candidates:
@@ -106,7 +110,7 @@ class _Query:
         columns += [f"{self._column(name)} AS {quoted(name)}" for name in self._selection.reads()]
         columns.append(f"{self._tombstone()} AS {quoted(TOMBSTONE)}")
         sql = " ".join([f"SELECT {', '.join(columns)} FROM {table} AS {unit}", *self._joins.values()])
-        return Candidates(sql, {name: list(used) for name, used in self._used.items()})
+        return Candidates(sql, {name: list(used) for name, used in self._used.items()}, self._others)
 
     def _use(self, table: str, *columns: str) -> None:
         self._used.setdefault(table, {}).update(dict.fromkeys(columns))

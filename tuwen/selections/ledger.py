@@ -3,7 +3,9 @@
 It lies in the corpus as `ledgers/NAME.parquet`, sorted by id (id, step, rule, value, weight; step null: kept, 0: taken
 down; weight: how often a kept row is to be drawn, null where no step gives weights) and `ledgers/NAME.json`
 (definition, counts, fingerprint). The fingerprint covers the definition and the content of every column that was read,
-so that a ledger is judged again when, and only when, something it depends on changed.
+so that a ledger is judged again when, and only when, something it depends on changed. Both files bear it: where they
+differ, two judged at once, and neither is believed. An open ledger holds its Parquet, so that it stays the one that was
+opened while others judge the same selection.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +29,7 @@ from tuwen.corpus.corpus import Corpus, table_digest, write_json
 from tuwen.corpus.tables import digest
 from tuwen.errors import TuwenError
 from tuwen.selections.candidates import Candidates, Kept, candidates
+from tuwen.selections.held import FINGERPRINT, HeldFile, held_ledger
 from tuwen.selections.judgement import Judgement, judgement
 from tuwen.selections.selection import Selection, selection_named, selections_of
 
@@ -43,6 +47,8 @@ SCHEMA = pa.schema(
 )
 VERSION = 2  # of what a ledger holds for equal input; part of the fingerprint
 ROWS_PER_GROUP = 122_880  # as DuckDB sorts, so that batches become row groups without a copy
+
+_STORING = threading.Lock()  # of the threads of a process, whose temporary files have one name
 
 
 @dataclass(frozen=True)
@@ -85,11 +91,15 @@ class LedgerRow:
 
 
 class Ledger:
-    """A judged selection. `open_or_judge` gives it, fresh."""
+    """A judged selection. `open_or_judge` gives it, fresh.
 
-    def __init__(self, selection: Selection, path: Path, described: Mapping[str, Any]) -> None:
+    `file` is what to read; at `path` lies whatever was judged last under this name.
+    """
+
+    def __init__(self, selection: Selection, path: Path, described: Mapping[str, Any], file: HeldFile) -> None:
         self.selection = selection
         self.path = path
+        self.file = file
         self._described = described
 
     @classmethod
@@ -145,7 +155,7 @@ class Ledger:
         schema = pa.schema([SCHEMA.field("id")])
 
         def batches() -> Iterator[pa.RecordBatch]:
-            with pq.ParquetFile(self.path) as file:
+            with pq.ParquetFile(self.file.path) as file:
                 for batch in file.iter_batches(columns=["id", "step"]):
                     yield batch.select(["id"]).filter(batch["step"].is_null())
 
@@ -157,7 +167,7 @@ class Ledger:
         if not wanted:
             return {}
         names = {entry["step"]: entry["name"] for entry in self._described["conditions"]}
-        found = pq.read_table(self.path, filters=[("id", "in", wanted)]).to_pylist()
+        found = pq.read_table(self.file.path, filters=[("id", "in", wanted)]).to_pylist()
         return {
             row["id"]: LedgerRow(
                 row["id"],
@@ -223,7 +233,7 @@ def _others(corpus: Corpus, selection: Selection, selections: Mapping[str, Selec
 
 
 def _kept(others: Mapping[str, Ledger]) -> dict[str, Kept]:
-    return {name: Kept(ledger.selection.unit, ledger.path) for name, ledger in others.items()}
+    return {name: Kept(ledger.selection.unit, ledger.file) for name, ledger in others.items()}
 
 
 def _fingerprint(corpus: Corpus, selection: Selection, others: Mapping[str, Ledger], rows: Candidates) -> str:
@@ -242,10 +252,17 @@ def _fingerprint(corpus: Corpus, selection: Selection, others: Mapping[str, Ledg
     return digest(json.dumps(record, sort_keys=True, ensure_ascii=False))
 
 
-def stored_ledger(corpus: Corpus, name: str | None) -> Path | None:
-    """Where the ledger of a selection lies, however old; None if it was never judged."""
-    path = _path(corpus, name) if name is not None else None
-    return path if path is not None and path.exists() else None
+def stored_ledger(corpus: Corpus, name: str | None) -> HeldFile | None:
+    """The rows of a selection's ledger, however old; None if it was never judged."""
+    stored = held_ledger(_path(corpus, name)) if name is not None else None
+    return stored[0] if stored else None
+
+
+def stored_ledgers(corpus: Corpus) -> Iterator[tuple[str, HeldFile, Mapping[str, Any]]]:
+    """The ledgers that lie in a corpus, however old: name, rows and description."""
+    for path in sorted(corpus.path.glob("ledgers/*.parquet")):
+        if stored := held_ledger(path):
+            yield path.stem, *stored
 
 
 def _path(corpus: Corpus, name: str) -> Path:
@@ -254,22 +271,22 @@ def _path(corpus: Corpus, name: str) -> Path:
 
 def _fresh(corpus: Corpus, selection: Selection, fingerprint: str) -> Ledger | None:
     path = _path(corpus, selection.name)
-    try:
-        described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None  # never judged, or killed on the way: judged again
-    return Ledger(selection, path, described) if path.exists() and described["fingerprint"] == fingerprint else None
+    stored = held_ledger(path)
+    if stored is None or stored[1]["fingerprint"] != fingerprint:
+        return None
+    file, described = stored
+    return Ledger(selection, path, described, file)
 
 
 def _judge(corpus: Corpus, selection: Selection, rows: Candidates, fingerprint: str) -> Ledger:
     path = _path(corpus, selection.name)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     try:
         path.parent.mkdir(exist_ok=True)
         with _told(selection), corpus.connect() as connection:
             judged = judgement(connection, corpus, selection, rows)
             batches = connection.sql(f"SELECT * FROM ({judged.sql}) ORDER BY _id").to_arrow_reader(ROWS_PER_GROUP)
-            lost = _write(temporary, judged, batches)
+            lost = _write(temporary, judged, batches, fingerprint)
         described = {
             "selection": selection.name,
             "definition": selection.to_mapping(),
@@ -278,11 +295,13 @@ def _judge(corpus: Corpus, selection: Selection, rows: Candidates, fingerprint: 
             "conditions": _described_conditions(judged, lost),
             "corpus_version": corpus.version(),
         }
-        # The JSON vouches for the Parquet beside it, so it goes first and comes back last.
-        path.with_suffix(".json").unlink(missing_ok=True)
-        temporary.replace(path)
-        write_json(path.with_suffix(".json"), described)
-        return Ledger(selection, path, described)
+        file = HeldFile(temporary)
+        with _STORING, suppress(FileNotFoundError):  # a purge removed the folder: what was judged holds all the same
+            # The JSON vouches for the Parquet beside it, so it goes first and comes back last.
+            path.with_suffix(".json").unlink(missing_ok=True)
+            temporary.replace(path)
+            write_json(path.with_suffix(".json"), described)
+        return Ledger(selection, path, described, file)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise
@@ -305,13 +324,14 @@ def _told(selection: Selection) -> Iterator[None]:
         raise TuwenError(f"selection {selection.name}: {str(error).splitlines()[0]}") from error
 
 
-def _write(path: Path, judged: Judgement, batches: Iterable[pa.RecordBatch]) -> dict[int | None, int]:
+def _write(path: Path, judged: Judgement, batches: Iterable[pa.RecordBatch], fingerprint: str) -> dict[int | None, int]:
     """Write the ledger's Parquet; returns rows per failed condition (None: kept)."""
     steps = pa.array([numbered.step for numbered in judged.conditions], pa.int16())
     rules = pa.array([numbered.condition.rule for numbered in judged.conditions], pa.string())
     counts = np.zeros(len(judged.conditions) + 1, dtype=np.int64)
+    schema = SCHEMA.with_metadata({FINGERPRINT: fingerprint})
     with pq.ParquetWriter(
-        path, SCHEMA, compression="zstd", compression_level=1, use_dictionary=["rule"], write_statistics=["id"]
+        path, schema, compression="zstd", compression_level=1, use_dictionary=["rule"], write_statistics=["id"]
     ) as writer:
         for batch in _rechunked(batches):
             ids, failed, value, weight = batch.columns
