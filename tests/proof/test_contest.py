@@ -84,7 +84,9 @@ def items(value: float) -> Items:
         ((0.1, 0.1), (-0.1, -0.1), (0.3, 0.3), "no difference found"),
         ((0.1, 0.1), (0.05, -0.1), (0.3, 0.3), "no difference found"),  # what shows at a small scale alone
         ((0.2, -0.2), (0.1, -0.3), (0.3, -0.1), "scale-unstable"),
-        ((-0.01, 0.2), (-0.1, 0.1), (0.1, 0.3), "scale-unstable"),
+        ((-0.01, 0.2), (-0.1, 0.1), (0.1, 0.3), "one better"),  # the other order is within chance
+        ((0.2, -0.06), (0.1, -0.08), (0.3, 0.05), "no difference found"),
+        ((-0.06, 0.2), (-0.1, 0.1), (-0.02, 0.3), "scale-unstable"),
         ((-0.01, 0.01), (-0.1, -0.1), (0.1, 0.1), "no difference found"),
     ],
 )

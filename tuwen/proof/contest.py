@@ -169,13 +169,8 @@ class Pair:
     @property
     def answer(self) -> str:
         """`NAME better`, `scale-unstable` or `no difference found`."""
-        spans = list(zip(self.means, self.lows, self.highs, strict=True))
-        for mean, low, high in spans:
-            # A difference that is sure at one scale, and at another has the other sign, by more than that one varies.
-            if (low > 0 or high < 0) and any(
-                other * mean < 0 and not least < mean < most for other, least, most in spans
-            ):
-                return "scale-unstable"
+        if any(low > 0 for low in self.lows) and any(high < 0 for high in self.highs):  # sure of both orders
+            return "scale-unstable"
         if not (self.lows[-1] > 0 or self.highs[-1] < 0):
             return "no difference found"
         return f"{self.one if self.means[-1] > 0 else self.two} better"
