@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import data_sets
@@ -14,6 +15,7 @@ from tuwen.cli import main
 from tuwen.errors import UsageError
 from tuwen.evaluations.measured import Items
 from tuwen.proof.contest import UNTRAINED, Answer, Contest, Pair, answer_of, compare
+from tuwen.proof.contest_report import contest_report, told_of
 from tuwen.proof.method import Method
 from tuwen.proof.run import Result, Task, codebook_images
 from tuwen.proof.worlds.release.pairs import pairs_of
@@ -173,6 +175,36 @@ def test_broken_images_are_left_out_and_counted(tmp_path: Path) -> None:
     found = pairs_of(str(tmp_path / "broken"), 32)
     assert len(found) == 18 and found.images.shape == (18, 32, 32, 3)
     assert found.skipped == {"images that do not decode": 1, "pairs without an image or a text": 2}
+
+
+def test_what_could_not_be_read_is_told_of_each_release(releases: Path, tmp_path: Path) -> None:
+    shutil.copytree(releases / "wrong", tmp_path / "cut")
+    shard = tmp_path / "cut" / "00000.tar"
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    told = Contest([str(releases / "right"), str(tmp_path / "cut")], str(releases / "test"))
+    found = told.skipped()
+    assert found == {str(tmp_path / "cut"): {"samples that could not be read": 1, "damaged shards (truncated)": 1}}
+    line = f"{tmp_path / 'cut'}: left out, samples that could not be read: 1, damaged shards (truncated): 1"
+    assert told.notes()[-1] == line
+    figures = {"all": {name: [[0.1, 0.2]] for name in ("right", "cut", UNTRAINED)}}
+    pair = Pair("right", "cut", "all", (0.0,), (-0.1,), (0.1,))
+    answer = Answer((1.0,), ("right", "cut"), figures, [pair], {"all": False}, {"all": 1.0}, {"all": None})
+    assert told_of(told, answer)["skipped"] == found
+    assert line in contest_report(told, answer).decode()
+
+
+def test_nothing_that_can_be_decoded_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "junk").mkdir()
+    entries = [(f"{row}{end}", b"no image") for row in range(5) for end in (".jpg", ".txt")]
+    (tmp_path / "junk" / "0.tar").write_bytes(data_sets.tar(entries))
+    with pytest.raises(UsageError, match=r"junk holds 5 samples, none of them can be decoded \(samples that could not"):
+        pairs_of(str(tmp_path / "junk"), 32)
+    (tmp_path / "cut").mkdir()
+    pair_shards.write_table(tmp_path / "cut" / "0.parquet", 20)
+    data = (tmp_path / "cut" / "0.parquet").read_bytes()
+    (tmp_path / "cut" / "0.parquet").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UsageError, match=r"could be read: damaged shards \(unreadable\): 1$"):
+        pairs_of(str(tmp_path / "cut"), 32)
 
 
 def test_the_tail_is_the_half_with_the_rarer_words() -> None:

@@ -17,6 +17,7 @@ from tuwen.proof.method import part_of
 from tuwen.proof.results import Result
 from tuwen.proof.run import Precision, results_of
 from tuwen.proof.verdict import difference
+from tuwen.proof.worlds.release.pairs import pairs_of, told_skipped
 from tuwen.proof.worlds.releases import Releases
 
 UNTRAINED = "untrained"
@@ -91,7 +92,16 @@ class Contest:
         told.append(f"test: {test.num_rows:,} pairs of {images:,} images")
         if images < LEAST_ITEMS:
             told.append(f"fewer than {LEAST_ITEMS} images test: expect intervals that say nothing")
-        return told
+        return [*told, *self.left_out()]
+
+    def skipped(self) -> dict[str, dict[str, int]]:
+        """By folder, what could not be read, counted; nothing of those that were read whole."""
+        found = {path: pairs_of(path, self.side).skipped for path in (*self.paths.values(), self.test)}
+        return {path: told for path, told in found.items() if told}
+
+    def left_out(self) -> list[str]:
+        """The same, a sentence a folder."""
+        return [f"{path}: left out, {told_skipped(told)}" for path, told in self.skipped().items()]
 
     def _world(self) -> Releases:
         return Releases(self.paths, self.test, side=self.side, drop_overlap=self.drop_overlap)
