@@ -166,9 +166,9 @@ CLAIMS = """What the systems that tuwen covers came to, each by its small check.
 code, a case worked by hand, or a description alone, on fixed tensors, to 1e-5. **D**: the verdict of the registered
 claim in a drawn world; *supported* needs all comparisons, and those with an ablation beat it too. **R**: the verdict
 of a claim on real pairs, or that there are none to show it with, for the reason below. **S**: the signs at four times
-the budget, of the first five seeds. **shown**: the claim was answered, either way, by a run that could: E holds, and D is
-supported against an ablation, or refuted or no effect by a run that could have found what matters. *yes* does not say
-that the system is better. How verdicts are reached: [proof.md](proof.md).
+the budget, of the first five seeds. **shown**: the claim was answered, either way, by a run that could: E holds, and D
+is supported against an ablation, or refuted or no effect by a run that could have found what matters. *yes* does not
+say that the system is better. How verdicts are reached: [proof.md](proof.md).
 """
 
 
