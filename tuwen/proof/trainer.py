@@ -19,7 +19,8 @@ from tuwen.models.columns import Columns
 from tuwen.models.contrastive import deterministic
 from tuwen.models.features import Batch
 from tuwen.models.network import Network
-from tuwen.proof.method import Method, Objective, Phase, View
+from tuwen.parts import name_of
+from tuwen.proof.method import Method, Objective, Phase, Sampler, View
 from tuwen.proof.parallel import ALONE, Parallel
 from tuwen.proof.trained import Trained
 from tuwen.samplers.shuffled import Shuffled
@@ -122,7 +123,7 @@ class _Run:
                 average.load(saved["average"])
             start = saved["step"]
         self.network.train()
-        order = (phase.sampler or Shuffled())(self.columns, self.batch_size, self.seed)
+        order = _checked(phase.sampler or Shuffled(), self.columns, self.batch_size, self.seed)
         rows = map(self.parallel.part, islice(order, start - first, last - first))
         for step, batch in enumerate(self.columns.batches(rows), start=start):
             seeds = [self.seed, number, step]
@@ -225,6 +226,21 @@ def _cut(steps: int, phases: tuple[Phase, ...]) -> Iterator[tuple[int, int]]:
         first = round(steps * done / whole)
         done += phase.share
         yield first, round(steps * done / whole)
+
+
+def _checked(sampler: Sampler, columns: Columns, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """A sampler's batches; `UsageError` where they are not what the budget allows, or come to an end."""
+    name, number = name_of(sampler), 0
+    for given in sampler(columns, batch_size, seed):
+        rows, number = np.asarray(given), number + 1
+        if rows.ndim != 1 or not 0 < len(rows) <= batch_size:
+            raise UsageError(
+                f"the sampler {name} gives a batch of the shape {rows.shape}; the budget has batches of {batch_size}"
+            )
+        if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= columns.num_rows:
+            raise UsageError(f"the sampler {name} gives rows that are none of the {columns.num_rows:,} examples")
+        yield rows
+    raise UsageError(f"the sampler {name} stops after {number:,} batches; it has to give batches without end")
 
 
 def _modules(phase: Phase, network: Network) -> dict[Objective, nn.Module]:
