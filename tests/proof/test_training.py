@@ -236,6 +236,7 @@ def test_evaluating_on_training_images_is_refused(shards: Path, tmp_path: Path) 
         ({"budget": {"samples": -1}}, "budget.samples: Input should be greater than or equal to 0"),
         ({"evaluation": {"examples": {"webdataset": {"paths": ["x"]}}}}, "evaluation.parts is empty"),
         ({"precision": "fp8"}, "precision"),
+        ({"seed": 2**63}, "seed: Input should be less than or equal to 9223372036854775807"),
         ({"budget": {"samples": 0}}, "takes a checkpoint to start from"),
         ({"examples": None}, "name what is trained on"),
     ],

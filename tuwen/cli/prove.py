@@ -269,6 +269,6 @@ def _scales(word: str) -> tuple[float, ...]:
 
 def _seeds(word: str) -> tuple[int, ...]:
     seeds = tuple(int(each) for each in word.split(","))
-    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise argparse.ArgumentTypeError(f"seeds are numbers from 0, each once; got {word}")
+    if len(set(seeds)) < len(seeds) or not all(0 <= each < 2**63 for each in seeds):
+        raise argparse.ArgumentTypeError(f"seeds are numbers from 0 to 2^63 - 1, each once; got {word}")
     return seeds
