@@ -131,3 +131,12 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="no space"):
         kept.drawn(DOCUMENTS, "train", 5, 1, tmp_path)
     assert not list((tmp_path / "worlds").iterdir())
+
+
+def test_a_draw_with_other_bytes_is_drawn_again(tmp_path: Path) -> None:
+    wanted = DOCUMENTS.train(5, 1)
+    kept.drawn(DOCUMENTS, "train", 5, 1, tmp_path)
+    for path in sorted(tmp_path.glob("worlds/*/*.npy")):
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 255]))
+        assert_same(kept.drawn(DOCUMENTS, "train", 5, 1, tmp_path), wanted)

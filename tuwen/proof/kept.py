@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from tuwen.models.columns import Columns
 from tuwen.parts import name_of
 from tuwen.proof.results import code_digest
+from tuwen.proof.sealed import check_folder, seal_folder
 
-FORMAT = 2
+FORMAT = 3
 OWN = "tuwen.proof.worlds."
 ARRAY, PIECE = "$array", "$piece"  # stand for an array and a `Piece` in JSON
 
@@ -68,6 +69,7 @@ def write(columns: Columns, folder: Path) -> None:
         for number, arrays in enumerate(plain.arrays.values()):
             np.save(new / f"arrays-{number}.npy", np.stack(arrays), allow_pickle=False)
         (new / "columns.json").write_text(json.dumps(told), encoding="utf-8")
+        seal_folder(new)
         new.rename(folder)
     except OSError:
         if not folder.exists():  # else another process was first
@@ -77,7 +79,8 @@ def write(columns: Columns, folder: Path) -> None:
 
 
 def read(folder: Path) -> Columns:
-    """The columns that were written."""
+    """The columns that were written; an error, where any byte is another."""
+    check_folder(folder)
     told = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
     arrays: dict[int, NDArray[Any]] = {}
 

@@ -22,6 +22,7 @@ from tuwen.models.network import Network
 from tuwen.parts import name_of
 from tuwen.proof.method import Method, Objective, Phase, Sampler, View
 from tuwen.proof.parallel import ALONE, Parallel
+from tuwen.proof.sealed import is_whole, seal_file
 from tuwen.proof.trained import Trained
 from tuwen.samplers.shuffled import Shuffled
 
@@ -185,6 +186,11 @@ class _Run:
     def _saved(self) -> dict[str, Any] | None:
         if self.checkpoint is None or not self.checkpoint.exists():
             return None
+        if not is_whole(self.checkpoint):
+            raise TuwenError(
+                f"the checkpoint {self.checkpoint} is damaged: its bytes are not those that were written. Delete it, "
+                "and the same command trains from the beginning"
+            )
         return torch.load(self.checkpoint, map_location=self.network.device, weights_only=True)  # type: ignore[no-any-return]
 
 
@@ -284,6 +290,7 @@ def _write(path: Path, state: dict[str, Any]) -> None:
     new = path.with_suffix(".new")
     try:
         torch.save(state, new)
+        seal_file(new)
         new.replace(path)
     except (OSError, RuntimeError) as error:  # torch's own writer says the second
         new.unlink(missing_ok=True)
