@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -173,6 +174,14 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path) -> None:
         trainer._write(tmp_path / "checkpoint.pt", {"step": 2, "state": torch.zeros(100_000)})
     assert torch.load(tmp_path / "checkpoint.pt", weights_only=True) == {"step": 1}
     assert not (tmp_path / "checkpoint.new").is_symlink()
+
+
+def test_two_do_not_train_in_one_folder(shards: Path, tmp_path: Path) -> None:
+    with (tmp_path / ".lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(TuwenError, match="another tuwen trains in"):
+            trained(shards, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_what_was_saved_is_trained_further(whole: Path, shards: Path, tmp_path: Path) -> None:
