@@ -99,8 +99,8 @@ def test_a_pair_of_releases_in_words(
 
 
 def test_ranks_and_signs_over_scales() -> None:
-    small = {"a": [0.1, 0.12], "b": [0.2, 0.22], "c": [0.3, 0.33]}
-    large = {"a": [0.4, 0.41], "b": [0.3, 0.31], "c": [0.5, 0.54]}
+    small = {"a": [0.1, 0.12], "b": [0.2, 0.221], "c": [0.3, 0.33]}
+    large = {"a": [0.4, 0.41], "b": [0.3, 0.311], "c": [0.5, 0.54]}
     found = answered({1.0: small, 4.0: large})
     assert found.sign_agreement == {"all": pytest.approx(2 / 3)}
     assert found.rank_correlation == {"all": pytest.approx(0.5)}
