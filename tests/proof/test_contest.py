@@ -163,6 +163,10 @@ def test_what_cannot_be_compared_says_why(releases: Path, tmp_path: Path) -> Non
         _ = Contest([str(releases / "right"), str(releases / "right")], str(releases / "test")).paths
     with pytest.raises(UsageError, match=r"right 400, wrong 400; each release needs 512"):
         contest(releases, batch_size=512).claims()
+    with pytest.raises(UsageError, match=r"scales are \[1, 1\]; give each once"):
+        contest(releases, scales=(1, 1))
+    with pytest.raises(UsageError, match="--examples is 10; give 64, a batch, at least"):
+        contest(releases, examples=10)
     with pytest.raises(UsageError, match="no folder"):
         Contest([str(tmp_path / "no"), str(releases / "wrong")], str(releases / "test")).claims()
     (tmp_path / "empty").mkdir()
@@ -215,6 +219,9 @@ def test_the_command_line(releases: Path, tmp_path: Path, capsys: pytest.Capture
     words = ["prove", "--releases", str(releases / "right"), str(releases / "wrong"), "--to", str(tmp_path)]
     assert main(words) == 2
     assert "--test names the release" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main([*words[:-1], str(tmp_path / "file" / "in"), "--test", str(releases / "test")]) == 2
+    assert f"{tmp_path / 'file'} is a file; name a folder" in capsys.readouterr().err
     assert main(["prove"]) == 2
     assert "give claims or releases" in capsys.readouterr().err
     words += ["--test", str(releases / "test"), "--cache", str(tmp_path / "cache"), "--json"]

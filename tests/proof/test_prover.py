@@ -12,7 +12,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
+from tuwen.evaluations.measured import Items
 from tuwen.models.columns import Columns
 from tuwen.models.features import Batch, Features
 from tuwen.proof.claim import Claim
@@ -81,6 +82,17 @@ class Greedy:
         rng = np.random.default_rng(seed)
         for _ in range(self.batches):
             yield self.first + rng.integers(columns.num_rows, size=round(batch_size * self.times))
+
+
+@dataclasses.dataclass(frozen=True)
+class NoNumber:
+    """An evaluation that gives no number."""
+
+    def items(self, model: Any, train: Columns, test: Columns) -> Items:
+        return Items({"value": np.zeros(test.num_rows)})
+
+    def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
+        return float("nan")
 
 
 def _mixed(one: Any, two: Any, number: int) -> Any:
@@ -178,6 +190,18 @@ def test_a_sampler_cannot_leave_the_budget(how: dict[str, Any], told: str, cache
     greedy = claim({"greedy": {"sampler": {f"{HERE}:Greedy": how}}})
     with pytest.raises(UsageError, match=told):
         run(Task(greedy, "greedy", 1, str(cache), allow_code=True))
+
+
+def test_an_evaluation_that_gives_no_number_is_named(cache: Path) -> None:
+    told = claim({"other": {}}, evaluations={"retrieval": f"{HERE}:NoNumber"})
+    with pytest.raises(TuwenError, match="the evaluation retrieval of the arm plain, seed 1, gives nan"):
+        run(Task(told, "plain", 1, str(cache), allow_code=True))
+
+
+def test_images_of_another_size_than_the_architecture_are_named(cache: Path) -> None:
+    told = claim({"other": {}}, world={"scenes": {"side": 64}})
+    with pytest.raises(UsageError, match="images of the world have 64 pixels a side, the architecture has side: 32"):
+        run(Task(told, "plain", 1, str(cache), allow_code=True))
 
 
 def test_a_gain_that_does_not_come_from_the_part_is_not_the_parts(cache: Path) -> None:

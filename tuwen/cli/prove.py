@@ -82,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"give {'either ' if arguments.claims else ''}claims or releases to compare: "
             "tuwen prove claims/smoke.yaml, or tuwen prove --releases A B --test T"
         )
+    if not arguments.dry_run:
+        _check_folder(arguments.to)
     if arguments.releases is not None:
         return _compare(arguments, Console())
     claims = [Claim.load(path, arguments.set) for path in arguments.claims]
@@ -206,6 +208,16 @@ def write_verdict(folder: Path, found: dict[str, Any], page: bytes) -> None:
     (folder / "index.html").write_bytes(page)
     told = json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True)
     (folder / "verdict.json").write_text(told + "\n", encoding="utf-8")
+
+
+def _check_folder(to: str) -> None:
+    from tuwen.errors import UsageError
+
+    for path in (Path(to), *Path(to).parents):
+        if path.exists():
+            if not path.is_dir():
+                raise UsageError(f"--to {to}: {path} is a file; name a folder")
+            return
 
 
 def default_cache() -> Path:

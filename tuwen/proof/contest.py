@@ -67,6 +67,10 @@ class Contest:
             raise UsageError("a comparison needs two releases and more")
         if not self.scales or min(self.scales) <= 0:
             raise UsageError(f"scales are {list(self.scales)}; give numbers above 0, such as 1,4,16")
+        if len(set(self.scales)) < len(self.scales):
+            raise UsageError(f"scales are {list(self.scales)}; give each once")
+        if self.examples is not None and self.examples < self.batch_size:
+            raise UsageError(f"--examples is {self.examples}; give {self.batch_size}, a batch, at least")
 
     @property
     def paths(self) -> dict[str, str]:
