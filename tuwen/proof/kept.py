@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tuwen.errors import TuwenError
 from tuwen.models.columns import Columns
 from tuwen.parts import name_of
 from tuwen.proof.results import code_digest
@@ -71,9 +72,10 @@ def write(columns: Columns, folder: Path) -> None:
         (new / "columns.json").write_text(json.dumps(told), encoding="utf-8")
         seal_folder(new)
         new.rename(folder)
-    except OSError:
+    except OSError as error:
         if not folder.exists():  # else another process was first
-            raise
+            why = error.strerror or "no space left"  # numpy tells of bytes that were requested
+            raise TuwenError(f"{folder.parent} cannot be written: {why}; the disk may be full") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
 

@@ -227,7 +227,7 @@ def codebook_images(task: Task, method: Method) -> Any:
 
 def check_side(columns: Columns, side: int) -> None:
     """`UsageError` where the world's images are not as large as the architecture takes them."""
-    shape = getattr(columns["image"], "shape", ()) if "image" in columns else ()
+    shape: tuple[int, ...] = getattr(columns["image"], "shape", ()) if "image" in columns else ()
     if len(shape) == 4 and shape[1] != side:
         raise UsageError(
             f"images of the world have {shape[1]} pixels a side, the architecture has side: {side}; make them equal"
