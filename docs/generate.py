@@ -146,7 +146,7 @@ def claims_page() -> str:
     """What every registered claim came to, from claims/ and claims/results/."""
     told = records(HERE.parent / "claims")
     parts = [NOTICE, "# Claims\n", CLAIMS]
-    parts += ["| system | E | D | R | S | works | claim |", "|---|---|---|---|---|---|---|"]
+    parts += ["| system | E | D | R | S | shown | claim |", "|---|---|---|---|---|---|---|"]
     real = {each.claim.system: each for each in told if each.claim.mark == "real"}
     for each in told:
         if each.claim.mark != "direction":
@@ -154,10 +154,10 @@ def claims_page() -> str:
         on_real = real[each.claim.system].direction if each.claim.system in real else "not run"
         if each.claim.no_real_data:
             on_real = "no suitable data"
-        works = "yes" if each.works else "not shown"
+        shown = "yes" if each.shown else "no"
         link = f"[{each.path.stem}](../claims/{each.path.name})"
         parts.append(
-            f"| {each.claim.system} | {each.exact} | {each.direction} | {on_real} | {each.scale} | {works} | {link} |"
+            f"| {each.claim.system} | {each.exact} | {each.direction} | {on_real} | {each.scale} | {shown} | {link} |"
         )
     return "\n".join([*parts, "", *(_claim(each) for each in told)])
 
@@ -166,8 +166,9 @@ CLAIMS = """What the systems that tuwen covers came to, each by its small check.
 code, a case worked by hand, or a description alone, on fixed tensors, to 1e-5. **D**: the verdict of the registered
 claim in a drawn world; *supported* needs all comparisons, and those with an ablation beat it too. **R**: the verdict
 of a claim on real pairs, or that there are none to show it with, for the reason below. **S**: the signs at four times
-the budget, of the first five seeds. A system works where E holds and D is supported against an ablation, or not
-supported by a run that could have found what matters. How verdicts are reached: [proof.md](proof.md).
+the budget, of the first five seeds. **shown**: the claim was answered, either way, by a run that could: E holds, and D
+is supported against an ablation, or refuted or no effect by a run that could have found what matters. *yes* does not
+say that the system is better. How verdicts are reached: [proof.md](proof.md).
 """
 
 

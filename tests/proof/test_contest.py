@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import data_sets
@@ -14,6 +15,7 @@ from tuwen.cli import main
 from tuwen.errors import UsageError
 from tuwen.evaluations.measured import Items
 from tuwen.proof.contest import UNTRAINED, Answer, Contest, Pair, answer_of, compare
+from tuwen.proof.contest_report import contest_report, told_of
 from tuwen.proof.method import Method
 from tuwen.proof.run import Result, Task, codebook_images
 from tuwen.proof.worlds.release.pairs import pairs_of
@@ -84,7 +86,9 @@ def items(value: float) -> Items:
         ((0.1, 0.1), (-0.1, -0.1), (0.3, 0.3), "no difference found"),
         ((0.1, 0.1), (0.05, -0.1), (0.3, 0.3), "no difference found"),  # what shows at a small scale alone
         ((0.2, -0.2), (0.1, -0.3), (0.3, -0.1), "scale-unstable"),
-        ((-0.01, 0.2), (-0.1, 0.1), (0.1, 0.3), "scale-unstable"),
+        ((-0.01, 0.2), (-0.1, 0.1), (0.1, 0.3), "one better"),  # the other order is within chance
+        ((0.2, -0.06), (0.1, -0.08), (0.3, 0.05), "no difference found"),
+        ((-0.06, 0.2), (-0.1, 0.1), (-0.02, 0.3), "scale-unstable"),
         ((-0.01, 0.01), (-0.1, -0.1), (0.1, 0.1), "no difference found"),
     ],
 )
@@ -95,8 +99,8 @@ def test_a_pair_of_releases_in_words(
 
 
 def test_ranks_and_signs_over_scales() -> None:
-    small = {"a": [0.1, 0.12], "b": [0.2, 0.22], "c": [0.3, 0.33]}
-    large = {"a": [0.4, 0.41], "b": [0.3, 0.31], "c": [0.5, 0.54]}
+    small = {"a": [0.1, 0.12], "b": [0.2, 0.221], "c": [0.3, 0.33]}
+    large = {"a": [0.4, 0.41], "b": [0.3, 0.311], "c": [0.5, 0.54]}
     found = answered({1.0: small, 4.0: large})
     assert found.sign_agreement == {"all": pytest.approx(2 / 3)}
     assert found.rank_correlation == {"all": pytest.approx(0.5)}
@@ -159,6 +163,10 @@ def test_what_cannot_be_compared_says_why(releases: Path, tmp_path: Path) -> Non
         _ = Contest([str(releases / "right"), str(releases / "right")], str(releases / "test")).paths
     with pytest.raises(UsageError, match=r"right 400, wrong 400; each release needs 512"):
         contest(releases, batch_size=512).claims()
+    with pytest.raises(UsageError, match=r"scales are \[1, 1\]; give each once"):
+        contest(releases, scales=(1, 1))
+    with pytest.raises(UsageError, match="--examples is 10; give 64, a batch, at least"):
+        contest(releases, examples=10)
     with pytest.raises(UsageError, match="no folder"):
         Contest([str(tmp_path / "no"), str(releases / "wrong")], str(releases / "test")).claims()
     (tmp_path / "empty").mkdir()
@@ -173,6 +181,36 @@ def test_broken_images_are_left_out_and_counted(tmp_path: Path) -> None:
     assert found.skipped == {"images that do not decode": 1, "pairs without an image or a text": 2}
 
 
+def test_what_could_not_be_read_is_told_of_each_release(releases: Path, tmp_path: Path) -> None:
+    shutil.copytree(releases / "wrong", tmp_path / "cut")
+    shard = tmp_path / "cut" / "00000.tar"
+    shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
+    told = Contest([str(releases / "right"), str(tmp_path / "cut")], str(releases / "test"))
+    found = told.skipped()
+    assert found == {str(tmp_path / "cut"): {"samples that could not be read": 1, "damaged shards (truncated)": 1}}
+    line = f"{tmp_path / 'cut'}: left out, samples that could not be read: 1, damaged shards (truncated): 1"
+    assert told.notes()[-1] == line
+    figures = {"all": {name: [[0.1, 0.2]] for name in ("right", "cut", UNTRAINED)}}
+    pair = Pair("right", "cut", "all", (0.0,), (-0.1,), (0.1,))
+    answer = Answer((1.0,), ("right", "cut"), figures, [pair], {"all": False}, {"all": 1.0}, {"all": None})
+    assert told_of(told, answer)["skipped"] == found
+    assert line in contest_report(told, answer).decode()
+
+
+def test_nothing_that_can_be_decoded_is_told_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "junk").mkdir()
+    entries = [(f"{row}{end}", b"no image") for row in range(5) for end in (".jpg", ".txt")]
+    (tmp_path / "junk" / "0.tar").write_bytes(data_sets.tar(entries))
+    with pytest.raises(UsageError, match=r"junk holds 5 samples, none of them can be decoded \(samples that could not"):
+        pairs_of(str(tmp_path / "junk"), 32)
+    (tmp_path / "cut").mkdir()
+    pair_shards.write_table(tmp_path / "cut" / "0.parquet", 20)
+    data = (tmp_path / "cut" / "0.parquet").read_bytes()
+    (tmp_path / "cut" / "0.parquet").write_bytes(data[: len(data) // 2])
+    with pytest.raises(UsageError, match=r"could be read: damaged shards \(unreadable\): 1$"):
+        pairs_of(str(tmp_path / "cut"), 32)
+
+
 def test_the_tail_is_the_half_with_the_rarer_words() -> None:
     assert words_of("Ein Bär, 3 Bären: 红色的球") == ["ein", "bär", "bären", "红色", "色的", "的球"]
 
@@ -181,6 +219,9 @@ def test_the_command_line(releases: Path, tmp_path: Path, capsys: pytest.Capture
     words = ["prove", "--releases", str(releases / "right"), str(releases / "wrong"), "--to", str(tmp_path)]
     assert main(words) == 2
     assert "--test names the release" in capsys.readouterr().err
+    (tmp_path / "file").touch()
+    assert main([*words[:-1], str(tmp_path / "file" / "in"), "--test", str(releases / "test")]) == 2
+    assert f"{tmp_path / 'file'} is a file; name a folder" in capsys.readouterr().err
     assert main(["prove"]) == 2
     assert "give claims or releases" in capsys.readouterr().err
     words += ["--test", str(releases / "test"), "--cache", str(tmp_path / "cache"), "--json"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tuwen.errors import TuwenError
 from tuwen.models.columns import Columns
 from tuwen.models.sequences import Piece
 from tuwen.proof import kept
@@ -125,9 +126,18 @@ def test_several_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any, **__: Any) -> None:
-        raise OSError("no space left on device")
+        raise OSError("614400 requested and 614272 written")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(TuwenError, match="worlds cannot be written: no space left; the disk may be full"):
         kept.drawn(DOCUMENTS, "train", 5, 1, tmp_path)
     assert not list((tmp_path / "worlds").iterdir())
+
+
+def test_a_draw_with_other_bytes_is_drawn_again(tmp_path: Path) -> None:
+    wanted = DOCUMENTS.train(5, 1)
+    kept.drawn(DOCUMENTS, "train", 5, 1, tmp_path)
+    for path in sorted(tmp_path.glob("worlds/*/*.npy")):
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 255]))
+        assert_same(kept.drawn(DOCUMENTS, "train", 5, 1, tmp_path), wanted)

@@ -47,6 +47,8 @@ def test_what_an_architecture_does_not_have_is_told(architecture: dict[str, Any]
     [
         ({"share": 0}, "share = 0"),
         ({"learning_rate": -1e-3}, "learning_rate = -0.001"),
+        ({"learning_rate": float("inf")}, "learning_rate = inf"),
+        ({"learning_rate": 1e6}, "learning_rate = 1000000.0"),
         ({"weight_decay": -1}, "weight_decay = -1"),
         ({"averaged": 1}, "averaged = 1"),
         ({"weights": {"contrast.text": float("nan")}}, "weights.contrast.text = nan"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
+from tuwen.evaluations.measured import Items
 from tuwen.models.columns import Columns
 from tuwen.models.features import Batch, Features
 from tuwen.proof.claim import Claim
@@ -65,6 +68,31 @@ class Collapse:
     def __call__(self, features: Features) -> dict[str, torch.Tensor]:
         distance = features["image.embedding"] - features["text.embedding"]
         return {"collapse": distance.square().sum(-1).mean()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Greedy:
+    """A sampler that takes more than its budget, or stops before it is spent."""
+
+    times: float = 3
+    batches: int = 10_000
+    first: int = 0
+
+    def __call__(self, columns: Columns, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
+        rng = np.random.default_rng(seed)
+        for _ in range(self.batches):
+            yield self.first + rng.integers(columns.num_rows, size=round(batch_size * self.times))
+
+
+@dataclasses.dataclass(frozen=True)
+class NoNumber:
+    """An evaluation that gives no number."""
+
+    def items(self, model: Any, train: Columns, test: Columns) -> Items:
+        return Items({"value": np.zeros(test.num_rows)})
+
+    def statistic(self, items: Items, indices: NDArray[np.int64]) -> float:
+        return float("nan")
 
 
 def _mixed(one: Any, two: Any, number: int) -> Any:
@@ -131,7 +159,7 @@ def test_an_honest_method_is_accepted(cache: Path) -> None:
 def test_a_placebo_is_no_better(cache: Path) -> None:
     found = proved(claim({"placebo": {"views": [f"{HERE}:Nothing"]}}), cache)
     assert found.comparisons[0].difference.seeds == (0.0, 0.0, 0.0)
-    assert found.verdict.word == "no effect"
+    assert found.verdict.word == "inconclusive" and "the same for every seed" in found.verdict.reason
 
 
 def test_a_harmful_method_is_refuted(cache: Path) -> None:
@@ -147,6 +175,33 @@ def test_training_on_the_test_is_refused(cache: Path) -> None:
 def test_more_training_in_secret_is_refused() -> None:
     with pytest.raises(UsageError, match="why that is fair"):
         claim({"longer": {"samples": 3}})
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"times": 3}, r"test_prover:Greedy gives a batch of the shape \(192,\); the budget has batches of 64"),
+        ({"times": 0}, r"test_prover:Greedy gives a batch of the shape \(0,\)"),
+        ({"times": 1, "batches": 7}, r"test_prover:Greedy stops after 7 batches"),
+        ({"times": 1, "first": 700}, r"test_prover:Greedy gives rows that are none of the 800 examples"),
+    ],
+)
+def test_a_sampler_cannot_leave_the_budget(how: dict[str, Any], told: str, cache: Path) -> None:
+    greedy = claim({"greedy": {"sampler": {f"{HERE}:Greedy": how}}})
+    with pytest.raises(UsageError, match=told):
+        run(Task(greedy, "greedy", 1, str(cache), allow_code=True))
+
+
+def test_an_evaluation_that_gives_no_number_is_named(cache: Path) -> None:
+    told = claim({"other": {}}, evaluations={"retrieval": f"{HERE}:NoNumber"})
+    with pytest.raises(TuwenError, match="the evaluation retrieval of the arm plain, seed 1, gives nan"):
+        run(Task(told, "plain", 1, str(cache), allow_code=True))
+
+
+def test_images_of_another_size_than_the_architecture_are_named(cache: Path) -> None:
+    told = claim({"other": {}}, world={"scenes": {"side": 64}})
+    with pytest.raises(UsageError, match="images of the world have 64 pixels a side, the architecture has side: 32"):
+        run(Task(told, "plain", 1, str(cache), allow_code=True))
 
 
 def test_a_gain_that_does_not_come_from_the_part_is_not_the_parts(cache: Path) -> None:

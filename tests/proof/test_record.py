@@ -42,18 +42,18 @@ def recorded(folder: Path, told: dict[str, Any], word: str, mean: float = 0.2, s
 def test_a_claim_that_was_never_run_says_so(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text(yaml.safe_dump(TOLD))
     (record,) = records(tmp_path)
-    assert (record.direction, record.scale, record.exact, record.works) == ("not run", "not run", "hand", False)
+    assert (record.direction, record.scale, record.exact, record.shown) == ("not run", "not run", "hand", False)
 
 
 def test_support_needs_an_ablation_and_a_refutation_needs_power(tmp_path: Path) -> None:
-    assert not recorded(tmp_path, TOLD, "supported").works
+    assert not recorded(tmp_path, TOLD, "supported").shown
     ablated = [{**TOLD["comparisons"][0], "ablation": "more"}]
-    assert recorded(tmp_path, {**TOLD, "comparisons": ablated}, "supported").works
-    assert recorded(tmp_path, TOLD, "no effect").works
+    assert recorded(tmp_path, {**TOLD, "comparisons": ablated}, "supported").shown
+    assert recorded(tmp_path, TOLD, "no effect").shown
     weak = [{**TOLD["comparisons"][0], "sd": 0.1}]
-    assert not recorded(tmp_path, {**TOLD, "comparisons": weak}, "refuted").works
-    assert not recorded(tmp_path, TOLD, "inconclusive").works
-    assert not recorded(tmp_path, {**TOLD, "comparisons": ablated, "exact": {}}, "supported").works
+    assert not recorded(tmp_path, {**TOLD, "comparisons": weak}, "refuted").shown
+    assert not recorded(tmp_path, TOLD, "inconclusive").shown
+    assert not recorded(tmp_path, {**TOLD, "comparisons": ablated, "exact": {}}, "supported").shown
 
 
 def test_a_record_keeps_no_curves_and_is_stale_once_the_claim_changes(tmp_path: Path) -> None:

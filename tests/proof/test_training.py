@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -175,6 +176,14 @@ def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path) -> None:
     assert not (tmp_path / "checkpoint.new").is_symlink()
 
 
+def test_two_do_not_train_in_one_folder(shards: Path, tmp_path: Path) -> None:
+    with (tmp_path / ".lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(TuwenError, match="another tuwen trains in"):
+            trained(shards, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+
 def test_what_was_saved_is_trained_further(whole: Path, shards: Path, tmp_path: Path) -> None:
     """The first losses are those of a model that has learnt; and a CLIP with its own preprocessing keeps it."""
     budget = {"samples": 16 * 4, "batch_size": 16}
@@ -236,6 +245,7 @@ def test_evaluating_on_training_images_is_refused(shards: Path, tmp_path: Path) 
         ({"budget": {"samples": -1}}, "budget.samples: Input should be greater than or equal to 0"),
         ({"evaluation": {"examples": {"webdataset": {"paths": ["x"]}}}}, "evaluation.parts is empty"),
         ({"precision": "fp8"}, "precision"),
+        ({"seed": 2**63}, "seed: Input should be less than or equal to 9223372036854775807"),
         ({"budget": {"samples": 0}}, "takes a checkpoint to start from"),
         ({"examples": None}, "name what is trained on"),
     ],

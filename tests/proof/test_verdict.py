@@ -57,7 +57,8 @@ def test_shared_items_count_as_one_more_sample() -> None:
     gain[:50] = 1
     arm, other = [scored(gain)] * 5, [scored(np.zeros(100))] * 5
     alone, shared = (difference(arm, other, mean, shared=each) for each in (False, True))
-    assert alone.high - alone.low == pytest.approx(0, abs=1e-12)
+    assert math.isinf(alone.low) and math.isinf(alone.high)  # of no width it would say that all is known
+    assert math.isfinite(shared.low)
     assert shared.sd_items == pytest.approx(0.05, rel=0.15)
 
 
@@ -97,6 +98,13 @@ def test_words(low: float, high: float, word: str) -> None:
 def test_one_seed_proves_nothing() -> None:
     found = difference([scored(np.ones(9))], [scored(np.zeros(9))], mean, shared=True)
     assert judge(found, 0.02).word == "inconclusive"
+
+
+@pytest.mark.parametrize(("seeds", "gain"), [(2, 0.25), (5, 0.25), (3, 0.0)])
+def test_equal_differences_prove_nothing(seeds: int, gain: float) -> None:
+    arm, other = [scored(np.full(4, 0.5 + gain))] * seeds, [scored(np.full(4, 0.5))] * seeds
+    verdict = judge(difference(arm, other, mean, shared=True), 0.02)
+    assert verdict.word == "inconclusive" and "the same for every seed" in verdict.reason
 
 
 def test_detectable_effect_is_found_four_times_of_five() -> None:

@@ -82,6 +82,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"give {'either ' if arguments.claims else ''}claims or releases to compare: "
             "tuwen prove claims/smoke.yaml, or tuwen prove --releases A B --test T"
         )
+    if not arguments.dry_run:
+        _check_folder(arguments.to)
     if arguments.releases is not None:
         return _compare(arguments, Console())
     claims = [Claim.load(path, arguments.set) for path in arguments.claims]
@@ -208,6 +210,16 @@ def write_verdict(folder: Path, found: dict[str, Any], page: bytes) -> None:
     (folder / "verdict.json").write_text(told + "\n", encoding="utf-8")
 
 
+def _check_folder(to: str) -> None:
+    from tuwen.errors import UsageError
+
+    for path in (Path(to), *Path(to).parents):
+        if path.exists():
+            if not path.is_dir():
+                raise UsageError(f"--to {to}: {path} is a file; name a folder")
+            return
+
+
 def default_cache() -> Path:
     """Where results are kept if nobody says where."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tuwen" / "proof"
@@ -269,6 +281,6 @@ def _scales(word: str) -> tuple[float, ...]:
 
 def _seeds(word: str) -> tuple[int, ...]:
     seeds = tuple(int(each) for each in word.split(","))
-    if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise argparse.ArgumentTypeError(f"seeds are numbers from 0, each once; got {word}")
+    if len(set(seeds)) < len(seeds) or not all(0 <= each < 2**63 for each in seeds):
+        raise argparse.ArgumentTypeError(f"seeds are numbers from 0 to 2^63 - 1, each once; got {word}")
     return seeds

@@ -12,6 +12,7 @@ import pyarrow as pa
 import yaml
 
 from tuwen import parts
+from tuwen.engine.unique_keys import load_yaml
 from tuwen.errors import UsageError
 from tuwen.fetching.outcomes import check_class
 from tuwen.fetching.settings import FETCHED, Fetch
@@ -47,7 +48,7 @@ class Recipe:
     def load(cls, path: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False) -> Recipe:
         """Read a YAML file, apply `path=value` overrides, validate. Relative paths inside mean the working folder."""
         try:
-            mapping = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            mapping = load_yaml(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read recipe {path}: {error}") from error
         except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none

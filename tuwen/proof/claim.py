@@ -27,10 +27,11 @@ import yaml
 from pydantic import Field, model_validator
 
 from tuwen.engine.recipe import override_value
+from tuwen.engine.unique_keys import load_yaml
 from tuwen.errors import UsageError
 from tuwen.parts import load_class, nearest
 from tuwen.proof.method import Method, part_of
-from tuwen.proof.strict import Strict
+from tuwen.proof.strict import LARGEST_SEED, Strict
 
 SCALED_SEEDS = 5
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -68,6 +69,13 @@ class Comparison(Strict):
     ablation: Name | None = None
     better: Literal["higher", "lower"] = "higher"
 
+    @model_validator(mode="after")
+    def _differ(self) -> Comparison:
+        for name, other in (("against", self.against), ("ablation", self.ablation)):
+            if other == self.arm:
+                raise ValueError(f"{name} is {other!r}, the arm itself; compare it with another one")
+        return self
+
 
 class Arm(Strict):
     """One side: a method, on the world with some of its knobs turned, and what `curations` leave of its examples.
@@ -85,7 +93,7 @@ class Arm(Strict):
 
     @model_validator(mode="after")
     def _say_why(self) -> Arm:
-        if (self.samples != 1 or self.examples != 1) and not self.matched:
+        if (self.samples != 1 or self.examples != 1) and not self.matched.strip():
             raise ValueError("an arm with its own number of samples or examples says in `matched` why that is fair")
         return self
 
@@ -136,8 +144,8 @@ class Claim(Strict):
 
     @model_validator(mode="after")
     def _refer(self) -> Claim:
-        if len(set(self.seeds)) < len(self.seeds) or min(self.seeds) < 0:
-            raise ValueError(f"seeds are {self.seeds}; they have to be numbers from 0, each once")
+        if len(set(self.seeds)) < len(self.seeds) or not 0 <= min(self.seeds) <= max(self.seeds) <= LARGEST_SEED:
+            raise ValueError(f"seeds are {self.seeds}; they have to be numbers from 0 to 2^63 - 1, each once")
         if not isinstance(self.world, str) and len(self.world) != 1:
             raise ValueError(f"world is one world with its knobs, {{scenes: {{…}}}}; got {list(self.world)}")
         wanted = [(each.arm, each.evaluation) for each in (self.gate, *self.comparisons) if each is not None]
@@ -159,7 +167,7 @@ class Claim(Strict):
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Claim:
         """A claim from a YAML file, with `path=value` overrides; `UsageError` says what is wrong with it."""
         try:
-            told = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            told = load_yaml(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
         if not isinstance(told, dict):

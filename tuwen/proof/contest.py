@@ -17,6 +17,7 @@ from tuwen.proof.method import part_of
 from tuwen.proof.results import Result
 from tuwen.proof.run import Precision, results_of
 from tuwen.proof.verdict import difference
+from tuwen.proof.worlds.release.pairs import pairs_of, told_skipped
 from tuwen.proof.worlds.releases import Releases
 
 UNTRAINED = "untrained"
@@ -66,6 +67,10 @@ class Contest:
             raise UsageError("a comparison needs two releases and more")
         if not self.scales or min(self.scales) <= 0:
             raise UsageError(f"scales are {list(self.scales)}; give numbers above 0, such as 1,4,16")
+        if len(set(self.scales)) < len(self.scales):
+            raise UsageError(f"scales are {list(self.scales)}; give each once")
+        if self.examples is not None and self.examples < self.batch_size:
+            raise UsageError(f"--examples is {self.examples}; give {self.batch_size}, a batch, at least")
 
     @property
     def paths(self) -> dict[str, str]:
@@ -91,7 +96,16 @@ class Contest:
         told.append(f"test: {test.num_rows:,} pairs of {images:,} images")
         if images < LEAST_ITEMS:
             told.append(f"fewer than {LEAST_ITEMS} images test: expect intervals that say nothing")
-        return told
+        return [*told, *self.left_out()]
+
+    def skipped(self) -> dict[str, dict[str, int]]:
+        """By folder, what could not be read, counted; nothing of those that were read whole."""
+        found = {path: pairs_of(path, self.side).skipped for path in (*self.paths.values(), self.test)}
+        return {path: told for path, told in found.items() if told}
+
+    def left_out(self) -> list[str]:
+        """The same, a sentence a folder."""
+        return [f"{path}: left out, {told_skipped(told)}" for path, told in self.skipped().items()]
 
     def _world(self) -> Releases:
         return Releases(self.paths, self.test, side=self.side, drop_overlap=self.drop_overlap)
@@ -169,13 +183,8 @@ class Pair:
     @property
     def answer(self) -> str:
         """`NAME better`, `scale-unstable` or `no difference found`."""
-        spans = list(zip(self.means, self.lows, self.highs, strict=True))
-        for mean, low, high in spans:
-            # A difference that is sure at one scale, and at another has the other sign, by more than that one varies.
-            if (low > 0 or high < 0) and any(
-                other * mean < 0 and not least < mean < most for other, least, most in spans
-            ):
-                return "scale-unstable"
+        if any(low > 0 for low in self.lows) and any(high < 0 for high in self.highs):  # sure of both orders
+            return "scale-unstable"
         if not (self.lows[-1] > 0 or self.highs[-1] < 0):
             return "no difference found"
         return f"{self.one if self.means[-1] > 0 else self.two} better"

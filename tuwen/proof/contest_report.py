@@ -22,6 +22,7 @@ def told_of(contest: Contest, answer: Answer) -> dict[str, Any]:
         "scales": list(answer.scales),
         "samples": contest.samples,
         "seeds": list(contest.seeds),
+        "skipped": contest.skipped(),
         "evaluations": {
             name: {
                 "answer": answer.sentence(name),
@@ -68,8 +69,14 @@ def contest_report(contest: Contest, answer: Answer, lead: Sequence[Element] = (
             class_="soft",
         ),
         *[part for name in names for part in _evaluation(answer, name)],
+        *_left_out(contest),
         el("footer", el("p", f"Tested on {contest.test}.", class_="soft")),
     )
+
+
+def _left_out(contest: Contest) -> list[Element]:
+    told = contest.left_out()
+    return [el("h2", "What could not be read"), el("ul", *[el("li", f"{each}.") for each in told])] if told else []
 
 
 def _figures(answer: Answer) -> Element:

@@ -18,11 +18,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tuwen.errors import TuwenError
 from tuwen.models.columns import Columns
 from tuwen.parts import name_of
 from tuwen.proof.results import code_digest
+from tuwen.proof.sealed import check_folder, seal_folder
 
-FORMAT = 2
+FORMAT = 3
 OWN = "tuwen.proof.worlds."
 ARRAY, PIECE = "$array", "$piece"  # stand for an array and a `Piece` in JSON
 
@@ -68,16 +70,19 @@ def write(columns: Columns, folder: Path) -> None:
         for number, arrays in enumerate(plain.arrays.values()):
             np.save(new / f"arrays-{number}.npy", np.stack(arrays), allow_pickle=False)
         (new / "columns.json").write_text(json.dumps(told), encoding="utf-8")
+        seal_folder(new)
         new.rename(folder)
-    except OSError:
+    except OSError as error:
         if not folder.exists():  # else another process was first
-            raise
+            why = error.strerror or "no space left"  # numpy tells of bytes that were requested
+            raise TuwenError(f"{folder.parent} cannot be written: {why}; the disk may be full") from error
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
 def read(folder: Path) -> Columns:
-    """The columns that were written."""
+    """The columns that were written; an error, where any byte is another."""
+    check_folder(folder)
     told = json.loads((folder / "columns.json").read_text(encoding="utf-8"))
     arrays: dict[int, NDArray[Any]] = {}
 

@@ -131,7 +131,7 @@ _PLAIN: dict[str, Any] = {
     "weights": dict[str, Annotated[float, Field(allow_inf_nan=False)]],
     "share": Annotated[float, Field(gt=0, allow_inf_nan=False)],
     "trained": tuple[str, ...],
-    "learning_rate": Annotated[float, Field(gt=0, allow_inf_nan=False)],
+    "learning_rate": Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)],
     "weight_decay": Annotated[float, Field(ge=0, allow_inf_nan=False)],
     "averaged": Annotated[float, Field(ge=0, lt=1)],
 }

@@ -19,11 +19,12 @@ import yaml
 from pydantic import Field, model_validator
 
 from tuwen.engine.recipe import override_value
+from tuwen.engine.unique_keys import load_yaml
 from tuwen.errors import UsageError
 from tuwen.models.network import Architecture
 from tuwen.parts import nearest
 from tuwen.proof.method import Method, part_of, parts_of
-from tuwen.proof.strict import Strict
+from tuwen.proof.strict import LARGEST_SEED, Strict
 
 METHOD = {
     *("objectives", "views", "sampler", "phases", "adaptations"),
@@ -75,7 +76,7 @@ class TrainingRecipe(Strict):
     budget: Budget
     to: str
     examples: Any = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     precision: Literal["float32", "bf16"] = "float32"
     device: str = "auto"
     workers: Annotated[int, Field(gt=0)] | None = None
@@ -94,7 +95,7 @@ class TrainingRecipe(Strict):
     def load(cls, path: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False) -> TrainingRecipe:
         """Read a YAML file, apply `path=value` overrides, validate all of it; `UsageError` says what is wrong."""
         try:
-            told = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            told = load_yaml(Path(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
         if not isinstance(told, dict):

@@ -64,7 +64,7 @@ class Record:
         return "same sign" if all(signs) else f"{signs.count(False)} of {len(signs)} signs change"
 
     @property
-    def works(self) -> bool:
+    def shown(self) -> bool:
         """Exact, and supported or refuted by a run that could have found what matters."""
         if self.exact == "–" or self.found is None:
             return False

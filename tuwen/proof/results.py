@@ -21,6 +21,7 @@ import numpy as np
 import tuwen
 from tuwen.evaluations.measured import Items
 from tuwen.models.columns import Columns
+from tuwen.proof.sealed import check_folder, seal_folder
 from tuwen.proof.streamed import Streamed
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "pillow")
@@ -115,6 +116,7 @@ def write_result(folder: Path, result: Result) -> None:
         np.savez(new / f"{name}.npz", group=items.group, **arrays)
     told = {name: value for name, value in asdict(result).items() if name != "items"}
     (new / "result.json").write_text(json.dumps(told, sort_keys=True), encoding="utf-8")
+    seal_folder(new)
     try:
         new.rename(folder)
     except OSError:
@@ -128,6 +130,7 @@ def read_result(folder: Path, evaluations: Sequence[str]) -> Result | None:
     if not folder.exists():
         return None
     try:
+        check_folder(folder)
         told = json.loads((folder / "result.json").read_text(encoding="utf-8"))
         items = {}
         for name in evaluations:

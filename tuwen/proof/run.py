@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from tuwen.engine.local import Workers
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
 from tuwen.models.columns import Columns
 from tuwen.proof.claim import Arm, Claim
 from tuwen.proof.kept import drawn, fingerprint
@@ -164,6 +164,7 @@ def run(task: Task) -> Result:
     train, test = examples(task)
     check_overlap(train, test)
     method = Method.from_mapping(arm.method, allow_code=task.allow_code)
+    check_side(train, method.architecture.side)
     samples = round(claim.budget.samples * arm.samples)
     curve: list[dict[str, float]] = []
     started = time.process_time()
@@ -196,6 +197,8 @@ def run(task: Task) -> Result:
         if claim.group and not len(items[name].group):
             items[name] = items[name].grouped_by(test[claim.group])
         figures[name] = evaluation.statistic(items[name], everything(items[name]))
+        if not np.isfinite(figures[name]):
+            raise TuwenError(f"the evaluation {name} of the arm {task.arm}, seed {task.seed}, gives {figures[name]}")
     result = Result(task.arm, task.seed, items, figures, curve, cpu_s, samples, digest_of(test))
     write_result(folder, result)
     if checkpoint is not None:
@@ -220,6 +223,15 @@ def codebook_images(task: Task, method: Method) -> Any:
     number = min(task.claim.budget.examples, method.architecture.codes.num_images)
     columns = drawn(task.world(None), "train", number, task.seed, task.cache)
     return columns.take(np.arange(columns.num_rows))["image"]
+
+
+def check_side(columns: Columns, side: int) -> None:
+    """`UsageError` where the world's images are not as large as the architecture takes them."""
+    shape: tuple[int, ...] = getattr(columns["image"], "shape", ()) if "image" in columns else ()
+    if len(shape) == 4 and shape[1] != side:
+        raise UsageError(
+            f"images of the world have {shape[1]} pixels a side, the architecture has side: {side}; make them equal"
+        )
 
 
 def check_overlap(train: Columns, test: Columns) -> None:

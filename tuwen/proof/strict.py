@@ -11,12 +11,13 @@ from tuwen.errors import UsageError
 from tuwen.parts import nearest
 
 MOST_PROBLEMS = 5
+LARGEST_SEED = 2**63 - 1  # that all generators take
 
 
 class Strict(BaseModel):
     """A mapping with the keys of its fields, and no others."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -19,8 +19,10 @@ from tuwen.models.columns import Columns
 from tuwen.models.contrastive import deterministic
 from tuwen.models.features import Batch
 from tuwen.models.network import Network
-from tuwen.proof.method import Method, Objective, Phase, View
+from tuwen.parts import name_of
+from tuwen.proof.method import Method, Objective, Phase, Sampler, View
 from tuwen.proof.parallel import ALONE, Parallel
+from tuwen.proof.sealed import is_whole, seal_file
 from tuwen.proof.trained import Trained
 from tuwen.samplers.shuffled import Shuffled
 
@@ -122,7 +124,7 @@ class _Run:
                 average.load(saved["average"])
             start = saved["step"]
         self.network.train()
-        order = (phase.sampler or Shuffled())(self.columns, self.batch_size, self.seed)
+        order = _checked(phase.sampler or Shuffled(), self.columns, self.batch_size, self.seed)
         rows = map(self.parallel.part, islice(order, start - first, last - first))
         for step, batch in enumerate(self.columns.batches(rows), start=start):
             seeds = [self.seed, number, step]
@@ -184,6 +186,11 @@ class _Run:
     def _saved(self) -> dict[str, Any] | None:
         if self.checkpoint is None or not self.checkpoint.exists():
             return None
+        if not is_whole(self.checkpoint):
+            raise TuwenError(
+                f"the checkpoint {self.checkpoint} is damaged: its bytes are not those that were written. Delete it, "
+                "and the same command trains from the beginning"
+            )
         return torch.load(self.checkpoint, map_location=self.network.device, weights_only=True)  # type: ignore[no-any-return]
 
 
@@ -227,6 +234,21 @@ def _cut(steps: int, phases: tuple[Phase, ...]) -> Iterator[tuple[int, int]]:
         yield first, round(steps * done / whole)
 
 
+def _checked(sampler: Sampler, columns: Columns, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """A sampler's batches; `UsageError` where they are not what the budget allows, or come to an end."""
+    name, number = name_of(sampler), 0
+    for given in sampler(columns, batch_size, seed):
+        rows, number = np.asarray(given), number + 1
+        if rows.ndim != 1 or not 0 < len(rows) <= batch_size:
+            raise UsageError(
+                f"the sampler {name} gives a batch of the shape {rows.shape}; the budget has batches of {batch_size}"
+            )
+        if rows.dtype.kind not in "iu" or rows.min() < 0 or rows.max() >= columns.num_rows:
+            raise UsageError(f"the sampler {name} gives rows that are none of the {columns.num_rows:,} examples")
+        yield rows
+    raise UsageError(f"the sampler {name} stops after {number:,} batches; it has to give batches without end")
+
+
 def _modules(phase: Phase, network: Network) -> dict[Objective, nn.Module]:
     made = {each: each.module(network) for each in phase.objectives if hasattr(each, "module")}
     return {objective: module.to(network.device) for objective, module in made.items()}
@@ -268,6 +290,7 @@ def _write(path: Path, state: dict[str, Any]) -> None:
     new = path.with_suffix(".new")
     try:
         torch.save(state, new)
+        seal_file(new)
         new.replace(path)
     except (OSError, RuntimeError) as error:  # torch's own writer says the second
         new.unlink(missing_ok=True)

@@ -5,22 +5,26 @@ TO/training.json       what was trained on what, and how it did; written last
 TO/losses.jsonl        losses by step
 TO/broken.jsonl        examples that training met and whose images do not decode
 TO/checkpoint.pt, recipe.json, work/    of a run that is not finished; the same command goes on with it
+TO/.lock               while it trains
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tuwen.corpus.corpus import write_json
+from tuwen.corpus.corpus import LOCK, write_json
 from tuwen.engine.progress import Progress
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
 from tuwen.models.checkpoint import folder_of, model_files
 from tuwen.models.columns import Columns
 from tuwen.models.contrastive import deterministic
@@ -57,7 +61,7 @@ def train_recipe(
         return {} if int(os.environ.get("RANK", "0")) else found
     _ = _made(to)
     device = chosen_device(recipe.device)
-    with joined(device) as parallel:
+    with _locked(to), joined(device) as parallel:
         if parallel.rank:
             progress = None
         return _Training(recipe, to, device, parallel, allow_code, progress or Progress(quiet=True)).run()
@@ -277,6 +281,23 @@ def _made(to: Path) -> Path:
     except OSError as error:
         raise UsageError(f"to: {to} cannot be made: {error.strerror}; name a folder where you may write") from error
     return to
+
+
+@contextmanager
+def _locked(to: Path) -> Iterator[None]:
+    """The folder for this training alone; of several processes that train together the first one holds it."""
+    if int(os.environ.get("RANK", "0")):
+        yield
+        return
+    with (to / LOCK).open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise TuwenError(f"another tuwen trains in {to}; wait until it has finished, or name another") from None
+        try:
+            yield
+        finally:
+            (to / LOCK).unlink(missing_ok=True)
 
 
 def _finished(to: Path, recipe: TrainingRecipe) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tuwen.evaluations.measured import Items
 
 ERROR, POWER = 0.05, 0.8
 RESAMPLES = 400
+NO_WIDTH = 1e-9  # of an interval, but for rounding
 Word = Literal["supported", "refuted", "no effect", "inconclusive"]
 Statistic = Callable[[Items, NDArray[np.int64]], float]
 
@@ -68,13 +69,18 @@ def difference(
     # Of a sum of variances that were estimated with different care (Satterthwaite 1946).
     freedom = variance**2 / sum(part**2 / each for part, each in parts) if variance else number - 1
     reach = student(1 - error / 2, freedom) * math.sqrt(variance)
+    if reach < NO_WIDTH:  # all differ by the same: as little is known
+        reach = math.inf
     return Difference(mean, mean - reach, mean + reach, 1 - error, seeds, sd_items)
 
 
 def judge(found: Difference, smallest_effect: float) -> Verdict:
     """What an interval says about "greater by what matters": `smallest_effect` was fixed before the run."""
     if not math.isfinite(found.low):
-        return Verdict("inconclusive", f"{found.mean:+.3f}; one seed, or items of one group, have no interval")
+        why = "one seed, or items of one group, have no interval"
+        if len(found.seeds) > 1 and max(found.seeds) - min(found.seeds) < NO_WIDTH:
+            why = "the same for every seed, so nothing tells how much others would differ"
+        return Verdict("inconclusive", f"{found.mean:+.3f}; {why}")
     told = f"{found.mean:+.3f}, {found.coverage:.1%} interval {found.low:+.3f} to {found.high:+.3f}"
     if found.high < 0:
         return Verdict("refuted", f"smaller: {told}")

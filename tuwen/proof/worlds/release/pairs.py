@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,8 @@ EMBEDDED = "data:sha256,"
 class Pairs:
     """Images uint8 (M, side, side, 3); of each of N pairs its image (N,), text, language and host.
 
-    `skipped`: images that do not decode, texts without an image, and damage of shards, counted.
+    `skipped`: images that do not decode, texts without an image, samples that the reader could not use, and damage of
+    shards, counted.
     """
 
     images: NDArray[np.uint8]
@@ -59,6 +61,7 @@ def pairs_of(path: str, side: int) -> Pairs:
     languages: list[str] = []
     hosts: list[str] = []
     image: list[int] = []
+    num_samples = 0
     for unit in source.units():
         report = Report()
         urls: dict[str, str] = {}
@@ -83,10 +86,13 @@ def pairs_of(path: str, side: int) -> Pairs:
             texts.append(row["text"])
             languages.append(str(given.get("language") or ""))
             hosts.append(urlsplit(str(given.get("document_url") or reference)).hostname or "")
+        num_samples += report.num_records
+        if report.num_records and report.num_bad_records:
+            _count(skipped, "samples that could not be read", report.num_bad_records)
         if report.error:
             _count(skipped, f"damaged shards ({report.error})")
     if not texts:
-        raise UsageError(f"{path} holds no pair of an image and a text that could be read: {skipped or 'it is empty'}")
+        raise UsageError(_nothing(path, num_samples, skipped))
     languages = _told(texts, languages)
     return Pairs(np.stack(images), np.array(image, np.int64), texts, languages, hosts, skipped)
 
@@ -158,5 +164,18 @@ def _given(told: str | None) -> dict[str, Any]:
     return json.loads(told) if told else {}
 
 
-def _count(skipped: dict[str, int], what: str) -> None:
-    skipped[what] = skipped.get(what, 0) + 1
+def _count(skipped: dict[str, int], what: str, number: int = 1) -> None:
+    skipped[what] = skipped.get(what, 0) + number
+
+
+def told_skipped(skipped: Mapping[str, int]) -> str:
+    """What was left out, in words."""
+    return ", ".join(f"{what}: {number:,}" for what, number in skipped.items())
+
+
+def _nothing(path: str, num_samples: int, skipped: Mapping[str, int]) -> str:
+    """Why a folder gives no pair."""
+    if num_samples:
+        return f"{path} holds {num_samples:,} samples, none of them can be decoded ({told_skipped(skipped)})"
+    reason = told_skipped(skipped) or "it is empty"
+    return f"{path} holds no pair of an image and a text that could be read: {reason}"
