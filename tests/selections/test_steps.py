@@ -103,7 +103,8 @@ def test_order_of_rows_and_fragments_do_not_matter(
         assert len(set(pq.read_table(first.path)["weight"].to_pylist())) > 1, "equal weights prove nothing"
     else:
         assert 0 < first.num_kept < first.num_rows, "an example that keeps all or nothing proves nothing"
-    assert judge(corpus, "judged", selections).path.read_bytes() == second.path.read_bytes()
+    third = judge(corpus, "judged", selections)
+    assert pq.read_table(third.path).replace_schema_metadata() == two
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
