@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 STAGES = ["pair.resolve", "image.properties", "text.properties"]
 SELECTIONS = {
     "long": {"unit": "pair", "steps": [{"rule": "num_characters >= 60"}]},
-    "large": {"unit": "image", "steps": [{"rule": "image_id >= '8'"}]},
+    "half": {"unit": "image", "steps": [{"rule": "image_id >= '8'"}]},
 }
 
 
@@ -47,7 +47,7 @@ def measure(folder: Path, num_rows: int) -> dict[str, tuple[float, float, float]
     found["merge"] = step("merge", one, two, "--to", both)
     found["takedown"] = step("takedown", one, "--image", image)
     found["purge"] = step("purge", one, "--yes")
-    found["gc"] = step("gc", two, "--selection", "large", "--yes")
+    found["gc"] = step("gc", two, "--selection", "half", "--yes")
     found["build again"] = step("build", folder / "two.yaml", "--corpus", two, "--workers", "1")
     found["status --deep"] = step("status", "--deep", both)
     return found

@@ -113,6 +113,15 @@ def test_what_one_has_purged_does_not_come_back_with_the_other(tmp_path: Path) -
     assert [finding for finding in examine(tmp_path / "c") if finding.is_harm or finding.action] == []
 
 
+def test_a_takedown_of_what_looks_alike_does_not_stop_a_merge_where_nothing_tells_it(tmp_path: Path) -> None:
+    one = make(tmp_path / "one")
+    two = make(tmp_path / "two")
+    take_down(one, [Stone("near", f"{7:016x}/6")], "asked")
+    merged = merge(one.path, two.path, tmp_path / "c", allow_code=True)
+    assert merged.barred == {} and merged.known["images"] == 14
+    assert Stone("near", f"{7:016x}/6") in read_stones(Corpus.open(tmp_path / "c"))
+
+
 def test_what_does_not_fit_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     one = make(tmp_path / "one")
     two = make(tmp_path / "two")

@@ -15,7 +15,9 @@ import tuwen
 from tuwen.cli import main
 from tuwen.corpus.columns import ColumnWriter, TableState
 from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.indexes import JOURNAL as INDEX_JOURNAL
 from tuwen.corpus.indexes import build_index
+from tuwen.corpus.rewriting import JOURNAL as PURGE_JOURNAL
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.units import append_rows
 from tuwen.engine.checkup import examine
@@ -183,6 +185,15 @@ def test_a_damaged_journal_of_a_unit_that_is_not_sealed_is_told_and_stays(folder
     assert found.kind == "damaged_json" and found.action is None
     with pytest.raises(TuwenError, match="tuwen repair"):
         update(folder)
+
+
+@pytest.mark.parametrize("name", [PURGE_JOURNAL, INDEX_JOURNAL])
+def test_another_damaged_journal_is_told_and_stays(folder: Path, name: str) -> None:
+    path = folder / "corpus"
+    (path / name).write_bytes(b"{")
+    (found,) = (each for each in examine(path) if each.place == name)
+    assert found.kind == "damaged_json" and found.action is None
+    assert name in {each.place for each in repair(path).left}, "repair tells, too, and does not end"
 
 
 def lost_rows(corpus: Path) -> None:

@@ -25,6 +25,7 @@ from tuwen.corpus.tombstones import Barred
 from tuwen.errors import TuwenError
 
 Rows = Mapping[str, Path | Callable[[], Iterator[pa.RecordBatch]]]
+JOURNAL = "unit-journal.json"
 APPEND_ORDER = ("images", "fetches", "pairs", "documents")
 
 
@@ -241,4 +242,4 @@ def _with_source(batch: pa.RecordBatch, unit: SealedUnit) -> pa.RecordBatch:
 
 
 def _journal(path: Path) -> Path:
-    return path / "unit-journal.json"
+    return path / JOURNAL

@@ -17,6 +17,7 @@ from tuwen.corpus.rewriting import JOURNAL as PURGE_JOURNAL
 from tuwen.corpus.rewriting import REWRITING
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import APPEND_ORDER
+from tuwen.corpus.units import JOURNAL as UNIT_JOURNAL
 from tuwen.corpus.versions import read_version, version_numbers
 from tuwen.engine.checkup.files import size_of
 from tuwen.engine.checkup.finding import Finding
@@ -24,7 +25,6 @@ from tuwen.engine.gc import JOURNAL as GC_JOURNAL
 from tuwen.errors import TuwenError
 from tuwen.selections.ledger import SCHEMA as LEDGER
 
-UNIT_JOURNAL = "unit-journal.json"
 _TEMPORARY = re.compile(r"\..+\.\d+(\.partial)?|\..+\.partial|.+\.rewritten")
 
 
@@ -39,10 +39,10 @@ def check_journals(corpus: Corpus) -> Iterator[Finding]:
     for name in sorted(damaged):
         yield _damaged_journal(corpus, name)
     if (path / UNIT_JOURNAL).exists() and UNIT_JOURNAL not in damaged:
-        unit = read_json(path / "unit-journal.json").get("source_unit")
+        unit = read_json(path / UNIT_JOURNAL).get("source_unit")
         yield Finding(
             "unfinished",
-            "unit-journal.json",
+            UNIT_JOURNAL,
             f"the unit {unit} was being appended when a run was killed",
             "tuwen repair (or the next build) puts the tables back as they were before it, if it is not sealed",
             "recover",
