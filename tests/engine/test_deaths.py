@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tuwen.cli import main as tuwen
 from tuwen.corpus.corpus import Corpus
 from tuwen.engine.build import Built, build, plan
 from tuwen.engine.limits import Limits, parse_size
+from tuwen.engine.mapper import Argument, Mapper, Result, WorkerDied
 from tuwen.engine.recipe import NamedSource, Recipe
 from tuwen.errors import TuwenError, UsageError
 
@@ -103,6 +106,59 @@ def test_a_unit_that_kills_its_readers_is_told_and_tried_again(folder: Path) -> 
     assert [problem.partition(":")[0] for _, problem in built.ingested.damaged] == ["kills its reader"]
     assert built.ingested.num_units == 1 and built.stage_rows == {"tiny:Length": 60}
     assert run(folder, Length()).stage_rows == {"tiny:Length": 30}  # a reader that copes
+
+
+@dataclass(frozen=True)
+class Job:
+    name: str
+    deaths: int = 0
+
+    @property
+    def alone(self) -> bool:
+        return self.deaths == 2
+
+
+class OneFate(Mapper):
+    """A pool in which one death ends all that runs, as that of local workers; what dies when is no matter of chance."""
+
+    number = 2
+
+    def __init__(self) -> None:
+        self.handed: dict[int, tuple[Callable[[Any], Any], Any]] = {}
+
+    def __enter__(self) -> OneFate:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        pass
+
+    def submit(self, work: Callable[[Argument], Result], argument: Argument) -> int:
+        number = len(self.handed)
+        self.handed[number] = (work, argument)
+        return number
+
+    def finished(self, running: Collection[int]) -> list[int]:
+        self.together = [self.handed[number][1] for number in running]
+        return list(running)
+
+    def result(self, handle: int) -> Any:
+        if any(job.name == "deadly" and job.deaths < 3 for job in self.together):
+            raise WorkerDied("it was deadly")
+        work, argument = self.handed[handle]
+        return work(argument)
+
+
+def outcome(job: Job) -> tuple[str, bool]:
+    return job.name, job.deaths < 3
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_a_task_beside_one_that_kills_is_not_blamed(place: int) -> None:
+    names = ["a", "b", "c"]
+    names.insert(place, "deadly")
+    expected = [(name, name != "deadly") for name in names]
+    assert list(OneFate().ordered(outcome, map(Job, names))) == expected
+    assert sorted(OneFate().unordered(outcome, map(Job, names))) == sorted(expected)
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,11 @@ class _Job:
     folder: Path
     deaths: int = 0
 
+    @property
+    def alone(self) -> bool:
+        """Whether one more death would cost the unit its place in this build: no other may bring that about."""
+        return self.deaths == ATTEMPTS - 1
+
 
 @dataclass(frozen=True)
 class _Spooled:

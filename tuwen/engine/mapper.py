@@ -2,7 +2,9 @@
 
 An argument that has a field `deaths` is tried again when the process that works on it dies; the field then says how
 often that has happened, and what follows from it is the work function's business. Without that field, a death ends
-the run. An argument with a `device` (cpu, cuda) holds models: where a mapper can, it runs where they are loaded.
+the run. Where one death ends what runs beside it, it counts for all of that; so an argument whose next death would be
+held against it says `alone`, and is worked on while nothing else is. An argument with a `device` (cpu, cuda) holds
+models: where a mapper can, it runs where they are loaded.
 """
 
 from __future__ import annotations
@@ -94,7 +96,13 @@ class Mapper(ABC):
                 job = again.popleft() if again else next(waiting, None)
                 if job is None:
                     break
+                alone = getattr(job[1], "alone", False)
+                if alone and running:
+                    again.appendleft(job)
+                    break
                 running[self.submit(work, job[1])] = job
+                if alone:
+                    break
             if not running:
                 return
             for handle in self.finished(running):
