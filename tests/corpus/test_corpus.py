@@ -74,11 +74,11 @@ def test_bytes_are_scanned_only_when_asked_for(corpus: Corpus) -> None:
 
 def test_bytes_come_in_batches_bounded_by_size(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = corpus.table("images", ["image_id", "bytes"])
-    monkeypatch.setattr("tuwen.corpus.corpus.BLOB_SCAN_BYTES", 20)  # an image of these has 7 bytes
+    monkeypatch.setattr("tuwen.corpus.scanning.BLOB_SCAN_BYTES", 20)  # an image of these has 7 bytes
     batches = list(corpus.scan("images", ["image_id", "bytes"]))
     assert [batch.num_rows for batch in batches] == [2] * 5
     assert pa.Table.from_batches(batches).equals(whole)
-    monkeypatch.setattr("tuwen.corpus.corpus.BLOB_SCAN_BYTES", 1)  # less than one: each comes alone
+    monkeypatch.setattr("tuwen.corpus.scanning.BLOB_SCAN_BYTES", 1)  # less than one: each comes alone
     assert [batch.num_rows for batch in corpus.scan("images", ["bytes"])] == [1] * 10
     with pytest.raises(UsageError, match="filter"):
         corpus.scan("images", ["bytes"], where="image_id = 'x'")

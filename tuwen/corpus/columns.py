@@ -25,7 +25,8 @@ from lance.file import LanceFileReader, LanceFileWriter
 from lance.fragment import DataFile
 
 from tuwen.corpus.content import DIGEST_CHARACTERS, ContentDigest
-from tuwen.corpus.corpus import STAGE_KEY, STORAGE_VERSION, Corpus, read_json, scan_dataset, table_digest, write_json
+from tuwen.corpus.corpus import STAGE_KEY, STORAGE_VERSION, Corpus, read_json, table_digest, write_json
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError
 

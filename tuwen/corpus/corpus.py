@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,8 @@ import pyarrow as pa
 
 from tuwen.corpus.content import ContentDigest
 from tuwen.corpus.keys import KeyIndex
-from tuwen.corpus.readable import readable_schema, spill_folder
+from tuwen.corpus.readable import spill_folder
+from tuwen.corpus.scanning import SCAN_ROWS, Stored, scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
 
@@ -32,21 +32,6 @@ NARROW_MEMORY = "150MB"
 """Enough for queries over narrow rows, which hold keys and numbers: a million take 0.7 GB if they may, and a third
 more CPU if they may not."""
 LOCK, CREATING = ".lock", ".creating"
-SCAN_ROWS = 8_192
-BLOB_SCAN_ROWS, BLOB_SCAN_BYTES = 256, 32 << 20
-
-
-@dataclass(frozen=True)
-class Stored:
-    """Columns of a stored table as something DuckDB can scan as often as it likes."""
-
-    dataset: lance.LanceDataset
-    columns: list[str]
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        reader = scan_dataset(self.dataset, self.columns)
-        schema = readable_schema(reader.schema)
-        return (reader if schema.equals(reader.schema) else reader.cast(schema)).__arrow_c_stream__(requested_schema)
 
 
 class Corpus:
@@ -300,54 +285,6 @@ def stored_schema(schema: pa.Schema, blobs: Sequence[str]) -> pa.Schema:
     for name in blobs:
         schema = schema.set(schema.get_field_index(name), lance.blob_field(name))
     return schema
-
-
-def scan_dataset(
-    source: lance.LanceDataset | lance.LanceFragment,
-    columns: list[str],
-    where: str | None = None,
-    rows: int = SCAN_ROWS,
-) -> pa.RecordBatchReader:
-    """Stream columns of a dataset or fragment in storage order, in batches of at most `rows`.
-
-    Blobs come as large_binary, in batches of at most `BLOB_SCAN_ROWS` rows and (a larger blob apart) `BLOB_SCAN_BYTES`.
-    """
-    blobs = [name for name in columns if isinstance(source.schema.field(name).type, pa.BaseExtensionType)]
-    if not blobs:
-        readahead = 4 if rows > BLOB_SCAN_ROWS else 2
-        return source.scanner(columns=columns, filter=where, batch_size=rows, batch_readahead=readahead).to_reader()
-    if where is not None:
-        raise UsageError(f"{', '.join(blobs)} cannot be read with a filter; ask for ids first, then for their bytes")
-    schema = pa.schema([source.schema.field(name).remove_metadata() for name in columns])
-    for name in blobs:
-        schema = schema.set(schema.get_field_index(name), pa.field(name, pa.large_binary()))
-    fragments = source.get_fragments() if isinstance(source, lance.LanceDataset) else [source]
-    return pa.RecordBatchReader.from_batches(schema, _blob_batches(fragments, schema, blobs, min(rows, BLOB_SCAN_ROWS)))
-
-
-def _blob_batches(
-    fragments: Sequence[lance.LanceFragment], schema: pa.Schema, blobs: list[str], rows: int
-) -> Iterator[pa.RecordBatch]:
-    for fragment in fragments:
-        described = fragment.scanner(columns=blobs, blob_handling="blobs_descriptions").to_table()
-        fields = (described[name].combine_chunks().field("size") for name in blobs)
-        sizes = sum(field.fill_null(0).to_numpy(zero_copy_only=False) for field in fields)
-        for start, length in _windows(sizes, rows):
-            read = fragment.scanner(columns=schema.names, blob_handling="all_binary", offset=start, limit=length)
-            table = read.to_table().combine_chunks()
-            yield pa.RecordBatch.from_arrays([column.chunk(0) for column in table.columns], schema=schema)
-
-
-def _windows(sizes: Any, rows: int) -> Iterator[tuple[int, int]]:
-    """(start, length) of runs of at most `rows` blobs and, unless one alone is larger, `BLOB_SCAN_BYTES`."""
-    start, total = 0, 0
-    for position, size in enumerate(sizes):
-        if position > start and (position - start == rows or total + size > BLOB_SCAN_BYTES):
-            yield start, position - start
-            start, total = position, 0
-        total += int(size)
-    if len(sizes) > start:
-        yield start, len(sizes) - start
 
 
 def check_format(path: Path, found: object) -> None:

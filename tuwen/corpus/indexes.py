@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tuwen.corpus.corpus import Corpus, read_json, scan_dataset, write_json
+from tuwen.corpus.corpus import Corpus, read_json, write_json
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.errors import UsageError
 

@@ -24,17 +24,10 @@ from numpy.typing import NDArray
 
 from tuwen.corpus.columns import ColumnWriter, FragmentState, Origin, TableState, parse_name
 from tuwen.corpus.content import ContentDigest
-from tuwen.corpus.corpus import (
-    STORAGE_VERSION,
-    Corpus,
-    read_json,
-    scan_dataset,
-    stored_schema,
-    table_digest,
-    write_json,
-)
+from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, read_json, stored_schema, table_digest, write_json
 from tuwen.corpus.joins import JoinRecord, save_join
 from tuwen.corpus.keys import packed_keys
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import as_stored
 from tuwen.errors import TuwenError

@@ -26,7 +26,8 @@ from tuwen.corpus.columns import (
     declare_columns,
     read_record,
 )
-from tuwen.corpus.corpus import FORMAT, STAGE_KEY, Corpus, check_format, read_json, scan_dataset, write_json
+from tuwen.corpus.corpus import FORMAT, STAGE_KEY, Corpus, check_format, read_json, write_json
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import append_rows
 from tuwen.corpus.versions import tag_version

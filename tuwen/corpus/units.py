@@ -18,8 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, read_json, scan_dataset, stored_schema, write_json
+from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, read_json, stored_schema, write_json
 from tuwen.corpus.keys import KeySet
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.tombstones import Barred
 from tuwen.errors import TuwenError

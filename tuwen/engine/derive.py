@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tuwen.corpus.columns import FragmentState, TableState, freshness_of
-from tuwen.corpus.corpus import Corpus, scan_dataset
+from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES, digest, source_schema
 from tuwen.corpus.units import SealedUnit, UnitAppender, append_rows, sealed_units
 from tuwen.engine.apart import Failed, StageProcess, is_of_the_machine

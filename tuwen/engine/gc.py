@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tuwen.corpus.columns import FragmentState, TableState, remove_partial_files
-from tuwen.corpus.corpus import Corpus, scan_dataset, write_json
+from tuwen.corpus.corpus import Corpus, write_json
 from tuwen.corpus.indexes import update_indexes
 from tuwen.corpus.keys import packed_keys
 from tuwen.corpus.rewriting import forget_versions, replace_fragments, sizes_of, write_without
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import tag_version, version_numbers
 from tuwen.engine.plan import Freshness, Order, columns_read

@@ -20,11 +20,12 @@ from lance.fragment import DataFile, FragmentMetadata
 from numpy.typing import NDArray
 
 from tuwen.corpus.columns import parse_name
-from tuwen.corpus.corpus import LOCK, STAGE_KEY, Corpus, scan_dataset, write_json
+from tuwen.corpus.corpus import LOCK, STAGE_KEY, Corpus, write_json
 from tuwen.corpus.indexes import drop_indexes, update_indexes
 from tuwen.corpus.joins import joins_of
 from tuwen.corpus.keys import packed_keys
 from tuwen.corpus.rewriting import forget_versions, losing, replace_fragments, write_again
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import append_rows, recover, sealed_units
 from tuwen.corpus.versions import tag_version, version_numbers

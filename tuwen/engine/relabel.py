@@ -23,8 +23,9 @@ from tuwen.corpus.columns import (
     freshness_of,
     read_record,
 )
-from tuwen.corpus.corpus import Corpus, scan_dataset
+from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.rewriting import Losing
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.engine.plan import LISTS, Freshness, Order, Read, followed_contents
 from tuwen.parts import name_of
 from tuwen.stages import Stage, kind_of

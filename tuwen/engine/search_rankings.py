@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tuwen.corpus.corpus import Corpus, scan_dataset
+from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.indexes import EXACT_ROWS, IndexState, index_state, indexed_copy, matching, nearest
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.engine.search_vectors import VectorColumn

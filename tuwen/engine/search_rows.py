@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tuwen.corpus.corpus import Corpus, scan_dataset
+from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.keys import KeyIndex, packed_keys
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import UsageError
 from tuwen.selections.candidates import candidates

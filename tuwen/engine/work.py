@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from tuwen.corpus.columns import ColumnFile, ColumnWriter, TableState
-from tuwen.corpus.corpus import Corpus, scan_dataset
+from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.keys import KeyIndex
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.engine.apart import Failed, StageProcess, is_of_the_machine
 from tuwen.engine.plan import Read, columns_read, followed_contents, written_schema

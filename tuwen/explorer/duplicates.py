@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tuwen.corpus.corpus import scan_dataset
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import UsageError
 from tuwen.explorer.cards import Card, cards

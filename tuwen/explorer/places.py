@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tuwen.corpus.corpus import scan_dataset
 from tuwen.corpus.keys import save_array
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.explorer.snapshot import CHUNK_ROWS, Snapshot
 from tuwen.selections.ledger import Ledger

@@ -22,8 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from tuwen.corpus.corpus import Corpus, scan_dataset
+from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.keys import KeyIndex, save_array
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.engine.search_rows import TAKEN_DOWN, Standing
 from tuwen.engine.search_vectors import vector_column

@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from tuwen.corpus.columns import parse_name
 from tuwen.corpus.content import ContentDigest
-from tuwen.corpus.corpus import Corpus, read_json, scan_dataset
+from tuwen.corpus.corpus import Corpus, read_json
 from tuwen.corpus.rewriting import sizes_of
+from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.engine.checkup.finding import Finding
 from tuwen.errors import TuwenError
