@@ -1,6 +1,6 @@
 """Breaking it: after each blow the next run comes to the same corpus and the same release as one that was left alone.
 
-`pytest -m chaos` runs these alone. tests/engine/test_kill.py kills builds at every third step that changes the disk;
+`pytest -m chaos` runs these alone. tests/engine/test_kill.py kills builds at steps that change the disk, by number;
 here the steps have names, releases are killed too, and the disk, the clock and the files themselves fail.
 """
 

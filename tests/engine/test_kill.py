@@ -43,11 +43,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, lis
     return found, int(done.stdout)
 
 
-def test_killed_at_every_step(undisturbed: tuple[dict[str, list[object]], int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_at_every_step(undisturbed: tuple[dict[str, list[object]], int], tmp_path: Path, stride: int) -> None:
+    """At each, or at every seventh: a run is a process. test_chaos.py kills at every kind of step by name."""
     expected, num_steps = undisturbed
     assert num_steps > 60
     folder = tmp_path / "killed"
-    for step in range(1, num_steps + 1, 3):  # each run is a process; a third of the steps covers every kind of gap
+    for step in range(1, num_steps + 1, stride):
         shutil.rmtree(folder, ignore_errors=True)
         make_pages(folder)
         killed = subprocess.run([sys.executable, SCRIPT, folder, str(step)], capture_output=True, text=True)

@@ -118,10 +118,10 @@ def test_releases_that_teach_nothing_are_not_compared() -> None:
 
 
 def test_right_texts_train_the_better_model(releases: Path, tmp_path: Path) -> None:
-    answer = compare(contest(releases), tmp_path)
+    answer = compare(contest(releases), tmp_path, workers=1)
     assert answer.sentence("all") == "right and wrong: right better"
     assert answer.sign_agreement["all"] == 1
-    assert compare(contest(releases), tmp_path) == answer
+    assert compare(contest(releases), tmp_path, workers=1) == answer
 
 
 def test_a_test_that_overlaps_is_refused_or_left_out(releases: Path) -> None:

@@ -89,7 +89,7 @@ def test_the_recipe_wins_a_name_that_it_gets_later(corpus):
         "selections: {other: {unit: image}}",
         "selections: {bad: {unit: x}}",
         "selections: {bad: {unit: image, steps: [{within: gone}]}}",
-        "selections: {bad: {unit: image, steps: " + "[" * 3_000 + "]" * 3_000 + "}}",
+        "selections: {bad: {unit: image, steps: " + "[" * 1_200 + "]" * 1_200 + "}}",
         "selections: {bad: {unit: !!set {a}}}",
         "a: &a {rule: width > 1}\nselections: {bad: {unit: image, steps: [*a]}}",
         "selections: {bad: {unit: image, steps: [{rule: width > 1}]}}" + " " * MAX_BYTES,

@@ -278,7 +278,7 @@ def test_adds_texts_for_rows_of_the_batch(case: Case) -> None:
 @pytest.mark.parametrize("case", OF_COLUMNS, indirect=True)
 def test_any_cut_of_the_batch_gives_the_same(case: Case) -> None:
     whole, size = case.run(), case.batch.num_rows
-    for cut in range(size + 1):
+    for cut in {0, 1, size // 3, size // 2, size - 1, size}:
         parts = [case.run(rows=slice(0, cut)), case.run(rows=slice(cut, size))]
         assert pa.Table.from_batches(parts).equals(pa.Table.from_batches([whole])), f"cut at {cut}"
 
