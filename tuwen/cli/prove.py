@@ -75,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tuwen.engine.progress import Progress
     from tuwen.errors import UsageError
     from tuwen.proof.claim import Claim
+    from tuwen.proof.kinds import within
     from tuwen.proof.record import write_record
 
     if (arguments.releases is None) == (not arguments.claims):
@@ -97,8 +98,10 @@ def run(arguments: argparse.Namespace) -> int:
             for claim in claims
         ]
     console, found = Console(), []
+    for path, claim in zip(arguments.claims, claims, strict=True):  # all, before the first one runs
+        with within(path):
+            claim.check(allow_code=arguments.allow_code)
     for path, claim in zip(arguments.claims, claims, strict=True):
-        claim.check(allow_code=arguments.allow_code)
         if not arguments.json:
             _print_claim(console, claim)
         if not arguments.dry_run:

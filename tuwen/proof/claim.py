@@ -30,7 +30,8 @@ from tuwen.engine.recipe import override_value
 from tuwen.engine.unique_keys import load_yaml
 from tuwen.errors import UsageError
 from tuwen.parts import load_class, nearest
-from tuwen.proof.method import Method, part_of
+from tuwen.proof.kinds import within
+from tuwen.proof.method import Method, part_of, parts_of
 from tuwen.proof.strict import LARGEST_SEED, Strict
 
 SCALED_SEEDS = 5
@@ -182,17 +183,21 @@ class Claim(Strict):
         return cls.checked(told, name)
 
     def check(self, *, allow_code: bool = False) -> None:
-        """`UsageError` where a part of the claim does not exist or does not take its parameters."""
+        """`UsageError` where a part of the claim does not exist, is of another kind or does not take its parameters."""
         for name in self.exact:
             package, _, part = name.rpartition(".")
             load_class(f"tuwen.{package}", part)
-        for evaluation in self.evaluations.values():
-            part_of("evaluations", evaluation, allow_code)
-        for arm in self.arms.values():
-            self.world_of(arm, allow_code=allow_code)
-            for curation in arm.curations:
-                part_of("proof.curations", curation, allow_code)
-            Method.from_mapping(arm.method, allow_code=allow_code)
+        for name, evaluation in self.evaluations.items():
+            with within(f"evaluations.{name}"):
+                part_of("evaluations", evaluation, allow_code)
+        with within("world"):
+            self.world_of(allow_code=allow_code)
+        for name, arm in self.arms.items():
+            with within(f"arms.{name}"):
+                with within("world"):
+                    self.world_of(arm, allow_code=allow_code)
+                parts_of("proof.curations", arm.curations, allow_code)
+                Method.from_mapping(arm.method, allow_code=allow_code)
 
     def world_of(self, arm: Arm | None = None, *, allow_code: bool = False) -> Any:
         """The world, with the knobs as this arm turns them; without an arm, as the claim does: the test's."""

@@ -163,6 +163,8 @@ def run(task: Task) -> Result:
     claim, arm = task.claim, task.claim.arms[task.arm]
     train, test = examples(task)
     check_overlap(train, test)
+    if claim.group:
+        _ = test[claim.group]  # says now, not after hours, that there is none
     method = Method.from_mapping(arm.method, allow_code=task.allow_code)
     check_side(train, method.architecture.side)
     samples = round(claim.budget.samples * arm.samples)
