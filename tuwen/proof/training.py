@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ import numpy as np
 from tuwen.corpus.corpus import LOCK, write_json
 from tuwen.engine.progress import Progress
 from tuwen.errors import TuwenError, UsageError
+from tuwen.evaluations.measured import measure
 from tuwen.models.checkpoint import folder_of, model_files
 from tuwen.models.columns import Columns
 from tuwen.models.contrastive import deterministic
@@ -34,7 +36,6 @@ from tuwen.proof.parallel import Parallel, joined
 from tuwen.proof.recipe import TrainingRecipe
 from tuwen.proof.results import versions
 from tuwen.proof.streamed import Streamed, shared_images
-from tuwen.proof.verdict import everything
 
 if TYPE_CHECKING:
     from tuwen.models.network import Network
@@ -111,11 +112,14 @@ class _Training:
         model = self._untrained(network) if train is None else self._train(network, method, train)
         if self.parallel.rank:
             return {}
+        import torch
+
         with deterministic(self.recipe.seed):
             for adaptation in method.adaptations:
                 model = adaptation(model)
+            with torch.random.fork_rng([]):  # saved first, as an evaluation may fail, which draws as if it had not been
+                layouts = save_network(model.network, self.to) if self.recipe.budget.samples else []
             figures = {} if test is None else self._evaluated(model, train or Columns(), test)
-        layouts = save_network(model.network, self.to) if self.recipe.budget.samples else []
         result = {
             "format": FORMAT,
             "recipe": self.recipe.described(),
@@ -203,18 +207,19 @@ class _Training:
         note.finish()
         return model
 
-    def _evaluated(self, model: Trained, train: Columns, test: Streamed) -> dict[str, float]:
+    def _evaluated(self, model: Trained, train: Columns, test: Streamed) -> dict[str, float | None]:
+        """By evaluation; nothing where it gives NaN or infinity, which JSON has no word for."""
         evaluation = self.recipe.evaluation
         assert evaluation is not None
         parts = {name: part_of("evaluations", told, self.allow_code) for name, told in evaluation.parts.items()}
         if not parts:
             parts = self.recipe.part(evaluation.examples, allow_code=self.allow_code).evaluations()
-        sound, figures = test.sound(), {}
+        sound, figures = test.sound(), dict[str, float | None]()
         with self.progress.phase("evaluation", len(parts), "parts") as phase:
             for name, part in parts.items():
-                items = part.items(model, train, sound)
-                figures[name] = round(part.statistic(items, everything(items)), 6)
-                phase.advance(note=f"{name} {figures[name]:.3f}")
+                value = measure(name, part, model, train, sound)[1]
+                figures[name] = round(value, 6) if math.isfinite(value) else None
+                phase.advance(note=f"{name} {value:.3f}")
         return figures
 
 
