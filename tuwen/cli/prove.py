@@ -207,10 +207,11 @@ def write_verdict(folder: Path, found: dict[str, Any], page: bytes) -> None:
     """`verdict.json` and `index.html`."""
     import json
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "index.html").write_bytes(page)
-    told = json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True)
-    (folder / "verdict.json").write_text(told + "\n", encoding="utf-8")
+    from tuwen.proof.sealed import write_whole
+
+    write_whole(folder / "index.html", page)
+    told = json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+    write_whole(folder / "verdict.json", told + "\n")
 
 
 def _check_folder(to: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tuwen.errors import UsageError
 from tuwen.proof.claim import Claim
+from tuwen.proof.sealed import write_whole
 from tuwen.proof.verdict import detectable_effect
 
 FOLDER = "results"  # beside the claims
@@ -22,9 +23,7 @@ def write_record(claim_path: str | Path, found: Mapping[str, Any]) -> Path:
     """Keep the summary of a claim that was run as it is registered, in `results` beside its file."""
     told = {**found, "arms": [{name: arm[name] for name in arm if name != "curves"} for arm in found["arms"]]}
     path = Path(claim_path).parent / FOLDER / f"{found['claim']['name']}.json"
-    path.parent.mkdir(exist_ok=True)
-    text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n")
     return path
 
 

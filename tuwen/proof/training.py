@@ -27,7 +27,7 @@ from tuwen.corpus.corpus import LOCK, write_json
 from tuwen.engine.progress import Progress
 from tuwen.errors import TuwenError, UsageError
 from tuwen.evaluations.measured import measure
-from tuwen.models.checkpoint import folder_of, model_files
+from tuwen.models.checkpoint import first_line, folder_of, model_files
 from tuwen.models.columns import Columns
 from tuwen.models.contrastive import deterministic
 from tuwen.models.saved import CONFIG, OPEN_CLIP_CONFIG, load_network, save_network
@@ -35,6 +35,7 @@ from tuwen.proof.method import Method, part_of
 from tuwen.proof.parallel import Parallel, joined
 from tuwen.proof.recipe import TrainingRecipe
 from tuwen.proof.results import versions
+from tuwen.proof.sealed import write_whole, writing
 from tuwen.proof.streamed import Streamed, shared_images
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class _Training:
             for adaptation in method.adaptations:
                 model = adaptation(model)
             with torch.random.fork_rng([]):  # saved first, as an evaluation may fail, which draws as if it had not been
-                layouts = save_network(model.network, self.to) if self.recipe.budget.samples else []
+                layouts = _saved(model.network, self.to) if self.recipe.budget.samples else []
             figures = {} if test is None else self._evaluated(model, train or Columns(), test)
         result = {
             "format": FORMAT,
@@ -129,7 +130,8 @@ class _Training:
             "layouts": layouts,
             "versions": versions(),
         }
-        write_json(self.to / RESULT, result)
+        with writing(self.to / RESULT):
+            write_json(self.to / RESULT, result)
         for name in (CHECKPOINT, BEGUN):
             (self.to / name).unlink(missing_ok=True)
         shutil.rmtree(self.to / WORK, ignore_errors=True)
@@ -167,7 +169,8 @@ class _Training:
         elif self.parallel.rank == 0:
             for left in [self.to / CHECKPOINT, self.to / LOSSES, *self.to.glob("broken*.jsonl")]:
                 left.unlink(missing_ok=True)
-            write_json(path, told)
+            with writing(path):
+                write_json(path, told)
         self.parallel.wait()
 
     def _untrained(self, network: Network | None) -> Trained:
@@ -270,14 +273,26 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _append(path: Path, lines: list[dict[str, Any]]) -> None:
-    with path.open("a", encoding="utf-8") as stream:
+    with writing(path), path.open("a", encoding="utf-8") as stream:
         stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
-    new = path.with_suffix(".new")
-    new.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    new.replace(path)
+    write_whole(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+
+
+def _saved(network: Network, to: Path) -> list[str]:
+    from safetensors import SafetensorError
+
+    try:
+        return save_network(network, to)
+    except Exception as error:  # each library that writes here has an error of its own for a full disk
+        if not isinstance(error, OSError | RuntimeError | SafetensorError) and type(error) is not Exception:
+            raise
+        raise TuwenError(
+            f"the model cannot be written to {to} ({first_line(error)}); the disk may be full: free some space, and "
+            "the same command goes on from the last checkpoint"
+        ) from error
 
 
 def _made(to: Path) -> Path:
@@ -294,7 +309,9 @@ def _locked(to: Path) -> Iterator[None]:
     if int(os.environ.get("RANK", "0")):
         yield
         return
-    with (to / LOCK).open("w") as stream:
+    with writing(to):
+        stream = (to / LOCK).open("w")
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
