@@ -76,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
     from tuwen.errors import UsageError
     from tuwen.proof.claim import Claim
     from tuwen.proof.kinds import within
-    from tuwen.proof.record import write_record
+    from tuwen.proof.record import record_of, write_record
 
     if (arguments.releases is None) == (not arguments.claims):
         raise UsageError(
@@ -104,6 +104,8 @@ def run(arguments: argparse.Namespace) -> int:
     for path, claim in zip(arguments.claims, claims, strict=True):
         if not arguments.json:
             _print_claim(console, claim)
+            if arguments.dry_run:
+                _print_record(console, record_of(Path(path)))
         if not arguments.dry_run:
             found.append(_proved(arguments, claim, Progress(quiet=arguments.json)))
             if arguments.record:
@@ -244,6 +246,14 @@ def _print_claim(console: Console, claim: Any) -> None:
             finds = f"finds {detectable_effect(each.sd, len(claim.seeds), number):.3f} and more"
         what = f"{each.arm} over {each.against} in {each.evaluation}"
         console.print(f"  {what}: {each.smallest_effect:g} would matter; {finds}", highlight=False)
+
+
+def _print_record(console: Console, record: Any) -> None:
+    """What is recorded of the claim as it is registered, and whether the code is still the same."""
+    if record.found is not None:
+        day = "" if record.day == "not known" else f" on {record.day}"
+        told = f"  recorded{day}, {record.age}: {record.direction}"
+        console.print(shown(told), highlight=False)
 
 
 def _print_found(console: Console, found: dict[str, Any], folder: Path) -> None:
