@@ -294,7 +294,10 @@ def _scales(word: str) -> tuple[float, ...]:
 
 
 def _seeds(word: str) -> tuple[int, ...]:
-    seeds = tuple(int(each) for each in word.split(","))
+    try:
+        seeds = tuple(int(each) for each in word.split(","))
+    except ValueError:
+        seeds = (-1,)
     if len(set(seeds)) < len(seeds) or not all(0 <= each < 2**63 for each in seeds):
         raise argparse.ArgumentTypeError(f"seeds are numbers from 0 to 2^63 - 1, each once; got {word}")
     return seeds

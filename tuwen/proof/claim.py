@@ -35,7 +35,7 @@ from tuwen.proof.method import Method, part_of, parts_of
 from tuwen.proof.strict import LARGEST_SEED, Strict
 
 SCALED_SEEDS = 5
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]  # files are called by it
 
 
 class Budget(Strict):
@@ -134,9 +134,16 @@ class Claim(Strict):
         if not isinstance(told, Mapping):
             return told
         told = dict(told)
-        base = told.pop("base", {})
+        base = told.pop("base", None) or {}
+        if not isinstance(base, Mapping):
+            raise ValueError(f"base is {base!r}; it is a mapping of what all arms have")
+        world = told.get("world", "")
+        if not isinstance(world, str) and not (
+            isinstance(world, Mapping) and all(isinstance(knobs, Mapping) for knobs in world.values())
+        ):
+            raise ValueError(f"world is {world!r}; a world is NAME or {{NAME: {{knob: value}}}}")
         arms = told.get("arms")
-        if isinstance(arms, Mapping) and isinstance(base, Mapping):
+        if isinstance(arms, Mapping):
             for name, arm in arms.items():
                 if arm is not None and not isinstance(arm, Mapping):
                     raise ValueError(f"arms.{name} is {arm!r}; an arm is a mapping of what it has beside `base`")

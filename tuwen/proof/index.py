@@ -165,8 +165,10 @@ class IndexWriter:
 def indexed(folder: Path, key: Any, more: Sequence[str], fill: Callable[[IndexWriter], None]) -> Index:
     """The index in `folder`, as it is where it was made for `key` (plain values), else made anew by `fill`.
 
-    `UsageError` where it holds no example, or one of `more` is empty throughout.
+    `UsageError` where it holds no example, one of `more` is empty throughout, or called as a column that all have.
     """
+    if taken := sorted({*more} & {*SCHEMA.names, "image"}):
+        raise UsageError(f"columns: {taken[0]!r} is what a column of all examples is called; take another name")
     told = json.loads(json.dumps([VERSION, key], default=str))
     path = folder / DESCRIPTION
     if path.exists():

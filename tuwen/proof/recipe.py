@@ -75,7 +75,7 @@ class TrainingRecipe(Strict):
     start: Start
     method: dict[str, Any]
     budget: Budget
-    to: str
+    to: Annotated[str, Field(min_length=1)]
     examples: Any = None
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     precision: Literal["float32", "bf16"] = "float32"

@@ -19,6 +19,7 @@ from tuwen.evaluations.measured import measure
 from tuwen.models.columns import Columns
 from tuwen.proof.claim import Arm, Claim
 from tuwen.proof.kept import drawn, fingerprint
+from tuwen.proof.kinds import within
 from tuwen.proof.method import Method, part_of
 from tuwen.proof.results import Result, code_digest, digest_of, outside_digest, read_result, write_result
 from tuwen.proof.streamed import Streamed, shared_images
@@ -157,7 +158,12 @@ def resolved(device: str) -> str:
 
 
 def run(task: Task) -> Result:
-    """The result of a task, from the cache where it is there."""
+    """The result of a task, from the cache where it is there; errors of a request say the arm and seed."""
+    with within(f"the arm {task.arm}, seed {task.seed}"):
+        return _run(task)
+
+
+def _run(task: Task) -> Result:
     folder = Path(task.cache) / task.key
     if (known := read_result(folder, list(task.claim.evaluations))) is not None:
         return replace(known, arm=task.arm, seed=task.seed)

@@ -61,7 +61,7 @@ def train_recipe(
     if (to / RESULT).exists():
         found = _finished(to, recipe)
         return {} if int(os.environ.get("RANK", "0")) else found
-    _ = _made(to)
+    _made(to)
     device = chosen_device(recipe.device)
     with _locked(to), joined(device) as parallel:
         if parallel.rank:
@@ -110,6 +110,8 @@ class _Training:
             test = self._examples(self.recipe.evaluation.examples, "test", network, method)
             _check_overlap(train, test)
         self._begin(train, test)
+        if test is not None and not self.parallel.rank:
+            test = _sound(test)  # before hours of training
         model = self._untrained(network) if train is None else self._train(network, method, train)
         if self.parallel.rank:
             return {}
@@ -161,8 +163,8 @@ class _Training:
         digests = [each.index.digest for each in (train, test) if each is not None]
         told = {"recipe": self.recipe.described(), "examples": digests}
         path = self.to / BEGUN
-        if path.exists() and (self.to / CHECKPOINT).exists():
-            begun = json.loads(path.read_text(encoding="utf-8"))
+        begun = _told_in(path, "examples")
+        if begun is not None and (self.to / CHECKPOINT).exists():
             if begun != told:
                 what = _difference(begun["recipe"], told["recipe"]) or "the examples are others"
                 raise UsageError(f"{self.to} holds a run that is not finished, and {what}; name another folder")
@@ -217,10 +219,10 @@ class _Training:
         parts = {name: part_of("evaluations", told, self.allow_code) for name, told in evaluation.parts.items()}
         if not parts:
             parts = self.recipe.part(evaluation.examples, allow_code=self.allow_code).evaluations()
-        sound, figures = test.sound(), dict[str, float | None]()
+        figures: dict[str, float | None] = {}
         with self.progress.phase("evaluation", len(parts), "parts") as phase:
             for name, part in parts.items():
-                value = measure(name, part, model, train, sound)[1]
+                value = measure(name, part, model, train, test)[1]
                 figures[name] = round(value, 6) if math.isfinite(value) else None
                 phase.advance(note=f"{name} {value:.3f}")
         return figures
@@ -295,12 +297,32 @@ def _saved(network: Network, to: Path) -> list[str]:
         ) from error
 
 
-def _made(to: Path) -> Path:
+def _made(to: Path) -> None:
+    """The folder, empty or of a run that is not finished: what others keep there would be lost."""
     try:
         to.mkdir(parents=True, exist_ok=True)
+        left = {path.name for path in to.iterdir() if not path.name.startswith(".")}
+        if left == {WORK}:  # a run that was cut off while it read its examples
+            left = {path.name for path in (to / WORK).iterdir()} - {"train", "test"}
     except OSError as error:
         raise UsageError(f"to: {to} cannot be made: {error.strerror}; name a folder where you may write") from error
-    return to
+    if left and not int(os.environ.get("RANK", "0")) and _told_in(to / BEGUN, "examples") is None:
+        raise UsageError(
+            f"to: {to} holds files that are of no training ({min(left)}); name an empty folder, or a new one"
+        )
+
+
+def _told_in(path: Path, key: str) -> dict[str, Any] | None:
+    """What a file of a run says, nothing where there is none; `UsageError` where it is no such file."""
+    if not path.exists():
+        return None
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); name another folder") from error
+    if not isinstance(told, dict) or not isinstance(told.get("recipe"), dict) or key not in told:
+        raise UsageError(f"{path} is not what a training writes; name another folder")
+    return told
 
 
 @contextmanager
@@ -323,7 +345,8 @@ def _locked(to: Path) -> Iterator[None]:
 
 
 def _finished(to: Path, recipe: TrainingRecipe) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((to / RESULT).read_text(encoding="utf-8"))
+    result = _told_in(to / RESULT, "figures")
+    assert result is not None, "it is there"
     if what := _difference(result["recipe"], recipe.described()):
         raise UsageError(f"{to} holds the model of another recipe ({what}); name another folder")
     return result
@@ -342,6 +365,15 @@ def _difference(one: Any, other: Any, place: str = "") -> str | None:
 def _told(examples: Streamed) -> dict[str, Any]:
     index = examples.index
     return {"num_examples": examples.num_rows, "digest": index.digest, "skipped": index.skipped}
+
+
+def _sound(test: Streamed) -> Streamed:
+    """The examples that decode; `UsageError` where there is none."""
+    found = test.sound()
+    if not found.num_rows:
+        why = ", ".join(sorted(set(test.images.broken.values())))
+        raise UsageError(f"none of the {test.num_rows} images of the evaluation decodes: {why}")
+    return found
 
 
 def _check_overlap(train: Streamed | None, test: Streamed) -> None:
