@@ -146,7 +146,7 @@ def claims_page() -> str:
     """What every registered claim came to, from claims/ and claims/results/."""
     told = records(HERE.parent / "claims")
     parts = [NOTICE, "# Claims\n", CLAIMS]
-    parts += ["| system | E | D | R | S | shown | claim |", "|---|---|---|---|---|---|---|"]
+    parts += ["| system | E | D | R | S | shown | run | claim |", "|---|---|---|---|---|---|---|---|"]
     real = {each.claim.system: each for each in told if each.claim.mark == "real"}
     for each in told:
         if each.claim.mark != "direction":
@@ -156,9 +156,8 @@ def claims_page() -> str:
             on_real = "no suitable data"
         shown = "yes" if each.shown else "no"
         link = f"[{each.path.stem}](../claims/{each.path.name})"
-        parts.append(
-            f"| {each.claim.system} | {each.exact} | {each.direction} | {on_real} | {each.scale} | {shown} | {link} |"
-        )
+        cells = [each.claim.system, each.exact, each.direction, on_real, each.scale, shown, each.day, link]
+        parts.append(f"| {' | '.join(cells)} |")
     return "\n".join([*parts, "", *(_claim(each) for each in told)])
 
 
@@ -168,7 +167,9 @@ claim in a drawn world; *supported* needs all comparisons, and those with an abl
 of a claim on real pairs, or that there are none to show it with, for the reason below. **S**: the signs at four times
 the budget, of the first five seeds. **shown**: the claim was answered, either way, by a run that could: E holds, and D
 is supported against an ablation, or refuted or no effect by a run that could have found what matters. *yes* does not
-say that the system is better. How verdicts are reached: [proof.md](proof.md).
+say that the system is better. **run**: the day of D's record. The code may have changed since: `tuwen prove
+claims/NAME.yaml --dry-run` says whether a record was made by the code as it is now, and `make prove` runs all claims
+again. How verdicts are reached: [proof.md](proof.md).
 """
 
 
@@ -189,7 +190,8 @@ def _claim(each: Record) -> str:
         lines += ["| arm | against | measure | difference | interval | would matter | could find | |", "|" + "---|" * 8]
         lines += [_compared(told, one) for told, one in zip(each.found["comparisons"], claim.comparisons, strict=True)]
         seconds = sum(arm["cpu_s"] for arm in each.found["arms"]) * len(claim.seeds)
-        lines.append(f"\n{len(claim.arms)} arms, {len(claim.seeds)} seeds, {seconds:,.0f} CPU seconds of training.")
+        spent = f"{len(claim.arms)} arms, {len(claim.seeds)} seeds, {seconds:,.0f} CPU seconds of training"
+        lines.append(f"\n{spent}. Run: {each.day}.")
     lines.append(f"`tuwen prove claims/{each.path.name}`\n")
     return "\n".join(lines)
 

@@ -14,9 +14,9 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUndefinedAnnotation, PydanticUserError, TypeAdapter, ValidationError
 
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
 
 
 def camel_case(name: str) -> str:
@@ -49,8 +49,11 @@ def load_class(package: str, name: str, *, allow_code: bool = False) -> type:
         module_name, _, class_name = name.partition(":")
         try:
             return _class(importlib.import_module(module_name), class_name)
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"cannot import {name!r}: {error}") from error
+        except TuwenError:
+            raise
+        except Exception as error:  # a module of somebody's own may raise anything while it is imported
+            kind = "" if isinstance(error, ImportError | AttributeError) else f"{type(error).__name__}: "
+            raise UsageError(f"cannot import {name!r}: {kind}{error}") from error
     module_name = f"{package}.{name}"
     leaf = name.rsplit(".", 1)[-1]
     if all(word.isidentifier() and not word.startswith("_") for word in name.split(".")):
@@ -89,6 +92,9 @@ def configure(cls: type, name: str, parameters: Mapping[str, Any]) -> Any:
         raise UsageError(f"{name}: {problems}") from error
     except ValueError as error:
         raise UsageError(f"{name}: {error}") from error
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:  # a type that YAML has no values of
+        why = str(error).splitlines()[0]
+        raise UsageError(f"{name}: a field has a type that cannot be read from YAML ({why})") from error
 
 
 def name_of(part: object) -> str:

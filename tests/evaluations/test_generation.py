@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tuwen.errors import UsageError
 from tuwen.evaluations.attribute_classifier import AttributeClassifier
 from tuwen.evaluations.bits_saved import BitsSaved
 from tuwen.evaluations.drawn_attributes import DrawnAttributes
@@ -84,6 +85,18 @@ def test_bits_saved_by_hand() -> None:
     assert items["bits"].tolist() == pytest.approx([1.5 / math.log(2)] * 5)
     within = BitsSaved(within="site").items(model, test, test)
     assert len(within) == 2  # the fourth is alone, the third and fifth say the same
+
+
+def test_bits_saved_need_two_texts_and_codes() -> None:
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    same, differ = (Columns(image=images, text=texts, site=[0, 1]) for texts in (["one", "one"], ["one", "two"]))
+    with pytest.raises(UsageError, match="no two test examples have different texts"):
+        BitsSaved().items(Reader({}), same, same)
+    with pytest.raises(UsageError, match="no two test examples with equal 'site' have different texts"):
+        BitsSaved(within="site").items(Reader({}), differ, differ)
+    none = SimpleNamespace(network=SimpleNamespace(codebook=None))
+    with pytest.raises(UsageError, match="the network has no codes of images"):
+        BitsSaved().items(none, differ, differ)
 
 
 class Answerer:

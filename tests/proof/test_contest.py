@@ -233,3 +233,16 @@ def test_the_command_line(releases: Path, tmp_path: Path, capsys: pytest.Capture
     assert set(told["releases"]) == {"right", "wrong"} and told["evaluations"]["all"]["rank_correlation"] is None
     page = (tmp_path / "releases" / "index.html").read_text()
     assert "Which release trains the better model?" in page and "<script" not in page
+
+
+def test_drawing_is_not_asked_where_a_test_has_no_other_text(releases: Path, tmp_path: Path) -> None:
+    drawn = {"method": {**METHOD, "architecture": {**METHOD["architecture"], "codes": {"number": 8}}}}
+    assert "drawing" in contest(releases, **drawn).claims()[0].evaluations
+    alone = shards(tmp_path / "alone", 1, 3)
+    told = Contest([str(releases / "right"), str(releases / "wrong")], alone, batch_size=64, **drawn)
+    assert list(told.claims()[0].evaluations) == ["all"]
+
+
+def test_a_scale_without_a_sample_is_told(releases: Path) -> None:
+    with pytest.raises(UsageError, match="1600 samples at the scale 1e-05 are none"):
+        contest(releases, scales=(1, 1e-5))

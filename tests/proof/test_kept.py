@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_nothing_half(tmp_path: Path, monkeypatch: pytest.Mon
         raise OSError("614400 requested and 614272 written")
 
     monkeypatch.setattr(np, "save", full)
-    with pytest.raises(TuwenError, match="worlds cannot be written: no space left; the disk may be full"):
+    with pytest.raises(TuwenError, match="worlds cannot be written: No space left on device; the disk may be full"):
         kept.drawn(DOCUMENTS, "train", 5, 1, tmp_path)
     assert not list((tmp_path / "worlds").iterdir())
 

@@ -242,3 +242,19 @@ def test_same_seed_same_bytes(cache: Path, tmp_path: Path) -> None:
     assert one.figures == two.figures and one.curve == two.curve
     for name, values in one.items["retrieval"].values.items():
         assert values.tobytes() == two.items["retrieval"].values[name].tobytes()
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"group": "family"}, "no column 'family'"),
+        ({"arms": {"plain": {"curations": [{"filtered": {"column": "none", "least": 1}}]}}}, "no column 'none'"),
+    ],
+)
+def test_what_examples_do_not_have_is_told_before_training_with_the_arm(
+    how: dict[str, Any], told: str, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tuwen.proof.trainer.train", lambda *_, **__: pytest.fail("it trains"))
+    arms = how.pop("arms", {})
+    with pytest.raises(UsageError, match=f"the arm plain, seed 1: {told}"):
+        run(Task(claim({"other": {}}, plain=arms.get("plain"), **how), "plain", 1, str(cache), allow_code=True))

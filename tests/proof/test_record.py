@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from tuwen.cli import main
 from tuwen.errors import UsageError
 from tuwen.proof.claim import Claim
 from tuwen.proof.record import Record, records, write_record
+from tuwen.proof.results import code_digest
 
 TOLD: dict[str, Any] = {
     "name": "one",
@@ -87,3 +90,26 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "results" / "one.json").write_text("{")
     with pytest.raises(UsageError, match=r"one\.json is no record"):
         records(tmp_path)
+
+
+def test_a_record_says_its_day_and_whether_the_code_is_still_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said() -> str:
+        assert main(["prove", str(tmp_path / "one.yaml"), "--dry-run"]) == 0
+        return " ".join(capsys.readouterr().out.split())
+
+    today = datetime.now(UTC).date().isoformat()
+    record = recorded(tmp_path, TOLD, "supported")
+    assert record.day == today
+    assert f"recorded on {today}, it is not known by which code: supported" in said()
+    for code, told in ((code_digest(), "by the code as it is now"), ("other", "by other code or libraries than now")):
+        assert record.found is not None
+        write_record(record.path, {**record.found, "code": code})
+        assert f"recorded on {today}, {told}: supported" in said()
+    path = tmp_path / "results" / "one.json"
+    path.write_text(json.dumps({key: value for key, value in record.found.items() if key != "recorded"}))
+    assert records(tmp_path)[0].day == "not known"
+    assert "recorded, it is not known by which code: supported" in said()
+    path.unlink()
+    assert records(tmp_path)[0].day == "–" and "recorded" not in said()

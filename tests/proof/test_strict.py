@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tuwen.cli import main
 from tuwen.errors import UsageError
 from tuwen.proof.claim import Claim
 
@@ -38,3 +40,39 @@ def test_mistakes_name_the_key_and_the_nearest_known_one(change: str, told: str)
 
 def test_base_is_no_unknown_key() -> None:
     assert "views" in Claim.load(SMOKE, ["base={views: [shifted]}"]).arms.popitem()[1].method
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"base": ["x"]}, r"^claim: base is \['x'\]; it is a mapping of what all arms have$"),
+        ({"world": ["scenes"]}, r"^claim: world is \['scenes'\]; a world is NAME or {NAME: {knob: value}}$"),
+        ({"world": {"scenes": None}}, r"^claim: world is {'scenes': None}; a world is"),
+        ({"name": "x" * 200}, "^claim: name: String should have at most 100 characters$"),
+        ({"seeds": [1, 1]}, r"^claim: seeds are \(1, 1\)"),
+        ({"seeds": [1.5]}, "^claim: seeds.0: Input should be a valid integer, got a number with a fractional part$"),
+        ({"seeds": []}, "^claim: seeds: Tuple should have at least 1 item"),
+    ],
+)
+def test_a_wrong_claim_is_told_once_and_plainly(changes: dict[str, Any], told: str) -> None:
+    right = {
+        "name": "one",
+        "statement": "",
+        "world": "scenes",
+        "budget": {"examples": 10, "samples": 20},
+        "seeds": [1],
+        "base": None,
+        "arms": {"a": {}, "b": {}},
+        "evaluations": {"r": "retrieval"},
+        "comparisons": [{"arm": "a", "against": "b", "evaluation": "r", "smallest_effect": 1}],
+    }
+    assert Claim.from_mapping(right).seeds == (1,)
+    with pytest.raises(UsageError, match=told):
+        Claim.from_mapping({**right, **changes})
+
+
+@pytest.mark.parametrize("seeds", ["", "a", "1,", "1.5", "-1", "1,1"])
+def test_seeds_that_are_none_are_told(seeds: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["prove", "claims/smoke.yaml", f"--seeds={seeds}"])
+    assert "seeds are numbers from 0 to 2^63 - 1, each once" in capsys.readouterr().err

@@ -135,3 +135,10 @@ def test_an_image_read_as_one_vector() -> None:
     hidden[0, second:] += vectors[1]
     expected = network.language.model(inputs_embeds=hidden).last_hidden_state  # type: ignore[union-attr,operator]
     assert torch.allclose(features["caption.states"], expected, atol=1e-5)
+
+
+def test_nothing_to_compute_is_told(model: Trained) -> None:
+    with pytest.raises(UsageError, match=r"no example to compute image\.embedding of"):
+        model.images(IMAGES[:0])
+    with pytest.raises(UsageError, match="no sequence to compute a likelihood of"):
+        model.log_likelihoods([])

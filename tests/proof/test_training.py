@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -19,7 +20,9 @@ import pytest
 import torch
 import yaml
 
+from tuwen.cli import main
 from tuwen.errors import TuwenError, UsageError
+from tuwen.evaluations.measured import Items
 from tuwen.models.saved import load_network
 from tuwen.proof import trainer
 from tuwen.proof.recipe import TrainingRecipe
@@ -209,6 +212,49 @@ def test_a_checkpoint_is_evaluated_as_it_is(whole: Path, tmp_path: Path) -> None
     assert found["layouts"] == [] and not (tmp_path / "model.safetensors").exists()
 
 
+@dataclasses.dataclass(frozen=True)
+class Gives:
+    """An evaluation that gives what it is told."""
+
+    value: Any = "nan"
+
+    def items(self, model: Any, train: Any, test: Any) -> Items:
+        return Items({"value": np.zeros(test.num_rows)})
+
+    def statistic(self, items: Items, indices: Any) -> Any:
+        return np.float32(self.value) if isinstance(self.value, float) else self.value
+
+
+def test_a_figure_that_is_no_number_is_told_and_costs_no_other(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "test_training", sys.modules[__name__])
+    gives = "test_training:Gives"
+    held_out = json.loads((whole / "training.json").read_text())["recipe"]["evaluation"]["examples"]
+    recipe: dict[str, Any] = {"start": {"checkpoint": str(whole)}, "budget": {"samples": 0}, "to": str(tmp_path / "to")}
+    parts = {"torn": {gives: {"value": float("nan")}}, "whole": {gives: {"value": 0.25}}}
+    path = tmp_path / "recipe.yaml"
+    for _ in range(2):  # also where it is finished, and only told
+        path.write_text(yaml.safe_dump({**recipe, "evaluation": {"examples": held_out, "parts": parts}}))
+        assert main(["train", str(path), "--allow-code", "--json"]) == 1
+        out, error = capsys.readouterr()
+        told = json.loads((tmp_path / "to" / "training.json").read_text(), parse_constant=pytest.fail)
+        assert told == json.loads(out) and told["figures"] == {"torn": None, "whole": 0.25}
+        assert "torn: NaN or infinity, which is no figure, of the model as it is" in error
+
+
+def test_an_evaluation_that_fails_does_not_cost_the_model(
+    whole: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "test_training", sys.modules[__name__])
+    held_out = json.loads((whole / "training.json").read_text())["recipe"]["evaluation"]["examples"]
+    wrong = {"examples": held_out, "parts": {"words": {"test_training:Gives": {"value": "much"}}}}
+    told = mapping(shards, tmp_path, budget={"samples": 16, "batch_size": 16}, evaluation=wrong)
+    with pytest.raises(UsageError, match="the evaluation words gives 'much' for a measure, which is no number"):
+        train_recipe(TrainingRecipe.from_mapping(told, allow_code=True), allow_code=True)
+    assert load_network(tmp_path).architecture.dim == 32 and not (tmp_path / "training.json").exists()
+
+
 def test_an_own_layout_comes_back(shards: Path, tmp_path: Path) -> None:
     found = trained(
         shards, tmp_path / "conv", start={"architecture": CONV}, budget={"samples": 32, "batch_size": 16}, phases=None
@@ -264,8 +310,6 @@ def test_the_example_is_a_recipe() -> None:
 def test_the_command_line_checks_and_changes_a_recipe(
     shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tuwen.cli import main
-
     path = tmp_path / "recipe.yaml"
     path.write_text(yaml.safe_dump(mapping(shards, tmp_path / "a")))
     assert main(["train", str(path), "--set", "budget.samples=48", "--to", str(tmp_path / "b"), "--dry-run"]) == 0

@@ -122,3 +122,11 @@ def test_detectable_effect_is_found_four_times_of_five() -> None:
 
 def test_everything() -> None:
     assert everything(scored(np.zeros(3))).tolist() == [0, 1, 2]
+
+
+def test_an_interval_over_draws_without_a_number_says_why() -> None:
+    """Of few items some draws leave out all that count."""
+    arm, other = [scored(np.array([seed, 0.0])) for seed in (1, 2, 3)], [scored(np.zeros(2))] * 3
+    found = difference(arm, other, lambda items, rows: mean(items, rows) if 0 in rows else float("nan"), shared=True)
+    told = judge(found, 0.1)
+    assert told.word == "inconclusive" and "of some draws of the items" in told.reason

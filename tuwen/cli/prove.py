@@ -75,7 +75,8 @@ def run(arguments: argparse.Namespace) -> int:
     from tuwen.engine.progress import Progress
     from tuwen.errors import UsageError
     from tuwen.proof.claim import Claim
-    from tuwen.proof.record import write_record
+    from tuwen.proof.kinds import within
+    from tuwen.proof.record import record_of, write_record
 
     if (arguments.releases is None) == (not arguments.claims):
         raise UsageError(
@@ -97,10 +98,14 @@ def run(arguments: argparse.Namespace) -> int:
             for claim in claims
         ]
     console, found = Console(), []
+    for path, claim in zip(arguments.claims, claims, strict=True):  # all, before the first one runs
+        with within(path):
+            claim.check(allow_code=arguments.allow_code)
     for path, claim in zip(arguments.claims, claims, strict=True):
-        claim.check(allow_code=arguments.allow_code)
         if not arguments.json:
             _print_claim(console, claim)
+            if arguments.dry_run:
+                _print_record(console, record_of(Path(path)))
         if not arguments.dry_run:
             found.append(_proved(arguments, claim, Progress(quiet=arguments.json)))
             if arguments.record:
@@ -204,10 +209,11 @@ def write_verdict(folder: Path, found: dict[str, Any], page: bytes) -> None:
     """`verdict.json` and `index.html`."""
     import json
 
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "index.html").write_bytes(page)
-    told = json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True)
-    (folder / "verdict.json").write_text(told + "\n", encoding="utf-8")
+    from tuwen.proof.sealed import write_whole
+
+    write_whole(folder / "index.html", page)
+    told = json.dumps(found, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
+    write_whole(folder / "verdict.json", told + "\n")
 
 
 def _check_folder(to: str) -> None:
@@ -240,6 +246,14 @@ def _print_claim(console: Console, claim: Any) -> None:
             finds = f"finds {detectable_effect(each.sd, len(claim.seeds), number):.3f} and more"
         what = f"{each.arm} over {each.against} in {each.evaluation}"
         console.print(f"  {what}: {each.smallest_effect:g} would matter; {finds}", highlight=False)
+
+
+def _print_record(console: Console, record: Any) -> None:
+    """What is recorded of the claim as it is registered, and whether the code is still the same."""
+    if record.found is not None:
+        day = "" if record.day == "not known" else f" on {record.day}"
+        told = f"  recorded{day}, {record.age}: {record.direction}"
+        console.print(shown(told), highlight=False)
 
 
 def _print_found(console: Console, found: dict[str, Any], folder: Path) -> None:
@@ -280,7 +294,10 @@ def _scales(word: str) -> tuple[float, ...]:
 
 
 def _seeds(word: str) -> tuple[int, ...]:
-    seeds = tuple(int(each) for each in word.split(","))
+    try:
+        seeds = tuple(int(each) for each in word.split(","))
+    except ValueError:
+        seeds = (-1,)
     if len(set(seeds)) < len(seeds) or not all(0 <= each < 2**63 for each in seeds):
         raise argparse.ArgumentTypeError(f"seeds are numbers from 0 to 2^63 - 1, each once; got {word}")
     return seeds

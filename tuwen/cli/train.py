@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from tuwen.cli import plural, positive, print_json, shown
-from tuwen.errors import UsageError, missing_extra
+from tuwen.errors import TuwenError, UsageError, missing_extra
 
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -103,8 +103,16 @@ def _train_model(arguments: argparse.Namespace) -> int:
         print_json(recipe.model_dump(mode="json"))
         return 0
     found = train_recipe(recipe, allow_code=arguments.allow_code, progress=Progress(quiet=arguments.json))
-    if found:  # one process of several tells
-        print_json(found) if arguments.json else print_model(found, recipe.to)
+    if not found:  # one process of several tells
+        return 0
+    print_json(found) if arguments.json else print_model(found, recipe.to)
+    if none := [shown(name) for name, value in found["figures"].items() if value is None]:
+        last = found["losses"]["step"]
+        of = f"after step {last}, the last one; it is saved" if found["layouts"] else "as it is"
+        raise TuwenError(
+            f"{', '.join(none)}: NaN or infinity, which is no figure, of the model {of}. Look at the evaluation: it "
+            "may have too few examples, or none of a kind"
+        )
     return 0
 
 
@@ -123,7 +131,7 @@ def print_model(found: Mapping[str, Any], to: str) -> None:
         told = ", ".join(f"{shown(name)} {value:.3f}" for name, value in losses.items())
         console.print(f"{plural(found['losses']['step'], 'step')}; losses of the last one: {told}")
     for name, value in found["figures"].items():
-        console.print(f"{shown(name)}: {value:.3f}")
+        console.print(f"{shown(name)}: {'no number' if value is None else f'{value:.3f}'}")
     console.print(f"{shown(to)}: {', '.join(found['layouts'] or ['training.json'])}")
 
 

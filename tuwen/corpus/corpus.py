@@ -316,12 +316,16 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, value: object, *, sort_keys: bool = True) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of one, even after a power cut."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as stream:
-        json.dump(value, stream, ensure_ascii=False, indent=1, sort_keys=sort_keys)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            json.dump(value, stream, ensure_ascii=False, indent=1, sort_keys=sort_keys)
+            stream.write("\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError:  # a full disk: half a file of ours would fill it further
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def table_digest(batches: pa.RecordBatchReader) -> str:

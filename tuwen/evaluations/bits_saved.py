@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tuwen.errors import UsageError
 from tuwen.evaluations.measured import Items
 from tuwen.models.columns import Columns
 from tuwen.models.sequences import Piece
@@ -38,6 +39,13 @@ class BitsSaved:
         groups = list(test[self.within])[: self.num_items] if self.within else [0] * len(texts)
         other = self._others(texts, groups)
         rows = [row for row in range(len(texts)) if other[row] is not None]
+        if not rows:
+            where = f"with equal {self.within!r} have" if self.within else "have"
+            raise UsageError(
+                f"bits_saved: no two test examples {where} different texts, so there is nothing to compare"
+            )
+        if model.network.codebook is None:
+            raise UsageError("bits_saved: the network has no codes of images; say codes: {} in its architecture")
         number = model.network.codebook.num_codes
 
         def nats(of: Any) -> NDArray[np.float64]:

@@ -65,6 +65,28 @@ class Evaluation(Protocol):
         """The measure over these items, some of which may come twice."""
 
 
+def measure(name: str, evaluation: Any, model: Any, train: Columns, test: Columns) -> tuple[Items, float]:
+    """Items of the evaluation that is called `name`, and its measure over all of them, which may be NaN or infinite.
+
+    `UsageError` where these are no items, arrays of different length, or the measure is no number at all.
+    """
+    items = evaluation.items(model, train, test)
+    if not isinstance(items, Items) or not items.values:
+        raise UsageError(
+            f"the evaluation {name} gives {type(items).__name__}, not Items with an array of one row an item"
+        )
+    lengths = {key: len(values) for key, values in items.values.items()}
+    if len(items.group):
+        lengths["group"] = len(items.group)
+    if len(set(lengths.values())) > 1:
+        raise UsageError(f"the evaluation {name} gives arrays of different length: {lengths}; each has a row an item")
+    found = evaluation.statistic(items, np.arange(len(items), dtype=np.int64))
+    try:
+        return items, float(found)
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"the evaluation {name} gives {found!r} for a measure, which is no number") from error
+
+
 def flags(test: Columns, column: str) -> NDArray[np.bool_]:
     """A column of booleans (N,); `UsageError` where it holds anything else, as numbers are row numbers to numpy."""
     found = np.asarray(test[column])

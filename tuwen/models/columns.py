@@ -20,7 +20,7 @@ class Columns(Mapping[str, Any]):
     Images are uint8 (N, side, side, 3), texts are lists of strings, several texts of an example a list of lists.
     """
 
-    def __init__(self, **columns: Any) -> None:
+    def __init__(self, /, **columns: Any) -> None:
         lengths = {name: len(values) for name, values in columns.items()}
         if len(set(lengths.values())) > 1:
             usual = max(lengths.values(), key=list(lengths.values()).count)
@@ -59,7 +59,7 @@ class Columns(Mapping[str, Any]):
         numbers = np.asarray(rows, np.int64)
         return Columns(**{name: chosen(values, numbers) for name, values in self._columns.items()})
 
-    def with_columns(self, **columns: Any) -> Columns:
+    def with_columns(self, /, **columns: Any) -> Columns:
         """With more columns, or others in their place."""
         return Columns(**{**self._columns, **columns})
 

@@ -22,6 +22,7 @@ from tuwen.models.towers import STRICT, ConvTower, ImageTower, LanguageTower, Si
 if TYPE_CHECKING:
     from tuwen.models.features import Batch, Features
 
+LEAST_VOCABULARY = 258
 LARGEST_SCALE = 100.0
 FIRST_SCALE = 5.0  # at CLIP's 1 / 0.07 small new towers, whose vectors are all alike, sometimes never come apart
 
@@ -57,7 +58,12 @@ class Architecture:
         return self.image.num_patches(self.side) if self.read == "patches" else 1
 
     def tokenizer(self, texts: Sequence[str]) -> Any:
-        """A tokenizer of transformers, learnt from these texts: never from any that are kept for testing."""
+        """A tokenizer of transformers, learnt from these texts: never from any that are kept for testing. `UsageError`
+        where the vocabulary has no room for bytes, start and end."""
+        if self.vocabulary < LEAST_VOCABULARY:
+            raise UsageError(
+                f"vocabulary is {self.vocabulary}; 256 bytes, a start and an end are {LEAST_VOCABULARY} tokens at least"
+            )
         return train_tokenizer(sorted(set(texts)), Shape(vocabulary=self.vocabulary, context=self.context))
 
 

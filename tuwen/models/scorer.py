@@ -52,6 +52,10 @@ class Shape:
     context: int = 48  # tokens of a text at most, with start and end
 
 
+LEARNT_CHARACTERS = 10_000
+"""Of a text, what a tokenizer is learnt from: a megabyte without a space is one word, and takes many minutes."""
+
+
 def fold_of(key: str, folds: int, seed: int) -> int:
     """Fold of an image by its key: its id, or that of its cluster of near-duplicates."""
     return int(digest("scorer", seed, key), 16) % folds
@@ -80,7 +84,7 @@ def train_tokenizer(texts: Sequence[str], shape: Shape) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(sorted(texts), trainer)
+    tokenizer.train_from_iterator(sorted(text[:LEARNT_CHARACTERS] for text in texts), trainer)
     tokenizer.add_special_tokens([START, END])
     numbers = [(token, tokenizer.token_to_id(token)) for token in (START, END)]
     tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=numbers)

@@ -30,11 +30,12 @@ from tuwen.engine.recipe import override_value
 from tuwen.engine.unique_keys import load_yaml
 from tuwen.errors import UsageError
 from tuwen.parts import load_class, nearest
-from tuwen.proof.method import Method, part_of
+from tuwen.proof.kinds import within
+from tuwen.proof.method import Method, part_of, parts_of
 from tuwen.proof.strict import LARGEST_SEED, Strict
 
 SCALED_SEEDS = 5
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]  # files are called by it
 
 
 class Budget(Strict):
@@ -133,9 +134,16 @@ class Claim(Strict):
         if not isinstance(told, Mapping):
             return told
         told = dict(told)
-        base = told.pop("base", {})
+        base = told.pop("base", None) or {}
+        if not isinstance(base, Mapping):
+            raise ValueError(f"base is {base!r}; it is a mapping of what all arms have")
+        world = told.get("world", "")
+        if not isinstance(world, str) and not (
+            isinstance(world, Mapping) and all(isinstance(knobs, Mapping) for knobs in world.values())
+        ):
+            raise ValueError(f"world is {world!r}; a world is NAME or {{NAME: {{knob: value}}}}")
         arms = told.get("arms")
-        if isinstance(arms, Mapping) and isinstance(base, Mapping):
+        if isinstance(arms, Mapping):
             for name, arm in arms.items():
                 if arm is not None and not isinstance(arm, Mapping):
                     raise ValueError(f"arms.{name} is {arm!r}; an arm is a mapping of what it has beside `base`")
@@ -182,17 +190,21 @@ class Claim(Strict):
         return cls.checked(told, name)
 
     def check(self, *, allow_code: bool = False) -> None:
-        """`UsageError` where a part of the claim does not exist or does not take its parameters."""
+        """`UsageError` where a part of the claim does not exist, is of another kind or does not take its parameters."""
         for name in self.exact:
             package, _, part = name.rpartition(".")
             load_class(f"tuwen.{package}", part)
-        for evaluation in self.evaluations.values():
-            part_of("evaluations", evaluation, allow_code)
-        for arm in self.arms.values():
-            self.world_of(arm, allow_code=allow_code)
-            for curation in arm.curations:
-                part_of("proof.curations", curation, allow_code)
-            Method.from_mapping(arm.method, allow_code=allow_code)
+        for name, evaluation in self.evaluations.items():
+            with within(f"evaluations.{name}"):
+                part_of("evaluations", evaluation, allow_code)
+        with within("world"):
+            self.world_of(allow_code=allow_code)
+        for name, arm in self.arms.items():
+            with within(f"arms.{name}"):
+                with within("world"):
+                    self.world_of(arm, allow_code=allow_code)
+                parts_of("proof.curations", arm.curations, allow_code)
+                Method.from_mapping(arm.method, allow_code=allow_code)
 
     def world_of(self, arm: Arm | None = None, *, allow_code: bool = False) -> Any:
         """The world, with the knobs as this arm turns them; without an arm, as the claim does: the test's."""

@@ -69,6 +69,8 @@ class Contest:
             raise UsageError(f"scales are {list(self.scales)}; give numbers above 0, such as 1,4,16")
         if len(set(self.scales)) < len(self.scales):
             raise UsageError(f"scales are {list(self.scales)}; give each once")
+        if self.samples * min(self.scales) < 1:
+            raise UsageError(f"{self.samples} samples at the scale {min(self.scales):g} are none; give more of either")
         if self.examples is not None and self.examples < self.batch_size:
             raise UsageError(f"--examples is {self.examples}; give {self.batch_size}, a batch, at least")
 
@@ -164,7 +166,9 @@ class Contest:
         for name, column in {"english": "is_en", "chinese": "is_zh", "tail": "is_tail"}.items():
             if test[column].sum() >= LEAST_ITEMS:
                 found[name] = {"retrieval": {**shared, "where": column}}
-        if self.method.get("architecture", {}).get("codes"):
+        texts = {tuple(each) for each in zip(test["site"].tolist(), test["text"], strict=True)}
+        has_others = len(texts) > len({site for site, _ in texts})  # a text beside the true one, of the same site
+        if self.method.get("architecture", {}).get("codes") and has_others:
             found["drawing"] = {"bits_saved": {"within": "site", "group": "same"}}
         return found
 

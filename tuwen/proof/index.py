@@ -19,6 +19,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tuwen.errors import UsageError
+from tuwen.proof.sealed import write_whole, writing
 
 VERSION = 1
 INDEX, IMAGES, DESCRIPTION = "index.arrow", "images.bin", "index.json"
@@ -139,20 +140,24 @@ class IndexWriter:
             self.files.append(str(self._folder / IMAGES))
             self._images = (self._folder / IMAGES).open("wb")
         place = {"file": len(self.files) - 1, "offset": self._images.tell(), "num_bytes": len(data)}
-        self._images.write(data)
+        with writing(self._folder / IMAGES):
+            self._images.write(data)
         return {**place, "digest": digest(data)}
 
     def _flush(self) -> None:
         if self._waiting:
-            self._writer.write_batch(pa.RecordBatch.from_pylist(self._waiting, schema=self._schema))
+            batch = pa.RecordBatch.from_pylist(self._waiting, schema=self._schema)
+            with writing(self._folder / INDEX):
+                self._writer.write_batch(batch)
             self._waiting.clear()
 
     def close(self) -> dict[str, Any]:
         """What `index.json` says."""
         self._flush()
-        self._writer.close()
-        if self._images is not None:
-            self._images.close()
+        with writing(self._folder):
+            self._writer.close()
+            if self._images is not None:
+                self._images.close()
         skipped = {name: number for name, number in sorted(self.skipped.items()) if number}
         return {"files": self.files, "skipped": skipped, "digest": self._digest.hexdigest(), "more": self.more}
 
@@ -160,8 +165,10 @@ class IndexWriter:
 def indexed(folder: Path, key: Any, more: Sequence[str], fill: Callable[[IndexWriter], None]) -> Index:
     """The index in `folder`, as it is where it was made for `key` (plain values), else made anew by `fill`.
 
-    `UsageError` where it holds no example, or one of `more` is empty throughout.
+    `UsageError` where it holds no example, one of `more` is empty throughout, or called as a column that all have.
     """
+    if taken := sorted({*more} & {*SCHEMA.names, "image"}):
+        raise UsageError(f"columns: {taken[0]!r} is what a column of all examples is called; take another name")
     told = json.loads(json.dumps([VERSION, key], default=str))
     path = folder / DESCRIPTION
     if path.exists():
@@ -169,8 +176,9 @@ def indexed(folder: Path, key: Any, more: Sequence[str], fill: Callable[[IndexWr
         if described["key"] == told:
             return Index(folder, described)
         path.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    writer = IndexWriter(folder, more)
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        writer = IndexWriter(folder, more)
     fill(writer)
     described = {**writer.close(), "key": told}
     index = Index(folder, described)
@@ -179,7 +187,5 @@ def indexed(folder: Path, key: Any, more: Sequence[str], fill: Callable[[IndexWr
         raise UsageError(f"no examples with an image and a text: {reasons}")
     if empty := [name for name in more if name not in writer.known]:
         raise UsageError(f"the column {empty[0]!r} is empty in all examples; say where it comes from in `columns`")
-    new = path.with_suffix(".new")
-    new.write_text(json.dumps(described), encoding="utf-8")
-    new.replace(path)
+    write_whole(path, json.dumps(described))
     return index

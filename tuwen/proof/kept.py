@@ -18,11 +18,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tuwen.errors import TuwenError
 from tuwen.models.columns import Columns
 from tuwen.parts import name_of
 from tuwen.proof.results import code_digest
-from tuwen.proof.sealed import check_folder, seal_folder
+from tuwen.proof.sealed import check_folder, seal_folder, writing
 
 FORMAT = 3
 OWN = "tuwen.proof.worlds."
@@ -54,30 +53,34 @@ def fingerprint(world: Any) -> str:
 
 
 def write(columns: Columns, folder: Path) -> None:
-    """Columns as a folder, which is there in whole or not at all."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        plain = _Plain()
-        told: dict[str, Any] = {}
-        for name, values in columns.items():
-            if isinstance(values, np.ndarray):
-                np.save(new / f"{len(told)}.npy", values, allow_pickle=False)
-            else:
-                text = json.dumps(values, ensure_ascii=False, default=plain, check_circular=False)
-                (new / f"{len(told)}.json").write_text(text, encoding="utf-8")
-            told[name] = "npy" if isinstance(values, np.ndarray) else "json"
-        for number, arrays in enumerate(plain.arrays.values()):
-            np.save(new / f"arrays-{number}.npy", np.stack(arrays), allow_pickle=False)
-        (new / "columns.json").write_text(json.dumps(told), encoding="utf-8")
-        seal_folder(new)
-        new.rename(folder)
-    except OSError as error:
-        if not folder.exists():  # else another process was first
-            why = error.strerror or "no space left"  # numpy tells of bytes that were requested
-            raise TuwenError(f"{folder.parent} cannot be written: {why}; the disk may be full") from error
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    """Columns as a folder, which is there in whole or not at all; `TuwenError` where it cannot be written."""
+    with writing(folder.parent):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            _fill(new, columns)
+            new.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was first
+                raise
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
+
+def _fill(new: Path, columns: Columns) -> None:
+    plain = _Plain()
+    told: dict[str, Any] = {}
+    for name, values in columns.items():
+        if isinstance(values, np.ndarray):
+            np.save(new / f"{len(told)}.npy", values, allow_pickle=False)
+        else:
+            text = json.dumps(values, ensure_ascii=False, default=plain, check_circular=False)
+            (new / f"{len(told)}.json").write_text(text, encoding="utf-8")
+        told[name] = "npy" if isinstance(values, np.ndarray) else "json"
+    for number, arrays in enumerate(plain.arrays.values()):
+        np.save(new / f"arrays-{number}.npy", np.stack(arrays), allow_pickle=False)
+    (new / "columns.json").write_text(json.dumps(told), encoding="utf-8")
+    seal_folder(new)
 
 
 def read(folder: Path) -> Columns:

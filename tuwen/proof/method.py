@@ -23,6 +23,7 @@ from tuwen.models.columns import Columns
 from tuwen.models.features import Batch, Features
 from tuwen.models.network import Architecture, Network
 from tuwen.parts import load, nearest
+from tuwen.proof.kinds import check_kind, within
 
 if TYPE_CHECKING:
     import torch
@@ -118,7 +119,8 @@ def _phase(given: Any, allow_code: bool) -> Phase:
     }
     sampler = told.pop("sampler", None)
     if sampler is not None:
-        (parts["sampler"],) = parts_of("samplers", [sampler], allow_code)
+        with within("sampler"):
+            parts["sampler"] = part_of("samplers", sampler, allow_code)
     plain = {name: _PLAIN[name] for name in told if name in _PLAIN}
     for name in told:
         if name not in plain:
@@ -141,18 +143,22 @@ def parts_of(package: str, told: Any, allow_code: bool = False) -> tuple[Any, ..
     """A list of parts, each as `part_of` takes it."""
     if not isinstance(told, list | tuple):
         raise UsageError(f"{package}: a list is expected, got {told!r}")
-    return tuple(part_of(package, each, allow_code) for each in told)
+    with within(package.rpartition(".")[2]):
+        return tuple(part_of(package, each, allow_code) for each in told)
 
 
 def part_of(package: str, told: Any, allow_code: bool = False) -> Any:
-    """A part as `name` or `{name: {parameter: value}}`."""
+    """A part as `name` or `{name: {parameter: value}}`; `UsageError` where it does not exist, is of another kind, or
+    does not take its parameters."""
     name: Any = told
     parameters: Mapping[str, Any] = {}
     if isinstance(told, Mapping) and len(told) == 1:
         ((name, parameters),) = told.items()
     if not isinstance(name, str):
         raise UsageError(f"{package}: a part is NAME or {{NAME: {{parameter: value}}}}, got {told!r}")
-    return load(f"tuwen.{package}", name, parameters or {}, allow_code=allow_code)
+    part = load(f"tuwen.{package}", name, parameters or {}, allow_code=allow_code)
+    check_kind(package, name, part)
+    return part
 
 
 def _validated(kind: Any, value: Any, name: str) -> Any:

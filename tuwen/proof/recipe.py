@@ -23,6 +23,7 @@ from tuwen.engine.unique_keys import load_yaml
 from tuwen.errors import UsageError
 from tuwen.models.network import Architecture
 from tuwen.parts import nearest
+from tuwen.proof.kinds import within
 from tuwen.proof.method import Method, part_of, parts_of
 from tuwen.proof.strict import LARGEST_SEED, Strict
 
@@ -74,7 +75,7 @@ class TrainingRecipe(Strict):
     start: Start
     method: dict[str, Any]
     budget: Budget
-    to: str
+    to: Annotated[str, Field(min_length=1)]
     examples: Any = None
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED)] = 0
     precision: Literal["float32", "bf16"] = "float32"
@@ -120,8 +121,9 @@ class TrainingRecipe(Strict):
             held_out = found.part(found.evaluation.examples, allow_code=allow_code)
             if not found.evaluation.parts and not hasattr(held_out, "evaluations"):
                 raise UsageError(f"{name}: evaluation.parts is empty; name parts of tuwen.evaluations")
-            for each in found.evaluation.parts.values():
-                part_of("evaluations", each, allow_code)
+            for part, each in found.evaluation.parts.items():
+                with within(f"evaluation.parts.{part}"):
+                    part_of("evaluations", each, allow_code)
         return found
 
     def made(self, *, allow_code: bool = False) -> Method:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import stdev
 from typing import Any
 
 from tuwen.errors import UsageError
 from tuwen.proof.claim import Claim
+from tuwen.proof.results import code_digest
+from tuwen.proof.sealed import write_whole
 from tuwen.proof.verdict import detectable_effect
 
 FOLDER = "results"  # beside the claims
@@ -19,12 +22,11 @@ WORDS = ("statement", "source", "notes", "exact", "no_real_data")  # of a claim,
 
 
 def write_record(claim_path: str | Path, found: Mapping[str, Any]) -> Path:
-    """Keep the summary of a claim that was run as it is registered, in `results` beside its file."""
-    told = {**found, "arms": [{name: arm[name] for name in arm if name != "curves"} for arm in found["arms"]]}
+    """Keep the summary of a claim that was run as it is registered, and the day, in `results` beside its file."""
+    arms = [{name: arm[name] for name in arm if name != "curves"} for arm in found["arms"]]
+    told = {**found, "arms": arms, "recorded": datetime.now(UTC).date().isoformat()}
     path = Path(claim_path).parent / FOLDER / f"{found['claim']['name']}.json"
-    path.parent.mkdir(exist_ok=True)
-    text = json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(told, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False) + "\n")
     return path
 
 
@@ -51,6 +53,19 @@ class Record:
         if self.stale:
             return "stale"
         return "not run" if self.found is None else str(self.found["verdict"]["word"])
+
+    @property
+    def day(self) -> str:
+        """When it was recorded, `YYYY-MM-DD`, or `not known`; `–` where there is no record."""
+        return "–" if self.found is None else str(self.found.get("recorded", "not known"))
+
+    @property
+    def age(self) -> str:
+        """Whether today's code, with the libraries that are installed, is what the record was made with."""
+        code = None if self.found is None else self.found.get("code")
+        if code is None:
+            return "it is not known by which code"
+        return "by the code as it is now" if code == code_digest() else "by other code or libraries than now"
 
     @property
     def scale(self) -> str:
@@ -87,11 +102,12 @@ class Record:
 
 def records(folder: str | Path) -> list[Record]:
     """Of all claims of a folder, by system."""
-    found = [_record(path) for path in sorted(Path(folder).glob("*.yaml"))]
+    found = [record_of(path) for path in sorted(Path(folder).glob("*.yaml"))]
     return sorted(found, key=lambda each: (each.claim.system.lower(), each.claim.name))
 
 
-def _record(path: Path) -> Record:
+def record_of(path: Path) -> Record:
+    """Of the claim in a file."""
     claim = Claim.load(path)
     found, stale = _read(path, claim, claim.name)
     scaled, _ = _read(path, claim.scaled(SCALE), claim.scaled(SCALE).name)

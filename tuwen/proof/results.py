@@ -21,7 +21,7 @@ import numpy as np
 import tuwen
 from tuwen.evaluations.measured import Items
 from tuwen.models.columns import Columns
-from tuwen.proof.sealed import check_folder, seal_folder
+from tuwen.proof.sealed import check_folder, seal_folder, writing
 from tuwen.proof.streamed import Streamed
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "scikit-learn", "pillow")
@@ -107,22 +107,25 @@ def _plain(value: Any) -> Any:
 
 
 def write_result(folder: Path, result: Result) -> None:
-    """A folder that appears whole, by renaming. Of two processes that come to the same, the first one's stays."""
+    """A folder that appears whole, by renaming. Of two processes that come to the same, the first one's stays.
+    `TuwenError` where it cannot be written."""
     new = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(parents=True)
-    for name, items in result.items.items():
-        arrays: dict[str, Any] = {f"value_{key}": each for key, each in items.values.items()}
-        np.savez(new / f"{name}.npz", group=items.group, **arrays)
-    told = {name: value for name, value in asdict(result).items() if name != "items"}
-    (new / "result.json").write_text(json.dumps(told, sort_keys=True), encoding="utf-8")
-    seal_folder(new)
-    try:
-        new.rename(folder)
-    except OSError:
-        if not folder.exists():
-            raise
-        shutil.rmtree(new)
+    with writing(folder):
+        shutil.rmtree(new, ignore_errors=True)
+        try:
+            new.mkdir(parents=True)
+            for name, items in result.items.items():
+                arrays: dict[str, Any] = {f"value_{key}": each for key, each in items.values.items()}
+                np.savez(new / f"{name}.npz", group=items.group, **arrays)
+            told = {name: value for name, value in asdict(result).items() if name != "items"}
+            (new / "result.json").write_text(json.dumps(told, sort_keys=True), encoding="utf-8")
+            seal_folder(new)
+            new.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 def read_result(folder: Path, evaluations: Sequence[str]) -> Result | None:

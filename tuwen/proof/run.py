@@ -15,13 +15,15 @@ import numpy as np
 
 from tuwen.engine.local import Workers
 from tuwen.errors import TuwenError, UsageError
+from tuwen.evaluations.measured import measure
 from tuwen.models.columns import Columns
 from tuwen.proof.claim import Arm, Claim
 from tuwen.proof.kept import drawn, fingerprint
+from tuwen.proof.kinds import within
 from tuwen.proof.method import Method, part_of
 from tuwen.proof.results import Result, code_digest, digest_of, outside_digest, read_result, write_result
 from tuwen.proof.streamed import Streamed, shared_images
-from tuwen.proof.verdict import Difference, Verdict, detectable_effect, difference, everything, judge
+from tuwen.proof.verdict import Difference, Verdict, detectable_effect, difference, judge
 
 Precision = Literal["float32", "bf16"]
 
@@ -156,13 +158,20 @@ def resolved(device: str) -> str:
 
 
 def run(task: Task) -> Result:
-    """The result of a task, from the cache where it is there."""
+    """The result of a task, from the cache where it is there; errors of a request say the arm and seed."""
+    with within(f"the arm {task.arm}, seed {task.seed}"):
+        return _run(task)
+
+
+def _run(task: Task) -> Result:
     folder = Path(task.cache) / task.key
     if (known := read_result(folder, list(task.claim.evaluations))) is not None:
         return replace(known, arm=task.arm, seed=task.seed)
     claim, arm = task.claim, task.claim.arms[task.arm]
     train, test = examples(task)
     check_overlap(train, test)
+    if claim.group:
+        _ = test[claim.group]  # says now, not after hours, that there is none
     method = Method.from_mapping(arm.method, allow_code=task.allow_code)
     check_side(train, method.architecture.side)
     samples = round(claim.budget.samples * arm.samples)
@@ -193,10 +202,9 @@ def run(task: Task) -> Result:
     items, figures = {}, {}
     for name, told in claim.evaluations.items():
         evaluation = part_of("evaluations", told, task.allow_code)
-        items[name] = evaluation.items(model, train, test)
+        items[name], figures[name] = measure(name, evaluation, model, train, test)
         if claim.group and not len(items[name].group):
             items[name] = items[name].grouped_by(test[claim.group])
-        figures[name] = evaluation.statistic(items[name], everything(items[name]))
         if not np.isfinite(figures[name]):
             raise TuwenError(f"the evaluation {name} of the arm {task.arm}, seed {task.seed}, gives {figures[name]}")
     result = Result(task.arm, task.seed, items, figures, curve, cpu_s, samples, digest_of(test))

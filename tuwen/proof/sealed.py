@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from tuwen.errors import TuwenError
+
 DIGESTS = "digests.json"
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 SIZE = hashlib.sha256().digest_size
 
 
@@ -39,6 +46,31 @@ def is_whole(path: Path) -> bool:
             found.update(block)
             left -= len(block) or left
         return stream.read() == found.digest()
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Errors of what writes `path` as `TuwenError`, which names it and says why."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL or error.errno is None:  # numpy tells of bytes that were requested, with no number
+            why = f"{os.strerror(error.errno or errno.ENOSPC)}; the disk may be full: free some space"
+            raise TuwenError(f"{path} cannot be written: {why}, and run the same command") from error
+        raise TuwenError(f"{path} cannot be written: {error.strerror or error}") from error
+
+
+def write_whole(path: Path, data: str | bytes) -> None:
+    """A file that has its old bytes or the new ones, never half of them; `TuwenError` where it cannot be written."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            new.write_bytes(data.encode() if isinstance(data, str) else data)
+            new.replace(path)
+        except OSError:
+            new.unlink(missing_ok=True)
+            raise
 
 
 def _digest(path: Path) -> bytes:

@@ -33,8 +33,10 @@ class Strict(BaseModel):
         try:
             return cls.model_validate(told)
         except ValidationError as error:
+            found = [(each["loc"], each["type"], each["msg"].removeprefix("Value error, ")) for each in error.errors()]
             lines = [
-                f"{'.'.join(map(str, each['loc'])) or name}: {each['msg'].removeprefix('Value error, ')}"
-                for each in error.errors()[:MOST_PROBLEMS]
+                f"{'.'.join(map(str, place))}: {told}" if place else told
+                for place, kind, told in found  # a list with a wrong value is called short of it, too: left out
+                if kind != "too_short" or not any(len(other) > len(place) for other, _, _ in found)
             ]
-            raise UsageError(f"{name}: " + "; ".join(lines)) from error
+            raise UsageError(f"{name}: " + "; ".join(lines[:MOST_PROBLEMS])) from error

@@ -40,8 +40,10 @@ class Trained:
         return self.computed("image.pooled", image=images)
 
     def computed(self, name: str, **columns: Any) -> Floats:
-        """A feature of columns, whose first dimension is that of their rows."""
+        """A feature of columns, whose first dimension is that of their rows; `UsageError` where these have no rows."""
         number = len(next(iter(columns.values())))
+        if not number:
+            raise UsageError(f"there is no example to compute {name} of: the evaluation chooses none of the test")
         parts = []
         with torch.inference_mode():
             for start in range(0, number, BATCH):
@@ -51,7 +53,10 @@ class Trained:
 
     def log_likelihoods(self, sequences: Sequence[Sequence[Piece]], *, closed: bool = True) -> Floats:
         """Sum of log P of the learnt tokens of each sequence (N,), in nats; `closed`: with that of its end. It is -inf
-        where they do not all fit into the context: a part would be likelier than the whole."""
+        where they do not all fit into the context: a part would be likelier than the whole. `UsageError` where there
+        is no sequence."""
+        if not sequences:
+            raise UsageError("there is no sequence to compute a likelihood of: the evaluation chooses none of the test")
         found = []
         with torch.inference_mode():
             for start in range(0, len(sequences), BATCH):

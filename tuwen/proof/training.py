@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ import numpy as np
 from tuwen.corpus.corpus import LOCK, write_json
 from tuwen.engine.progress import Progress
 from tuwen.errors import TuwenError, UsageError
-from tuwen.models.checkpoint import folder_of, model_files
+from tuwen.evaluations.measured import measure
+from tuwen.models.checkpoint import first_line, folder_of, model_files
 from tuwen.models.columns import Columns
 from tuwen.models.contrastive import deterministic
 from tuwen.models.saved import CONFIG, OPEN_CLIP_CONFIG, load_network, save_network
@@ -33,8 +35,8 @@ from tuwen.proof.method import Method, part_of
 from tuwen.proof.parallel import Parallel, joined
 from tuwen.proof.recipe import TrainingRecipe
 from tuwen.proof.results import versions
+from tuwen.proof.sealed import write_whole, writing
 from tuwen.proof.streamed import Streamed, shared_images
-from tuwen.proof.verdict import everything
 
 if TYPE_CHECKING:
     from tuwen.models.network import Network
@@ -59,7 +61,7 @@ def train_recipe(
     if (to / RESULT).exists():
         found = _finished(to, recipe)
         return {} if int(os.environ.get("RANK", "0")) else found
-    _ = _made(to)
+    _made(to)
     device = chosen_device(recipe.device)
     with _locked(to), joined(device) as parallel:
         if parallel.rank:
@@ -108,14 +110,19 @@ class _Training:
             test = self._examples(self.recipe.evaluation.examples, "test", network, method)
             _check_overlap(train, test)
         self._begin(train, test)
+        if test is not None and not self.parallel.rank:
+            test = _sound(test)  # before hours of training
         model = self._untrained(network) if train is None else self._train(network, method, train)
         if self.parallel.rank:
             return {}
+        import torch
+
         with deterministic(self.recipe.seed):
             for adaptation in method.adaptations:
                 model = adaptation(model)
+            with torch.random.fork_rng([]):  # saved first, as an evaluation may fail, which draws as if it had not been
+                layouts = _saved(model.network, self.to) if self.recipe.budget.samples else []
             figures = {} if test is None else self._evaluated(model, train or Columns(), test)
-        layouts = save_network(model.network, self.to) if self.recipe.budget.samples else []
         result = {
             "format": FORMAT,
             "recipe": self.recipe.described(),
@@ -125,7 +132,8 @@ class _Training:
             "layouts": layouts,
             "versions": versions(),
         }
-        write_json(self.to / RESULT, result)
+        with writing(self.to / RESULT):
+            write_json(self.to / RESULT, result)
         for name in (CHECKPOINT, BEGUN):
             (self.to / name).unlink(missing_ok=True)
         shutil.rmtree(self.to / WORK, ignore_errors=True)
@@ -155,15 +163,16 @@ class _Training:
         digests = [each.index.digest for each in (train, test) if each is not None]
         told = {"recipe": self.recipe.described(), "examples": digests}
         path = self.to / BEGUN
-        if path.exists() and (self.to / CHECKPOINT).exists():
-            begun = json.loads(path.read_text(encoding="utf-8"))
+        begun = _told_in(path, "examples")
+        if begun is not None and (self.to / CHECKPOINT).exists():
             if begun != told:
                 what = _difference(begun["recipe"], told["recipe"]) or "the examples are others"
                 raise UsageError(f"{self.to} holds a run that is not finished, and {what}; name another folder")
         elif self.parallel.rank == 0:
             for left in [self.to / CHECKPOINT, self.to / LOSSES, *self.to.glob("broken*.jsonl")]:
                 left.unlink(missing_ok=True)
-            write_json(path, told)
+            with writing(path):
+                write_json(path, told)
         self.parallel.wait()
 
     def _untrained(self, network: Network | None) -> Trained:
@@ -203,18 +212,19 @@ class _Training:
         note.finish()
         return model
 
-    def _evaluated(self, model: Trained, train: Columns, test: Streamed) -> dict[str, float]:
+    def _evaluated(self, model: Trained, train: Columns, test: Streamed) -> dict[str, float | None]:
+        """By evaluation; nothing where it gives NaN or infinity, which JSON has no word for."""
         evaluation = self.recipe.evaluation
         assert evaluation is not None
         parts = {name: part_of("evaluations", told, self.allow_code) for name, told in evaluation.parts.items()}
         if not parts:
             parts = self.recipe.part(evaluation.examples, allow_code=self.allow_code).evaluations()
-        sound, figures = test.sound(), {}
+        figures: dict[str, float | None] = {}
         with self.progress.phase("evaluation", len(parts), "parts") as phase:
             for name, part in parts.items():
-                items = part.items(model, train, sound)
-                figures[name] = round(part.statistic(items, everything(items)), 6)
-                phase.advance(note=f"{name} {figures[name]:.3f}")
+                value = measure(name, part, model, train, test)[1]
+                figures[name] = round(value, 6) if math.isfinite(value) else None
+                phase.advance(note=f"{name} {value:.3f}")
         return figures
 
 
@@ -265,22 +275,54 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 
 def _append(path: Path, lines: list[dict[str, Any]]) -> None:
-    with path.open("a", encoding="utf-8") as stream:
+    with writing(path), path.open("a", encoding="utf-8") as stream:
         stream.writelines(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
 
 
 def _write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
-    new = path.with_suffix(".new")
-    new.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
-    new.replace(path)
+    write_whole(path, "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
 
 
-def _made(to: Path) -> Path:
+def _saved(network: Network, to: Path) -> list[str]:
+    from safetensors import SafetensorError
+
+    try:
+        return save_network(network, to)
+    except Exception as error:  # each library that writes here has an error of its own for a full disk
+        if not isinstance(error, OSError | RuntimeError | SafetensorError) and type(error) is not Exception:
+            raise
+        raise TuwenError(
+            f"the model cannot be written to {to} ({first_line(error)}); the disk may be full: free some space, and "
+            "the same command goes on from the last checkpoint"
+        ) from error
+
+
+def _made(to: Path) -> None:
+    """The folder, empty or of a run that is not finished: what others keep there would be lost."""
     try:
         to.mkdir(parents=True, exist_ok=True)
+        left = {path.name for path in to.iterdir() if not path.name.startswith(".")}
+        if left == {WORK}:  # a run that was cut off while it read its examples
+            left = {path.name for path in (to / WORK).iterdir()} - {"train", "test"}
     except OSError as error:
         raise UsageError(f"to: {to} cannot be made: {error.strerror}; name a folder where you may write") from error
-    return to
+    if left and not int(os.environ.get("RANK", "0")) and _told_in(to / BEGUN, "examples") is None:
+        raise UsageError(
+            f"to: {to} holds files that are of no training ({min(left)}); name an empty folder, or a new one"
+        )
+
+
+def _told_in(path: Path, key: str) -> dict[str, Any] | None:
+    """What a file of a run says, nothing where there is none; `UsageError` where it is no such file."""
+    if not path.exists():
+        return None
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); name another folder") from error
+    if not isinstance(told, dict) or not isinstance(told.get("recipe"), dict) or key not in told:
+        raise UsageError(f"{path} is not what a training writes; name another folder")
+    return told
 
 
 @contextmanager
@@ -289,7 +331,9 @@ def _locked(to: Path) -> Iterator[None]:
     if int(os.environ.get("RANK", "0")):
         yield
         return
-    with (to / LOCK).open("w") as stream:
+    with writing(to):
+        stream = (to / LOCK).open("w")
+    with stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -301,7 +345,8 @@ def _locked(to: Path) -> Iterator[None]:
 
 
 def _finished(to: Path, recipe: TrainingRecipe) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((to / RESULT).read_text(encoding="utf-8"))
+    result = _told_in(to / RESULT, "figures")
+    assert result is not None, "it is there"
     if what := _difference(result["recipe"], recipe.described()):
         raise UsageError(f"{to} holds the model of another recipe ({what}); name another folder")
     return result
@@ -320,6 +365,15 @@ def _difference(one: Any, other: Any, place: str = "") -> str | None:
 def _told(examples: Streamed) -> dict[str, Any]:
     index = examples.index
     return {"num_examples": examples.num_rows, "digest": index.digest, "skipped": index.skipped}
+
+
+def _sound(test: Streamed) -> Streamed:
+    """The examples that decode; `UsageError` where there is none."""
+    found = test.sound()
+    if not found.num_rows:
+        why = ", ".join(sorted(set(test.images.broken.values())))
+        raise UsageError(f"none of the {test.num_rows} images of the evaluation decodes: {why}")
+    return found
 
 
 def _check_overlap(train: Streamed | None, test: Streamed) -> None:

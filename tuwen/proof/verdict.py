@@ -78,6 +78,8 @@ def judge(found: Difference, smallest_effect: float) -> Verdict:
     """What an interval says about "greater by what matters": `smallest_effect` was fixed before the run."""
     if not math.isfinite(found.low):
         why = "one seed, or items of one group, have no interval"
+        if math.isnan(found.low):
+            why = "of some draws of the items the evaluation gives no number, so there is no interval"
         if len(found.seeds) > 1 and max(found.seeds) - min(found.seeds) < NO_WIDTH:
             why = "the same for every seed, so nothing tells how much others would differ"
         return Verdict("inconclusive", f"{found.mean:+.3f}; {why}")
