@@ -365,8 +365,10 @@ def check_format(path: Path, found: object) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; `TuwenError` when it is damaged."""
+    """A JSON object from a file; `TuwenError` when it is damaged, or no regular file (reading a FIFO would wait)."""
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no regular file")
         value = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(value, dict):
             return value
