@@ -100,16 +100,15 @@ def main(arguments: list[str] | None = None) -> int:
         sys.path.insert(0, str(Path.cwd()))  # where a module of one's own lies
     try:
         return_freed_memory()
-        return verb_module(parsed.verb).run(parsed)
+        code = verb_module(parsed.verb).run(parsed)
+        sys.stdout.flush()  # a full disk under it is told below
+        return code
     except UsageError as error:
         return _fail(error, 2)
     except TuwenError as error:
         return _fail(error, 1)
     except KeyboardInterrupt:
         return _fail("interrupted; finished work is kept, the same command goes on", INTERRUPTED)
-    except BrokenPipeError:  # `tuwen … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         if not isinstance(error, OSError | ValueError | RuntimeError) and type(error).__module__ in (
             "builtins",
@@ -127,8 +126,14 @@ def script() -> NoReturn:
 
     Whatever `main` began is finished and on disk, or given up, when it returns.
     """
-    code = main()
-    with contextlib.suppress(BrokenPipeError):
+    from tuwen.cli.streams import make_patient
+
+    make_patient()
+    try:
+        code = main()
+    except SystemExit as ended:  # argparse, after help or wrong usage
+        code = ended.code if isinstance(ended.code, int) else 1
+    with contextlib.suppress(OSError):
         sys.stdout.flush()
     logging.shutdown()
     os._exit(code)
