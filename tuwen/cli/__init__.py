@@ -47,6 +47,13 @@ VERBS = {
     "repair": "tell what is left over, lost or wrong in a corpus, and do what is safe about it",
 }
 INTERRUPTED = 130
+OF_THE_MACHINE = {
+    "MemoryError": "memory ran out; allow more, or fewer --workers,",
+    "No space left": "the disk is full; free some space",
+    "quota exceeded": "the disk quota is used up; free some space",
+    "File too large": "a file would be larger than this process may write (ulimit -f); allow more",
+    "Too many open files": "more files have to be open at once than this process may (ulimit -n); allow 1024",
+}
 MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag
 
 
@@ -110,15 +117,17 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted; finished work is kept, the same command goes on", INTERRUPTED)
     except Exception as error:
-        if not isinstance(error, OSError | ValueError | RuntimeError) and type(error).__module__ in (
+        if not isinstance(error, OSError | ValueError | RuntimeError | MemoryError) and type(error).__module__ in (
             "builtins",
             "tuwen",
         ):
             raise  # a mistake of tuwen's own: show where
         logging.getLogger("tuwen").debug("the error came from here", exc_info=True)
-        if "No space left" in str(error):
-            return _fail("the disk is full; free some space and run the same command", 1)
-        return _fail(f"{type(error).__name__}: {error} (TUWEN_LOG=debug shows where)", 1)
+        told = f"{type(error).__name__}: {error}"
+        for problem, advice in OF_THE_MACHINE.items():
+            if problem in told:
+                return _fail(f"{advice} and run the same command", 1)
+        return _fail(f"{told} (TUWEN_LOG=debug shows where)", 1)
 
 
 def script() -> NoReturn:

@@ -20,6 +20,7 @@ from tuwen.corpus.keys import KeyIndex
 from tuwen.corpus.readable import readable_schema, spill_folder
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
+from tuwen.files import is_special, regular
 
 if TYPE_CHECKING:
     import duckdb
@@ -266,7 +267,7 @@ class Corpus:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with (path / LOCK).open("w") as stream:
+    with regular(path / LOCK).open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -367,7 +368,7 @@ def check_format(path: Path, found: object) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file; `TuwenError` when it is damaged, or no regular file (reading a FIFO would wait)."""
     try:
-        if path.exists() and not path.is_file():
+        if is_special(path) or path.is_dir():
             raise ValueError("it is no regular file")
         value = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(value, dict):

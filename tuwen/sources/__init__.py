@@ -15,6 +15,8 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from tuwen.files import regular
+
 _MOST_HASHED_BYTES = 64 << 20  # of a file that is hashed as a whole
 _BLOCK_BYTES = 1 << 16
 _NUM_BLOCKS = 66  # of a larger one: both ends and 64 between them
@@ -76,7 +78,7 @@ def file_unit(path: Path, payload: object = None) -> Unit:
     """
     size = path.stat().st_size
     hasher = hashlib.sha256(str(size).encode())
-    with path.open("rb") as stream:
+    with regular(path).open("rb") as stream:
         if size <= _MOST_HASHED_BYTES:
             while block := stream.read(1 << 20):
                 hasher.update(block)
