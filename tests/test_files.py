@@ -1,4 +1,4 @@
-"""What is neither file nor folder is told where a file is meant: nothing waits for a FIFO or reads a device for ever."""
+"""What is neither file nor folder is told where a file is meant: nothing waits for a FIFO, or reads a device."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -381,7 +382,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: object, *, sort_keys: bool = True) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of one, even after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")  # the explorer has threads
     with temporary.open("w", encoding="utf-8") as stream:
         json.dump(value, stream, ensure_ascii=False, indent=1, sort_keys=sort_keys)
         stream.write("\n")
