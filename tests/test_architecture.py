@@ -32,6 +32,7 @@ FLOORS = (
     "corpus",
     "parts",
     "errors",
+    "files",
 )
 MODULES = sorted(path for path in PACKAGE.rglob("*.py"))
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 from tiny import Pages, write_pages
 
-from tuwen.corpus.corpus import FORMAT, Corpus
+from tuwen.corpus.corpus import FORMAT, Corpus, read_json, write_json
 from tuwen.corpus.keys import KeyIndex
 from tuwen.corpus.tables import TABLES, digest
 from tuwen.corpus.versions import tag_version, version_numbers
@@ -60,6 +61,20 @@ def test_a_damaged_description_is_an_error_not_a_trace(corpus: Corpus) -> None:
     (corpus.path / "corpus.json").write_text("{")
     with pytest.raises(TuwenError, match="damaged"):
         Corpus.open(corpus.path)
+
+
+def test_threads_that_write_one_description_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """As those of the explorer do: each sees a whole file."""
+    path = tmp_path / "x.json"
+
+    def write(number: int) -> None:
+        for _ in range(30):
+            write_json(path, {"number": [number] * 100})
+            assert len(read_json(path)["number"]) == 100
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, range(4)))
+    assert [entry.name for entry in tmp_path.iterdir()] == ["x.json"]
 
 
 def test_images_come_in_the_order_asked(corpus: Corpus) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from tiny import Length, Mean, NumPairs, PageLength, Pages, Parity, Picky, write_pages
 
@@ -15,6 +18,7 @@ from tuwen.engine.build import Built, build, plan
 from tuwen.engine.recipe import NamedSource, Recipe
 from tuwen.engine.status import status
 from tuwen.errors import TuwenError, UsageError
+from tuwen.sources import Report, Unit
 
 
 @pytest.fixture
@@ -53,6 +57,51 @@ def test_nothing_changed_nothing_done(folder: Path) -> None:
     again = run(folder, *stages)
     assert again.did_nothing and again.version == first.version
     assert Corpus.open(folder / "corpus").version() == before
+
+
+def test_a_file_that_changed_between_two_builds_is_told(folder: Path) -> None:
+    """What it gave before stays, what it gives now comes in, and that there are both is no secret."""
+    run(folder)
+    assert status(folder / "corpus")["outdated_units"] == []
+    path = write_pages(folder / "pages", "a", range(5, 40))
+    assert run(folder).ingested.rows == {"images": 10, "fetches": 0, "pairs": 30, "documents": 10}
+    (told,) = status(folder / "corpus")["outdated_units"]
+    assert told["location"] == str(path) and "was read 2 times, as its bytes changed" in told["message"]
+
+
+@dataclass(frozen=True)
+class Restless(Pages):
+    """While a unit is read for the first time, something happens to its file."""
+
+    happens: str = "grows"
+
+    def read(self, unit: Unit, report: Report) -> Iterator[tuple[str, pa.RecordBatch]]:
+        path, mark = Path(unit.location), Path(f"{unit.location}.seen")
+        yield from super().read(unit, report)
+        if not mark.exists() and path.stem == "a":
+            path.rename(mark)
+            if self.happens == "grows":
+                write_pages(path.parent, path.stem, range(0, 25))
+
+
+@pytest.mark.parametrize("happens", ["grows", "goes"])
+def test_a_file_that_changes_while_it_is_read_is_left_for_the_next_build(folder: Path, happens: str) -> None:
+    """Its rows would be those of neither the file that was listed nor the one that is there."""
+    recipe = Recipe("t", (NamedSource("pages", Restless(str(folder / "pages"), happens)),), (), {"name": "t"})
+    (happened,) = build(recipe, folder / "corpus", quiet=True).ingested.damaged
+    assert happened[0] == str(folder / "pages" / "a.json") and "left out of this build, the next reads" in happened[1]
+    assert Corpus.open(folder / "corpus").count("documents") == 20, "those of b alone"
+    if happens == "goes":  # and comes back as it was
+        (folder / "pages" / "a.json.seen").rename(folder / "pages" / "a.json")
+        (folder / "pages" / "a.json.seen").touch()
+    build(recipe, folder / "corpus", quiet=True)
+    run(folder, to="anew")
+    for table in ("images", "pairs", "documents"):
+        key = TABLES[table].key
+        found, expected = (
+            Corpus.open(folder / name).table(table, [key])[key].to_pylist() for name in ("corpus", "anew")
+        )
+        assert sorted(found) == sorted(expected)
 
 
 def test_a_changed_parameter_touches_its_stage_and_those_that_read_it(folder: Path) -> None:

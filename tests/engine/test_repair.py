@@ -6,23 +6,29 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from purged import contents, make, update
+from purged import contents, files_with, image, image_id, make, update
 
 import tuwen
 from tuwen.cli import main
 from tuwen.corpus.columns import ColumnWriter, TableState
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.indexes import JOURNAL as INDEX_JOURNAL
-from tuwen.corpus.indexes import build_index
+from tuwen.corpus.indexes import build_index, index_states
 from tuwen.corpus.rewriting import JOURNAL as PURGE_JOURNAL
 from tuwen.corpus.tables import TABLES, digest
+from tuwen.corpus.tombstones import Stone
 from tuwen.corpus.units import append_rows
+from tuwen.engine import purge as purging
 from tuwen.engine.checkup import examine
+from tuwen.engine.join import drop_join
+from tuwen.engine.purge import purge
 from tuwen.engine.repair import repair
 from tuwen.errors import TuwenError
+from tuwen.releases.takedown import take_down
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +46,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "it")
-    mapping = json.loads((tmp_path / "it/corpus/recipe.json").read_text())
-    mapping["sources"] = [{"tiny:Pages": {"folder": str(tmp_path / "it/pages")}}]
-    (tmp_path / "it/corpus/recipe.json").write_text(json.dumps(mapping))
-    return tmp_path / "it"
+    return copied(made, tmp_path / "it")
+
+
+def copied(made: Path, folder: Path) -> Path:
+    shutil.copytree(made, folder)
+    mapping = json.loads((folder / "corpus/recipe.json").read_text())
+    mapping["sources"] = [{"tiny:Pages": {"folder": str(folder / "pages")}}]
+    (folder / "corpus/recipe.json").write_text(json.dumps(mapping))
+    return folder
 
 
 def kinds(path: Path) -> list[str]:
@@ -187,13 +197,89 @@ def test_a_damaged_journal_of_a_unit_that_is_not_sealed_is_told_and_stays(folder
         update(folder)
 
 
-@pytest.mark.parametrize("name", [PURGE_JOURNAL, INDEX_JOURNAL])
-def test_another_damaged_journal_is_told_and_stays(folder: Path, name: str) -> None:
+def test_a_damaged_journal_of_an_index_that_was_being_made(folder: Path) -> None:
+    """Repair removes it, with the files that nothing names."""
     path = folder / "corpus"
-    (path / name).write_bytes(b"{")
-    (found,) = (each for each in examine(path) if each.place == name)
-    assert found.kind == "damaged_json" and found.action is None
-    assert name in {each.place for each in repair(path).left}, "repair tells, too, and does not end"
+    (path / "pairs.lance/_indices/half").mkdir()
+    (path / INDEX_JOURNAL.name).write_bytes(b"{")
+    assert kinds(path) == ["damaged_json", "orphan_files"]
+    assert not repair(path).left and not (path / "pairs.lance/_indices/half").exists()
+    assert [(state.num_rows, state.num_missing) for state in index_states(Corpus.open(path))] == [(84, 0)]
+
+
+@pytest.fixture(scope="module")
+def purged(made: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Rows of the corpus after an undisturbed purge and the next build."""
+    folder = copied(made, tmp_path_factory.mktemp("purged") / "it")
+    corpus = Corpus.open(folder / "corpus")
+    take_down(corpus, [Stone("image", image_id(3))], "asked")
+    purge(corpus, allow_code=True)
+    update(folder)
+    return dict(contents(corpus))
+
+
+@pytest.mark.parametrize("step", ["replace_fragments", "_clean"])
+def test_a_damaged_journal_of_a_purge(
+    folder: Path,
+    purged: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    step: str,
+) -> None:
+    """Cut off when one table of three is rewritten, or when earlier versions are not removed yet: the purge that repair
+    asks for removes both."""
+    path = folder / "corpus"
+    corpus = Corpus.open(path)
+    take_down(corpus, [Stone("image", image_id(3))], "asked")
+    with monkeypatch.context() as patched:
+        patched.setattr(f"tuwen.engine.purge.{step}", killed_after(1 if step == "replace_fragments" else 0, step))
+        with pytest.raises(KeyboardInterrupt):
+            purge(corpus, allow_code=True)
+    (path / PURGE_JOURNAL.name).write_bytes(b"{")
+    with pytest.raises(TuwenError, match=r"purge-journal\.json is damaged; tuwen repair"):
+        update(folder)
+    assert main(["purge", str(path), "--allow-code", "--dry-run"]) == 1
+    assert "tuwen repair" in capsys.readouterr().err
+    (found,) = (each for each in examine(path) if each.place == PURGE_JOURNAL.name)
+    assert found.kind == "damaged_json" and found.action == "purge_anew" and "tuwen purge" in found.advice
+    assert files_with(path, image(3))
+    (left,) = (each for each in repair(path).left if each.place == PURGE_JOURNAL.name)
+    assert left.kind == "unfinished" and "tuwen purge goes on" in left.advice
+    assert main(["purge", str(path), "--allow-code", "--yes"]) == 0
+    assert not files_with(path, image(3)) and "tiny:Mean was fitted to rows that are gone" in capsys.readouterr().out
+    update(folder)
+    assert dict(contents(corpus)) == purged and kinds(path) == []
+
+
+def killed_after(calls: int, name: str) -> Callable[..., None]:
+    """The function of purge, which after some calls is interrupted in place of running."""
+    function, left = getattr(purging, name), [calls]
+
+    def limited(*arguments: object) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        function(*arguments)
+
+    return limited
+
+
+def test_a_purge_that_was_cut_off_is_put_back_or_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = folder / "corpus"
+    corpus = Corpus.open(path)
+    take_down(corpus, [Stone("image", image_id(3))], "asked")
+    before = dict(contents(corpus))
+    for step, calls, action in (("replace_fragments", 1, "recover"), ("_clean", 0, None)):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"tuwen.engine.purge.{step}", killed_after(calls, step))
+            with pytest.raises(KeyboardInterrupt):
+                purge(corpus, allow_code=True)
+        (found,) = (each for each in examine(path) if each.place == PURGE_JOURNAL.name)
+        assert found.kind == "unfinished" and found.action == action
+        assert not [each for each in repair(path).left if each.is_harm or each.action]
+        assert (dict(contents(corpus)) == before) == (action == "recover")
+    drop_join(corpus, "scores")
+    assert purge(corpus, allow_code=True).went_on and not files_with(path, image(3))
 
 
 def lost_rows(corpus: Path) -> None:

@@ -14,17 +14,18 @@ from urllib.parse import parse_qsl, urlsplit
 import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.corpus import Corpus, write_json
 from tuwen.errors import UsageError
 from tuwen.explorer.scan import Scan, Stop
 from tuwen.explorer.similar import MAX_UPLOADS, keep_upload
 from tuwen.explorer.snapshot import Snapshot
 from tuwen.explorer.view import View
-from tuwen.explorer.visit import LIGHT, Explorer, Visit, endpoint
+from tuwen.explorer.visit import LIGHT, Explorer, Visit, answered, endpoint
 
 PICTURE = "06d74199153db3826f45323a454f4cc5"
 PAGES = ("/", "/funnel", "/thresholds", "/distributions", "/map", "/duplicates", "/compare", "/releases")
@@ -240,6 +241,26 @@ def test_files_that_are_gone_are_looked_for_in_the_corpus_as_it_is_now(
             documents.tags.delete(tag)
         documents.cleanup_old_versions(timedelta(0), delete_unverified=True)
         assert pages.get("/?unit=document&where=url is not null").status_code == 200
+
+
+def test_a_corpus_that_changes_again_and_again(
+    own_corpus: Path, explore: Callable[[Path], TestClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    """As during a purge: nobody sees an error, and none is logged."""
+    calls = []
+
+    def handler(visit: Visit) -> Response:
+        calls.append(visit.snapshot)
+        if len(calls) < 4:
+            write_json(own_corpus / "recipe.json", {"name": str(len(calls))})
+            raise OSError("a file is gone")
+        return Response("read")
+
+    with explore(own_corpus) as pages:
+        explorer = pages.app.state.explorer  # type: ignore[attr-defined]
+        request = Request({"type": "http", "method": "GET", "path": "/", "query_string": b"", "headers": []})
+        assert answered(handler, explorer, request, Stop(60), None).body == b"read"
+    assert len({id(snapshot) for snapshot in calls}) == 4 and not caplog.records
 
 
 def test_a_corpus_that_is_gone_is_told_every_time(own_corpus: Path, explore: Callable[[Path], TestClient]) -> None:

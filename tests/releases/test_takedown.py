@@ -27,7 +27,13 @@ from tuwen.releases.verify import verify
 from tuwen.selections.ledger import Ledger
 
 RECIPE = Path(__file__).parents[2] / "examples" / "docs-crawl.yaml"
-FORMATS = {"webdataset": "strong", "parquet": "strong", "index": "strong", "documents": "interleaved"}
+FORMATS = {
+    "webdataset": "strong",
+    "parquet": "strong",
+    "index": "strong",
+    "ids": "strong",
+    "documents": "interleaved",
+}
 
 
 def build_from(paths: list[Path], folder: Path) -> Corpus:
@@ -117,6 +123,22 @@ def test_a_patch_is_the_release_without_it_and_says_what_it_replaces(world: Path
     assert (tmp_path / "patch" / MANIFEST).read_bytes() == (tmp_path / "again" / MANIFEST).read_bytes()
     assert footprint(corpus, read_stones(corpus), [world / format]).releases
     assert not footprint(corpus, read_stones(corpus), [tmp_path / "patch"]).releases
+
+
+def test_a_patch_of_texts_is_the_release_without_the_page(world: Path, tmp_path: Path) -> None:
+    """An image leaves no trace in a release of texts, so only a page that is taken down touches one."""
+    corpus = Corpus.open(world / "corpus")
+    tuwen.release(corpus, "interleaved", world / "text", "text")
+    take_down(corpus, stones_for(corpus, images=[released_image(world)]), "asked")
+    assert not footprint(corpus, read_stones(corpus), [world / "text"]).releases
+    with (world / "text/data/00000.jsonl").open(encoding="utf-8") as lines:
+        page = json.loads(next(lines))
+    take_down(corpus, stones_for(corpus, urls=[page["url"]]), "asked")
+    assert footprint(corpus, read_stones(corpus), [world / "text"]).releases[0].num_samples == 1
+    patch_release(corpus, world / "text", tmp_path / "patch")
+    tuwen.release(Corpus.open(corpus.path), "interleaved", tmp_path / "anew", "text")
+    assert verify(tmp_path / "patch") == [] and files_of(tmp_path / "patch") == files_of(tmp_path / "anew")
+    assert page["document_id"].encode() not in (tmp_path / "patch/data/00000.jsonl").read_bytes()
 
 
 def test_a_patch_holds_the_rows_of_its_release_not_those_that_came_later(

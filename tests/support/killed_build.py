@@ -17,6 +17,7 @@ import lance
 from tiny import Length, Mean, NumPairs, PageLength, Pages, Parity
 
 import tuwen.corpus.corpus
+import tuwen.corpus.journal
 import tuwen.corpus.units
 import tuwen.corpus.versions
 import tuwen.engine.build
@@ -53,7 +54,7 @@ def main(folder: Path, last: int) -> None:
     lance.LanceDataset.commit = staticmethod(steps.around(lance.LanceDataset.commit))
     for name in ("add_columns", "drop_columns", "restore"):
         setattr(lance.LanceDataset, name, steps.around(getattr(lance.LanceDataset, name)))
-    for module in (tuwen.corpus.corpus, tuwen.corpus.units, tuwen.corpus.versions, tuwen.engine.build):
+    for module in (tuwen.corpus.corpus, tuwen.corpus.journal, tuwen.corpus.versions, tuwen.engine.build):
         module.write_json = steps.around(module.write_json)
     tuwen.engine.build.COMMIT_EVERY_S = 0.0
     tuwen.engine.build.build(recipe_for(folder), folder / "corpus", workers=1, quiet=True)

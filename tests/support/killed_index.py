@@ -8,7 +8,7 @@ from pathlib import Path
 import lance
 from killed_build import Steps
 
-import tuwen.corpus.indexes
+import tuwen.corpus.journal
 import tuwen.corpus.versions
 from tuwen.engine.search_indexes import make_indexes
 
@@ -17,7 +17,7 @@ def main(folder: Path, last: int) -> None:
     steps = Steps(last)
     for name in ("create_index", "create_scalar_index"):
         setattr(lance.LanceDataset, name, steps.around(getattr(lance.LanceDataset, name)))
-    for module in (tuwen.corpus.indexes, tuwen.corpus.versions):
+    for module in (tuwen.corpus.journal, tuwen.corpus.versions):
         module.write_json = steps.around(module.write_json)
     make_indexes(folder / "corpus")
     print(steps.count)

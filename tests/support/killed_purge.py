@@ -13,6 +13,7 @@ import lance
 from killed_build import Steps
 
 import tuwen.corpus.joins
+import tuwen.corpus.journal
 import tuwen.corpus.rewriting
 import tuwen.corpus.versions
 import tuwen.engine.purge
@@ -23,7 +24,7 @@ def main(folder: Path, last: int) -> None:
     lance.LanceDataset.commit = staticmethod(steps.around(lance.LanceDataset.commit))
     for name in ("drop_index", "create_scalar_index", "cleanup_old_versions"):
         setattr(lance.LanceDataset, name, steps.around(getattr(lance.LanceDataset, name)))
-    for module in (tuwen.corpus.joins, tuwen.corpus.rewriting, tuwen.corpus.versions):
+    for module in (tuwen.corpus.joins, tuwen.corpus.journal, tuwen.corpus.versions):
         module.write_json = steps.around(module.write_json)
     tuwen.corpus.rewriting.write_fragments = steps.around(tuwen.corpus.rewriting.write_fragments)
     lance.write_dataset = steps.around(lance.write_dataset)

@@ -47,6 +47,13 @@ VERBS = {
     "repair": "tell what is left over, lost or wrong in a corpus, and do what is safe about it",
 }
 INTERRUPTED = 130
+OF_THE_MACHINE = {
+    "MemoryError": "memory ran out; allow more, or fewer --workers,",
+    "No space left": "the disk is full; free some space",
+    "quota exceeded": "the disk quota is used up; free some space",
+    "File too large": "a file would be larger than this process may write (ulimit -f); allow more",
+    "Too many open files": "more files have to be open at once than this process may (ulimit -n); allow 1024",
+}
 MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag
 
 
@@ -100,26 +107,27 @@ def main(arguments: list[str] | None = None) -> int:
         sys.path.insert(0, str(Path.cwd()))  # where a module of one's own lies
     try:
         return_freed_memory()
-        return verb_module(parsed.verb).run(parsed)
+        code = verb_module(parsed.verb).run(parsed)
+        sys.stdout.flush()  # a full disk under it is told below
+        return code
     except UsageError as error:
         return _fail(error, 2)
     except TuwenError as error:
         return _fail(error, 1)
     except KeyboardInterrupt:
         return _fail("interrupted; finished work is kept, the same command goes on", INTERRUPTED)
-    except BrokenPipeError:  # `tuwen … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
-        if not isinstance(error, OSError | ValueError | RuntimeError) and type(error).__module__ in (
+        if not isinstance(error, OSError | ValueError | RuntimeError | MemoryError) and type(error).__module__ in (
             "builtins",
             "tuwen",
         ):
             raise  # a mistake of tuwen's own: show where
         logging.getLogger("tuwen").debug("the error came from here", exc_info=True)
-        if "No space left" in str(error):
-            return _fail("the disk is full; free some space and run the same command", 1)
-        return _fail(f"{type(error).__name__}: {error} (TUWEN_LOG=debug shows where)", 1)
+        told = f"{type(error).__name__}: {error}"
+        for problem, advice in OF_THE_MACHINE.items():
+            if problem in told:
+                return _fail(f"{advice} and run the same command", 1)
+        return _fail(f"{told} (TUWEN_LOG=debug shows where)", 1)
 
 
 def script() -> NoReturn:
@@ -127,8 +135,14 @@ def script() -> NoReturn:
 
     Whatever `main` began is finished and on disk, or given up, when it returns.
     """
-    code = main()
-    with contextlib.suppress(BrokenPipeError):
+    from tuwen.cli.streams import make_patient
+
+    make_patient()
+    try:
+        code = main()
+    except SystemExit as ended:  # argparse, after help or wrong usage
+        code = ended.code if isinstance(ended.code, int) else 1
+    with contextlib.suppress(OSError):
         sys.stdout.flush()
     logging.shutdown()
     os._exit(code)

@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Remove what was taken down from the disk, once that is confirmed."""
     from tuwen.corpus.corpus import Corpus
-    from tuwen.corpus.rewriting import journal
+    from tuwen.corpus.rewriting import JOURNAL
     from tuwen.engine.purge import gone_ids, purge
 
     corpus = Corpus.open(arguments.corpus)
     rows = {table: len(ids) for table, ids in gone_ids(corpus).items()}
-    unfinished = journal(corpus) is not None
+    unfinished = JOURNAL.begun(corpus) is not None
     counted = ", ".join(plural(count, table.removesuffix("s")) for table, count in rows.items())
     if arguments.dry_run or not (any(rows.values()) or unfinished):
         if arguments.json:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from tuwen.corpus.readable import spill_folder
 from tuwen.corpus.scanning import SCAN_ROWS, Stored, scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.errors import TuwenError, UsageError
+from tuwen.files import is_special, regular
 
 if TYPE_CHECKING:
     import duckdb
@@ -251,7 +253,7 @@ class Corpus:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    with (path / LOCK).open("w") as stream:
+    with regular(path / LOCK).open("w") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -302,8 +304,10 @@ def check_format(path: Path, found: object) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; `TuwenError` when it is damaged."""
+    """A JSON object from a file; `TuwenError` when it is damaged, or no regular file (reading a FIFO would wait)."""
     try:
+        if is_special(path) or path.is_dir():
+            raise ValueError("it is no regular file")
         value = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(value, dict):
             return value
@@ -315,7 +319,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def write_json(path: Path, value: object, *, sort_keys: bool = True) -> None:
     """Write JSON so that a reader sees the old file or the new one, never half of one, even after a power cut."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")  # the explorer has threads
     try:
         with temporary.open("w", encoding="utf-8") as stream:
             json.dump(value, stream, ensure_ascii=False, indent=1, sort_keys=sort_keys)

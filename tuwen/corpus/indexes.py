@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tuwen.corpus.corpus import Corpus, read_json, write_json
+from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.journal import Journal
 from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.vectors import unit_vectors_of
 from tuwen.errors import UsageError
@@ -33,7 +34,7 @@ GROWN = 0.125
 """An index is extended by up to this share of its rows, and made anew for more: Lance assigns new rows slowly."""
 SCORER_EMBEDDING: Final = "scorer_embedding"
 """Vectors of the stage image.scorer: those of each fold lie in a space of their own, so no search compares them."""
-JOURNAL = "index-journal.json"
+JOURNAL = Journal("index-journal.json", {"table": str, "folders": list})
 VECTOR_INDEX: Final = "IVF_SQ"
 os.environ.setdefault("LANCE_USE_HNSW_SPEEDUP_INDEXING", "disabled")  # exact assignment of rows that come later, too
 TEXT_OPTIONS: dict[str, Any] = {
@@ -103,7 +104,7 @@ def build_index(corpus: Corpus, table: str, column: str) -> IndexState:
         _index_vectors(dataset, column, corpus.path / "tmp" / "partitions.lance")
     else:
         dataset.create_scalar_index(column, "INVERTED", name=_name(column), replace=True, **TEXT_OPTIONS)
-    (corpus.path / JOURNAL).unlink()
+    JOURNAL.end(corpus)
     made = index_state(corpus.dataset(table), table, column)
     assert made is not None
     return made
@@ -140,18 +141,20 @@ def drop_indexes(corpus: Corpus, table: str) -> None:
 
 
 def remove_rubbish(corpus: Corpus) -> None:
-    """Remove the files of an index whose making was killed. Only under the write lock."""
-    journal = corpus.path / JOURNAL
-    if not journal.exists():
+    """Remove the files of an index whose making was killed. Only under the write lock.
+
+    `TuwenError` where the journal is damaged.
+    """
+    begun = JOURNAL.begun(corpus)
+    if begun is None:
         return
-    begun = read_json(journal)
     dataset = corpus.dataset(begun["table"])
     used = {str(segment.uuid) for described in dataset.describe_indices() for segment in described.segments}
     kept = {*begun["folders"], *used}
     for folder in _folders(corpus, begun["table"]):
         if folder not in kept:
             shutil.rmtree(corpus.path / f"{begun['table']}.lance" / "_indices" / folder, ignore_errors=True)
-    journal.unlink()
+    JOURNAL.end(corpus)
 
 
 # Asking --------------------------------------------------------------------------------------------------------
@@ -273,4 +276,4 @@ def _folders(corpus: Corpus, table: str) -> list[str]:
 def _begin(corpus: Corpus, table: str) -> None:
     """Note which files are there, so that those of an index that never came to be are known for what they are."""
     remove_rubbish(corpus)
-    write_json(corpus.path / JOURNAL, {"table": table, "folders": _folders(corpus, table)})
+    JOURNAL.write(corpus, table=table, folders=_folders(corpus, table))

@@ -24,15 +24,16 @@ from numpy.typing import NDArray
 
 from tuwen.corpus.columns import ColumnWriter, FragmentState, Origin, TableState, parse_name
 from tuwen.corpus.content import ContentDigest
-from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, read_json, stored_schema, table_digest, write_json
+from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, stored_schema, table_digest
 from tuwen.corpus.joins import JoinRecord, save_join
+from tuwen.corpus.journal import Journal
 from tuwen.corpus.keys import packed_keys
 from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import as_stored
 from tuwen.errors import TuwenError
 
-JOURNAL = "purge-journal.json"
+JOURNAL = Journal("purge-journal.json", {"phase": str, "tables": dict, "joins": list, "indexes": list, "fitted": list})
 REWRITING, CLEANING = "rewriting", "cleaning"
 
 
@@ -174,35 +175,30 @@ def _numbers(corpus: Corpus) -> list[int]:
 # The journal ---------------------------------------------------------------------------------------------------
 
 
-def begin(corpus: Corpus, joins: Sequence[Mapping[str, Any]], **more: Any) -> None:
-    """Note what `undo` puts back: versions of tables, and `joins` as they are."""
-    write_json(corpus.path / JOURNAL, {"phase": REWRITING, "tables": corpus.version(), "joins": [*joins], **more})
+def begin(corpus: Corpus, joins: Sequence[Mapping[str, Any]], phase: str = REWRITING, **more: Any) -> None:
+    """Note what `undo` puts back: versions of tables, and `joins` as they are. `more`: what cleaning needs to know."""
+    JOURNAL.write(corpus, phase=phase, tables=corpus.version(), joins=[*joins], **more)
 
 
 def advance(corpus: Corpus, **more: Any) -> None:
     """All tables are rewritten: from here on the work is finished and not undone."""
-    write_json(corpus.path / JOURNAL, {**read_json(corpus.path / JOURNAL), "phase": CLEANING, **more})
+    JOURNAL.write(corpus, **{**(JOURNAL.begun(corpus) or {}), "phase": CLEANING, **more})
 
 
 def finish(corpus: Corpus) -> None:
     """Done."""
-    (corpus.path / JOURNAL).unlink(missing_ok=True)
-
-
-def journal(corpus: Corpus) -> dict[str, Any] | None:
-    """What a killed run had begun; None: nothing."""
-    path = corpus.path / JOURNAL
-    return read_json(path) if path.exists() else None
+    JOURNAL.end(corpus)
 
 
 def undo(corpus: Corpus) -> bool:
-    """Put tables and joins back if a run was killed before all tables were rewritten. Only under the write lock."""
-    begun = journal(corpus)
+    """Put tables and joins back if a run was killed before all tables were rewritten. Only under the write lock.
+
+    `TuwenError` where the journal is damaged.
+    """
+    begun = JOURNAL.begun(corpus)
     if begun is None or begun["phase"] != REWRITING:
         return False
-    for table, version in begun["tables"].items():
-        if corpus.dataset(table).version != version:
-            lance.dataset(str(corpus.path / f"{table}.lance"), version=version).restore()  # type: ignore[no-untyped-call]
+    JOURNAL.put_back(corpus, begun)
     for record in begun["joins"]:
         save_join(corpus.path, JoinRecord(**record))
     finish(corpus)

@@ -18,15 +18,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, read_json, stored_schema, write_json
+from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, stored_schema
+from tuwen.corpus.journal import Journal
 from tuwen.corpus.keys import KeySet
 from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.tombstones import Barred
-from tuwen.errors import TuwenError
 
 Rows = Mapping[str, Path | Callable[[], Iterator[pa.RecordBatch]]]
-JOURNAL = "unit-journal.json"
+JOURNAL = Journal("unit-journal.json", {"source": str, "source_unit": str, "tables": dict})
 APPEND_ORDER = ("images", "fetches", "pairs", "documents")
 
 
@@ -67,10 +67,7 @@ class UnitAppender:
         """
         corpus = self._corpus
         rows = self._admitted(rows) if self._barred else rows
-        write_json(
-            _journal(corpus.path),
-            {"source": unit.source, "source_unit": unit.name, "tables": corpus.version()},
-        )
+        JOURNAL.write(corpus, source=unit.source, source_unit=unit.name, tables=corpus.version())
         new_documents = _new_keys(rows, "documents", self._known["documents"])
         new = {
             "images": lambda batch: self._known["images"].add_new(batch["image_id"]),
@@ -83,7 +80,7 @@ class UnitAppender:
             batches = (batch.filter(new[name](batch)) for batch in _read(rows.get(name)))
             counts[name] = _append(corpus, name, (_with_source(batch, unit) for batch in batches if batch.num_rows))
         self._seal(unit, counts)
-        _journal(corpus.path).unlink()
+        JOURNAL.end(corpus)
         return counts
 
     def _admitted(self, rows: Rows) -> Rows:
@@ -137,25 +134,19 @@ def sealed_units(corpus: Corpus) -> set[tuple[str, str]]:
 def recover(corpus: Corpus) -> str | None:
     """Undo a half-appended unit or a half-done purge that a killed run left; returns the unit's name.
 
-    Only under the write lock.
+    Only under the write lock. `TuwenError` where a journal is damaged.
     """
     from tuwen.corpus.rewriting import undo
 
     undo(corpus)
-    path = _journal(corpus.path)
-    if not path.exists():
+    begun = JOURNAL.begun(corpus)
+    if begun is None:
         return None
-    try:
-        journal = read_json(path)
-    except TuwenError as error:
-        raise TuwenError(f"{path} is damaged; tuwen repair {corpus.path} says what can be done about it") from error
-    unfinished = (journal["source"], journal["source_unit"]) not in sealed_units(corpus)
+    unfinished = (begun["source"], begun["source_unit"]) not in sealed_units(corpus)
     if unfinished:
-        for table, version in journal["tables"].items():
-            if corpus.dataset(table).version != version:
-                lance.dataset(str(corpus.path / f"{table}.lance"), version=version).restore()  # type: ignore[no-untyped-call]
-    path.unlink()
-    return str(journal["source_unit"]) if unfinished else None
+        JOURNAL.put_back(corpus, begun)
+    JOURNAL.end(corpus)
+    return str(begun["source_unit"]) if unfinished else None
 
 
 def append_rows(corpus: Corpus, table: str, batches: Iterable[pa.RecordBatch]) -> int:
@@ -240,7 +231,3 @@ def _with_source(batch: pa.RecordBatch, unit: SealedUnit) -> pa.RecordBatch:
     for name, value in (("source", unit.source), ("source_unit", unit.name)):
         batch = batch.append_column(name, pa.array([value], pa.string()).take(pa.array(np.zeros(batch.num_rows, int))))
     return batch
-
-
-def _journal(path: Path) -> Path:
-    return path / JOURNAL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from tuwen.sources import Report, Source, Unit
 DISK_EVERY_S = 10.0  # walking through a large corpus takes a while
 ATTEMPTS = 3  # at a unit whose readers die
 LOST = "kills its reader"
+CHANGED = "changed"
 SPOOL_ROWS = 4_096  # small batches keep the driver's memory flat when it reads them again
 
 
@@ -77,18 +79,34 @@ def reader_of(source: Source) -> str:
 
 
 def outdated_units(corpus: Corpus, sources: Sequence[NamedSource]) -> list[dict[str, str]]:
-    """Units whose rows were made by another version or with other parameters than the recipe's source has now.
+    """Units whose rows were made by another version or with other parameters than the recipe's source has now, and
+    files that were read more than once because their bytes changed.
 
     Their rows stay as they are: ids and everything computed hang on them. A new corpus reads them anew.
     """
     readers = {named.name: reader_of(named.source) for named in sources}
-    return [
+    units = corpus.table("units", ["source", "source_unit", "location", "reader"]).to_pylist()
+    outdated = [
         {
             "location": unit["location"],
             "message": f"was read by {unit['reader']}, not {readers[unit['source']]}: only a new corpus reads it anew",
         }
-        for unit in corpus.table("units", ["source", "location", "reader"]).to_pylist()
+        for unit in units
         if unit["reader"] != readers.get(unit["source"], unit["reader"])
+    ]
+    readings: dict[tuple[str, str], set[str]] = {}
+    for unit in units:
+        name = re.escape(Path(unit["location"]).name)  # as `file_unit` gives it; html's units are parts of a folder
+        if name != "folder" and (file := re.fullmatch(rf"{name}:([0-9a-f]{{12}})(:[0-9-]+)?", unit["source_unit"])):
+            readings.setdefault((unit["source"], unit["location"]), set()).add(file[1])
+    return outdated + [
+        {
+            "location": location,
+            "message": f"was read {len(names)} times, as its bytes changed: rows of each reading stay; "
+            "only a new corpus holds those of the last alone",
+        }
+        for (_, location), names in readings.items()
+        if len(names) > 1
     ]
 
 
@@ -175,7 +193,8 @@ def _record(result: Ingested, spooled: _Spooled, counts: dict[str, int], log: Ru
 def _spool(job: _Job) -> _Spooled:
     """Read one unit into one Arrow IPC file per table. Runs in a worker; memory is bounded by the source's batches.
 
-    A unit that has killed its readers is left for the next build: sealing it would say that it was read.
+    A unit that has killed its readers, or whose files changed meanwhile, is left for the next build: sealing it would
+    say that it was read.
     """
     new, folder, report = job.new, job.folder, Report()
     started = time.process_time()
@@ -197,4 +216,7 @@ def _spool(job: _Job) -> _Spooled:
         for sink, writer in writers.values():
             writer.close()
             sink.close()
+    if problem := new.unit.problem:
+        report = Report(error=CHANGED, messages=[f"{problem}; left out of this build, the next reads what is there"])
+        return _Spooled(new, folder, report, time.process_time() - started, lost=True)
     return _Spooled(new, folder, report, time.process_time() - started)

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from tuwen.engine.arrays import open_arrays
 from tuwen.engine.keyed_text import text_batches, text_schema, told
 from tuwen.errors import TuwenError, UsageError
+from tuwen.files import is_special
 
 BATCH_ROWS = 32_768
 BATCH_BYTES = 16 << 20  # of a batch with embeddings
@@ -56,6 +57,8 @@ class KeyedFiles:
         """The files at `path`; `UsageError` for what cannot be joined."""
         if not path.exists():
             raise UsageError(f"{path} is not there")
+        if is_special(path):
+            raise UsageError(f"{path} is no regular file; write what it gives into one")
         paths = (path,) if path.is_file() else tuple(sorted(p for p in path.iterdir() if _format(p)))
         for file in paths:
             if any("\ud800" <= letter <= "\udfff" for letter in str(file)):

@@ -18,6 +18,7 @@ from typing import Any, cast
 from tuwen.engine.limits import limit_own_memory
 from tuwen.engine.mapper import Argument, Mapper, Result, WorkerDied, is_single
 from tuwen.engine.memory import return_freed_memory
+from tuwen.files import regular
 
 # One thread a process: the processes are the parallelism, and a pinned thread count keeps timings readable.
 THREAD_VARIABLES = ("LANCE_CPU_THREADS", "OMP_NUM_THREADS", "RAYON_NUM_THREADS", "TOKIO_WORKER_THREADS")
@@ -120,4 +121,4 @@ class Workers(Mapper):
 
 
 def _read(path: Path | None) -> str | None:
-    return path.read_text(encoding="utf-8") if path is not None and path.exists() else None
+    return regular(path).read_text(encoding="utf-8") if path is not None and path.exists() else None

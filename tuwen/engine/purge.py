@@ -29,12 +29,12 @@ from tuwen.corpus.joins import JoinRecord, joins_of, save_join, unnamed_states
 from tuwen.corpus.keys import packed_keys
 from tuwen.corpus.rewriting import (
     CLEANING,
+    JOURNAL,
     Losing,
     advance,
     begin,
     finish,
     forget_versions,
-    journal,
     losing,
     replace_fragments,
     write_again,
@@ -91,14 +91,14 @@ def purge(corpus: Corpus | str | Path, *, allow_code: bool = False) -> Purged:
         recover(corpus)
         remove_partial_files(corpus)
         remove_rubbish(corpus)
-        left = journal(corpus)
+        left = JOURNAL.begun(corpus)
         if left is not None and left["phase"] == CLEANING:
             _clean(corpus, left, done)
             done.went_on = True
         parts = {table: losing(corpus, table, ids) for table, ids in gone_ids(corpus).items()}
         if any(parts.values()):
             _rewrite(corpus, Order.of([*recipe.stages, *joined_stages(corpus.path)]), parts, done)
-            begun = journal(corpus)
+            begun = JOURNAL.begun(corpus)
             assert begun is not None
             _clean(corpus, begun, done)
         done.num_bytes_freed = max(0, size - _size(corpus.path))
@@ -186,7 +186,8 @@ def _clean(corpus: Corpus, begun: Mapping[str, Any], done: Purged) -> None:
     for path in unnamed_states(corpus.path, joins):
         path.unlink()
     for table, column in begun["indexes"]:
-        build_index(corpus, table, column)
+        if column in corpus.dataset(table).schema.names:  # a join may have been dropped since it was cut off
+            build_index(corpus, table, column)
     done.version = tag_version(corpus, "purge")
     done.versions += [number for number in version_numbers(corpus.path) if number < done.version]
     forget_versions(corpus, done.versions)

@@ -16,6 +16,7 @@ from tuwen.engine.unique_keys import load_yaml
 from tuwen.errors import UsageError
 from tuwen.fetching.outcomes import check_class
 from tuwen.fetching.settings import FETCHED, Fetch
+from tuwen.files import regular
 from tuwen.selections.selection import Selection, parse_selections, selection_named
 from tuwen.sources import Source
 from tuwen.stages import Stage
@@ -48,7 +49,7 @@ class Recipe:
     def load(cls, path: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False) -> Recipe:
         """Read a YAML file, apply `path=value` overrides, validate. Relative paths inside mean the working folder."""
         try:
-            mapping = load_yaml(Path(path).read_text(encoding="utf-8"))
+            mapping = load_yaml(regular(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"cannot read recipe {path}: {error}") from error
         except (yaml.YAMLError, ValueError) as error:  # ValueError: a date or number that is none

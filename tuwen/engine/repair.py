@@ -14,6 +14,7 @@ from tuwen.corpus.indexes import build_index, remove_rubbish
 from tuwen.corpus.units import recover
 from tuwen.engine.checkup import Finding, findings
 from tuwen.engine.checkup.beside import drop_tags
+from tuwen.engine.checkup.journals import purge_anew
 
 
 @dataclass
@@ -33,18 +34,25 @@ def repair(path: str | Path) -> Repaired:
     corpus = Corpus.open(path)
     with corpus.writing():
         repaired = Repaired(findings(corpus, alone=True))
-        ordered = sorted((each for each in repaired.found if each.action), key=lambda each: _ORDER[str(each.action)])
-        if any(each.kind == "damaged_table" for each in repaired.found):
-            ordered = []  # which files a table that cannot be read would name is not known
-        for finding in ordered:
-            _ACTIONS[str(finding.action)](corpus, finding)
-            repaired.done.append(finding)
-        repaired.left = findings(corpus, alone=True) if ordered else list(repaired.found)
+        repaired.left = list(repaired.found)
+        for actions in (_FIRST, _ACTIONS):
+            safe = [each for each in repaired.left if each.action in actions]
+            if any(each.kind == "damaged_table" for each in repaired.left):
+                safe = []  # which files a table that cannot be read would name is not known
+            for finding in sorted(safe, key=lambda each: _ORDER[str(each.action)]):
+                _ACTIONS[str(finding.action)](corpus, finding)
+                repaired.done.append(finding)
+            repaired.left = findings(corpus, alone=True) if safe else repaired.left
     return repaired
 
 
 def _recover(corpus: Corpus, finding: Finding) -> None:
     recover(corpus)
+
+
+def _purge_anew(corpus: Corpus, finding: Finding) -> None:
+    _remove(corpus, finding)
+    purge_anew(corpus)
 
 
 def _sweep_index(corpus: Corpus, finding: Finding) -> None:
@@ -80,6 +88,7 @@ def _reindex(corpus: Corpus, finding: Finding) -> None:
 
 
 _ACTIONS: dict[str, Callable[[Corpus, Finding], None]] = {
+    "purge_anew": _purge_anew,
     "recover": _recover,
     "sweep_index": _sweep_index,
     "forget_column": _forget_column,
@@ -87,4 +96,5 @@ _ACTIONS: dict[str, Callable[[Corpus, Finding], None]] = {
     "forget_version": _forget_version,
     "remove": _remove,
 }
+_FIRST = ("purge_anew", "recover")  # what these put back is not left over afterwards
 _ORDER = {name: place for place, name in enumerate(_ACTIONS)}

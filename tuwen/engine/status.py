@@ -11,7 +11,7 @@ from tuwen.corpus.corpus import FORMAT, Corpus
 from tuwen.corpus.joins import joins_of
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.versions import version_numbers
-from tuwen.engine.checkup.beside import check_journals
+from tuwen.engine.checkup.journals import check_journals
 from tuwen.engine.derive import pending_fragments, reader_of_adder
 from tuwen.engine.ingest import outdated_units
 from tuwen.engine.plan import Freshness, Order

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from tuwen.corpus.columns import ColumnFile, commit_columns
 from tuwen.corpus.corpus import Corpus
 from tuwen.errors import TuwenError
+from tuwen.files import regular
 
 FINISHED = "finished.jsonl"
 
@@ -39,7 +40,7 @@ def commit_finished(corpus: Corpus) -> int:
     if not path.exists():
         return 0
     by_table: dict[str, list[ColumnFile]] = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in regular(path).read_text(encoding="utf-8", errors="replace").splitlines():
         # The last line may be cut off, or any damaged: what is not noted is computed again.
         with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
             described = json.loads(line)

@@ -29,6 +29,7 @@ from tuwen.explorer.thumbnails import Thumbnails
 from tuwen.explorer.view import Term, View
 from tuwen.releases.page import plain_text
 
+LOOKS = 5  # at a corpus that changes meanwhile
 LOG = logging.getLogger("tuwen.explorer")
 MAX_FORM_BYTES = 32 << 20
 YEAR_S = 365 * 86_400
@@ -191,14 +192,16 @@ def too_large(request: Request) -> Response | None:
 def answered(handler: Handler, explorer: Explorer, request: Request, stop: Stop, form: FormData | None) -> Response:
     """What a handler answers, or a page that says in words what went wrong.
 
-    What a snapshot reads may be gone from the disk when the corpus has changed: then the new one is asked, once.
+    What a snapshot reads may be gone from the disk when the corpus has changed: then the new one is asked. A purge
+    changes it several times.
     """
     try:
-        snapshot = explorer.explored.snapshot()
-        response = _answered(handler, Visit(explorer, request, snapshot, stop, form))
-        if response.status_code < 409 or request.method != "GET" or not explorer.explored.has_moved_on(snapshot):
-            return response
-        return _answered(handler, Visit(explorer, request, explorer.explored.snapshot(), stop, form))
+        for _ in range(LOOKS):
+            snapshot = explorer.explored.snapshot()
+            response = _answered(handler, Visit(explorer, request, snapshot, stop, form))
+            if response.status_code < 409 or request.method != "GET" or not explorer.explored.has_moved_on(snapshot):
+                break
+        return response
     except Exception as error:  # moved, deleted, or of a newer format: there is nothing to draw a page of
         LOG.exception("%s", explorer.path)
         return PlainTextResponse(f"The corpus {explorer.path} cannot be read any more: {error}", 503)
@@ -225,7 +228,8 @@ def _answered(handler: Handler, visit: Visit) -> Response:
             )
         )
     except Exception:
-        LOG.exception("%s %s", visit.request.method, visit.request.url)
+        level = logging.DEBUG if visit.explorer.explored.has_moved_on(visit.snapshot) else logging.ERROR
+        LOG.log(level, "%s %s", visit.request.method, visit.request.url, exc_info=True)
         return visit.render(f"{part}error.html", 500, message=None)
 
 

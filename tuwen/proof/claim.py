@@ -29,6 +29,7 @@ from pydantic import Field, model_validator
 from tuwen.engine.recipe import override_value
 from tuwen.engine.unique_keys import load_yaml
 from tuwen.errors import UsageError
+from tuwen.files import regular
 from tuwen.parts import load_class, nearest
 from tuwen.proof.kinds import within
 from tuwen.proof.method import Method, part_of, parts_of
@@ -175,7 +176,7 @@ class Claim(Strict):
     def load(cls, path: str | Path, overrides: Iterable[str] = ()) -> Claim:
         """A claim from a YAML file, with `path=value` overrides; `UsageError` says what is wrong with it."""
         try:
-            told = load_yaml(Path(path).read_text(encoding="utf-8"))
+            told = load_yaml(regular(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
         if not isinstance(told, dict):

@@ -21,6 +21,7 @@ from pydantic import Field, model_validator
 from tuwen.engine.recipe import override_value
 from tuwen.engine.unique_keys import load_yaml
 from tuwen.errors import UsageError
+from tuwen.files import regular
 from tuwen.models.network import Architecture
 from tuwen.parts import nearest
 from tuwen.proof.kinds import within
@@ -96,7 +97,7 @@ class TrainingRecipe(Strict):
     def load(cls, path: str | Path, overrides: Iterable[str] = (), *, allow_code: bool = False) -> TrainingRecipe:
         """Read a YAML file, apply `path=value` overrides, validate all of it; `UsageError` says what is wrong."""
         try:
-            told = load_yaml(Path(path).read_text(encoding="utf-8"))
+            told = load_yaml(regular(path).read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
         if not isinstance(told, dict):

@@ -15,6 +15,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from tuwen.files import regular
+
 FINGERPRINT = b"fingerprint"  # in the metadata of a ledger's Parquet; those of older tuwens bear none
 # Where the system shows the files that a process holds open. As a path it has no letters that make a pattern, and no
 # `a=b` that DuckDB would take for a column, whatever the corpus is called.
@@ -45,9 +47,9 @@ def held_ledger(path: Path) -> tuple[HeldFile, Mapping[str, Any]] | None:
     None: it was never judged, or what lies there is of a killed run, or of two that judged at once.
     """
     try:  # the description first: a Parquet without a fingerprint is never newer
-        described = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        described = json.loads(regular(path.with_suffix(".json")).read_text(encoding="utf-8"))
         file = HeldFile(path)
-    except (FileNotFoundError, ValueError):
+    except (OSError, ValueError):
         return None
     try:
         found = (pq.read_metadata(file.path).metadata or {}).get(FINGERPRINT)

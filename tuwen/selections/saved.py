@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuwen.errors import TuwenError, UsageError
+from tuwen.files import regular
 from tuwen.selections.selection import Selection, check_relations
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _definition(path: Path, name: str) -> Mapping[str, Any]:
 
     if path.stat().st_size > MAX_BYTES:
         raise UsageError(f"it has more than {MAX_BYTES} bytes")
-    text = path.read_text(encoding="utf-8")
+    text = regular(path).read_text(encoding="utf-8")
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
             raise UsageError("it repeats itself by aliases (*), which a few lines can do without end")

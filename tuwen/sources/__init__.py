@@ -8,12 +8,15 @@ rows that the corpus already has, and commits unit by unit.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 import pyarrow as pa
+
+from tuwen.files import regular
 
 _MOST_HASHED_BYTES = 64 << 20  # of a file that is hashed as a whole
 _BLOCK_BYTES = 1 << 16
@@ -32,6 +35,21 @@ class Unit:
     location: str
     payload: object = None
     num_bytes: int = 0
+    stamps: tuple[tuple[str, int, int], ...] = field(default=(), compare=False)
+    """(path, size, time of the last change in ns) of each file that the name was made of, when it was."""
+
+    @property
+    def problem(self) -> str | None:
+        """What has become of its files since they were listed; None: they are as they were."""
+        for path, *listed in self.stamps:
+            try:
+                with Path(path).open("rb") as stream:
+                    found = os.fstat(stream.fileno())
+            except OSError as error:
+                return f"{path} cannot be opened any more ({error.strerror})"
+            if [found.st_size, found.st_mtime_ns] != listed:
+                return f"{path} has changed since it was listed"
+        return None
 
 
 @dataclass
@@ -74,9 +92,10 @@ def file_unit(path: Path, payload: object = None) -> Unit:
     its first and last 64 KiB and 64 blocks of 64 KiB evenly spaced between them, which costs 66 reads however large it
     is: a change that leaves the size and all of these as they were is not seen.
     """
-    size = path.stat().st_size
+    found = path.stat()
+    size = found.st_size
     hasher = hashlib.sha256(str(size).encode())
-    with path.open("rb") as stream:
+    with regular(path).open("rb") as stream:
         if size <= _MOST_HASHED_BYTES:
             while block := stream.read(1 << 20):
                 hasher.update(block)
@@ -84,4 +103,5 @@ def file_unit(path: Path, payload: object = None) -> Unit:
             for number in range(_NUM_BLOCKS):
                 stream.seek((size - _BLOCK_BYTES) * number // (_NUM_BLOCKS - 1))
                 hasher.update(stream.read(_BLOCK_BYTES))
-    return Unit(f"{path.name}:{hasher.hexdigest()[:12]}", str(path), payload, size)
+    stamp = (str(path), size, found.st_mtime_ns)
+    return Unit(f"{path.name}:{hasher.hexdigest()[:12]}", str(path), payload, size, (stamp,))

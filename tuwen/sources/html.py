@@ -134,6 +134,7 @@ def _unit(root: Path, files: tuple[str, ...]) -> Unit:
         str(root),
         files,
         sum(unit.num_bytes for unit in units),
+        tuple(stamp for unit in units for stamp in unit.stamps),
     )
 
 

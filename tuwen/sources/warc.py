@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from tuwen.errors import UsageError
 from tuwen.sources import Report, Unit, file_unit
 from tuwen.sources.archive import MAX_HEAD_BYTES, Record, records
 from tuwen.sources.captures import MAX_IMAGE_BYTES, MAX_PAGE_BYTES, Capture, CaptureRows
+from tuwen.sources.datasets.files import local_files
 from tuwen.sources.extraction.links import Resolver
 from tuwen.sources.http import decode_body, parse_response
 
@@ -129,16 +129,7 @@ def _http_error(status: int | None, headers: dict[str, str], record: Record) -> 
 
 def _files(path: str) -> list[Path]:
     """The files that a path of the configuration names; `UsageError` if there is none."""
-    here = Path(path).expanduser()
-    if here.is_file():
-        return [here]
-    if here.is_dir():
-        found = [file for file in here.rglob("*") if file.name.endswith(_SUFFIXES) and file.is_file()]
-        what = f"the folder {path!r} holds no {', '.join(_SUFFIXES)}"
-    else:
-        matches = glob.glob(str(here), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute patterns)
-        found = [file for name in matches if (file := Path(name)).is_file()]
-        what = f"{path!r} matches no file" if glob.has_magic(path) else f"{path!r} does not exist"
+    found, what = local_files(path, _SUFFIXES)
     if not found:
         raise UsageError(f"warc: {what}; relative paths start at {str(Path.cwd())!r}")
-    return found
+    return [Path(name) for name in found]

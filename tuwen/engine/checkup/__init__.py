@@ -9,7 +9,6 @@ from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import TABLES
 from tuwen.engine.checkup.beside import (
     check_joins,
-    check_journals,
     check_json,
     check_ledgers,
     check_leftovers,
@@ -18,6 +17,7 @@ from tuwen.engine.checkup.beside import (
 from tuwen.engine.checkup.contents import check_contents
 from tuwen.engine.checkup.files import check_files
 from tuwen.engine.checkup.finding import Finding
+from tuwen.engine.checkup.journals import check_journals
 from tuwen.errors import TuwenError
 
 __all__ = ["Finding", "examine", "findings"]

@@ -1,4 +1,4 @@
-"""What lies beside the tables: journals of killed runs, versions, ledgers, joins, leftovers."""
+"""What lies beside the tables: versions, ledgers, joins, leftovers."""
 
 from __future__ import annotations
 
@@ -11,94 +11,15 @@ import lance
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tuwen.corpus.corpus import CREATING, Corpus, read_json
-from tuwen.corpus.indexes import JOURNAL as INDEX_JOURNAL
-from tuwen.corpus.rewriting import JOURNAL as PURGE_JOURNAL
-from tuwen.corpus.rewriting import REWRITING
+from tuwen.corpus.corpus import Corpus, read_json
 from tuwen.corpus.tables import TABLES
-from tuwen.corpus.units import APPEND_ORDER
-from tuwen.corpus.units import JOURNAL as UNIT_JOURNAL
 from tuwen.corpus.versions import read_version, version_numbers
 from tuwen.engine.checkup.files import size_of
 from tuwen.engine.checkup.finding import Finding
-from tuwen.engine.gc import JOURNAL as GC_JOURNAL
 from tuwen.errors import TuwenError
 from tuwen.selections.ledger import SCHEMA as LEDGER
 
 _TEMPORARY = re.compile(r"\..+\.\d+(\.partial)?|\..+\.partial|.+\.rewritten")
-
-
-def check_journals(corpus: Corpus) -> Iterator[Finding]:
-    """What killed runs had begun."""
-    path = corpus.path
-    if (path / CREATING).exists():
-        yield Finding(
-            "unfinished", CREATING, "the corpus was not made to its end", "the next tuwen build goes on with it"
-        )
-    damaged = {name for name in (UNIT_JOURNAL, PURGE_JOURNAL, INDEX_JOURNAL) if _is_damaged(path / name)}
-    for name in sorted(damaged):
-        yield _damaged_journal(corpus, name)
-    if (path / UNIT_JOURNAL).exists() and UNIT_JOURNAL not in damaged:
-        unit = read_json(path / UNIT_JOURNAL).get("source_unit")
-        yield Finding(
-            "unfinished",
-            UNIT_JOURNAL,
-            f"the unit {unit} was being appended when a run was killed",
-            "tuwen repair (or the next build) puts the tables back as they were before it, if it is not sealed",
-            "recover",
-        )
-    if (path / PURGE_JOURNAL).exists() and PURGE_JOURNAL not in damaged:
-        rewriting = read_json(path / PURGE_JOURNAL).get("phase") == REWRITING
-        yield Finding(
-            "unfinished",
-            PURGE_JOURNAL,
-            "a purge was cut off " + ("before all tables were rewritten" if rewriting else "while it cleaned up"),
-            "tuwen repair puts the tables back; then purge again" if rewriting else "tuwen purge goes on with it",
-            "recover" if rewriting else None,
-        )
-    if (path / GC_JOURNAL).exists():
-        yield Finding("unfinished", GC_JOURNAL, "tuwen gc was cut off", "tuwen gc goes on with it")
-    if (path / INDEX_JOURNAL).exists() and INDEX_JOURNAL not in damaged:
-        advice = "tuwen repair (or the next build) removes its files"
-        yield Finding("unfinished", INDEX_JOURNAL, "an index was being made", advice, "sweep_index")
-    spooled = sorted([*path.glob("fetching/*.open"), *path.glob("fetching/*.sealed")])
-    if spooled:
-        yield Finding(
-            "unfinished",
-            "fetching",
-            f"{len(spooled)} files of finished attempts that no build has added",
-            "the next tuwen build adds them",
-            num_bytes=sum(map(size_of, spooled)),
-        )
-
-
-def _is_damaged(path: Path) -> bool:
-    try:
-        return path.exists() and not read_json(path)
-    except TuwenError:
-        return True
-
-
-def _damaged_journal(corpus: Corpus, name: str) -> Finding:
-    """A journal that cannot be read: what its run had begun is not known."""
-    if name == UNIT_JOURNAL:
-        told = "which unit was being appended when a run was killed"
-        if _all_sealed(corpus):
-            advice = "all rows belong to sealed units, so nothing is to be put back: tuwen repair removes it"
-            return Finding("damaged_json", name, f"it does not say {told}", advice, "remove", (name,))
-        advice = "put back a copy, or build the corpus anew: there are rows of a unit that is not sealed"
-        return Finding("damaged_json", name, f"it does not say {told}", advice)
-    told = "which tables a purge was rewriting" if name == PURGE_JOURNAL else "which index was being made"
-    return Finding("damaged_json", name, f"it does not say {told}", "put back a copy, or build the corpus anew")
-
-
-def _all_sealed(corpus: Corpus) -> bool:
-    columns = ["source", "source_unit"]
-    for table in APPEND_ORDER:
-        query = f"SELECT 1 FROM {table} ANTI JOIN units USING (source, source_unit) LIMIT 1"
-        if corpus.sql(query, {table: columns, "units": columns}).read_all().num_rows:
-            return False
-    return True
 
 
 def check_leftovers(corpus: Corpus) -> Iterator[Finding]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import glob
 import hashlib
 import io
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from tuwen.errors import TuwenError, UsageError
+from tuwen.files import is_special, regular
 from tuwen.sources import Unit, file_unit
 
 _EDGE_BYTES = 1 << 16
@@ -40,7 +42,7 @@ def find_files(paths: Iterable[str], suffixes: tuple[str, ...], source: str) -> 
     """
     found: set[str] = set()
     for path in paths:
-        files, what = _remote_files(path, suffixes) if is_url(path) else _local_files(path, suffixes)
+        files, what = _remote_files(path, suffixes) if is_url(path) else local_files(path, suffixes)
         if not files:
             hint = "" if is_url(path) else f"; relative paths start at {str(Path.cwd())!r}"
             raise UsageError(f"{source}: {what}{hint}")
@@ -72,7 +74,7 @@ def unit_of(location: str, source: str) -> Unit:
 def open_binary(location: str) -> BinaryIO:
     """Open for reading, seekable. `OSError` if it is not there; failures of a network later on are `TuwenError`s."""
     if not is_url(location):
-        return Path(location).open("rb")
+        return regular(location).open("rb")
     system, path = _file_system(location)
     try:
         return io.BufferedReader(_Remote(system.open(path, "rb"), location), 1 << 20)
@@ -123,17 +125,25 @@ def _failure(location: str, error: Exception) -> TuwenError:
     return TuwenError(f"cannot read {location}: {type(error).__name__}: {error}; run again once it can be reached")
 
 
-def _local_files(path: str, suffixes: tuple[str, ...]) -> tuple[set[str], str]:
-    """Files, and what to say if there are none."""
+def local_files(path: str, suffixes: tuple[str, ...]) -> tuple[set[str], str]:
+    """Files that a path, folder (searched for `suffixes`) or glob names, and what to say if there are none.
+
+    `UsageError` where something that it names leads nowhere, or is a FIFO, a device or a socket: passed over in
+    silence, its rows would be missed by nobody.
+    """
     here = Path(path).expanduser()
-    if here.is_file():
-        return {str(here)}, ""
     if here.is_dir():
-        files = {str(file) for file in here.rglob("*") if file.name.endswith(suffixes) and file.is_file()}
-        return files, f"the folder {path!r} holds no {', '.join(suffixes)}"
-    matches = glob.glob(str(here), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute patterns)
-    what = f"{path!r} matches no file" if glob.has_magic(path) else f"{path!r} does not exist"
-    return {name for name in matches if Path(name).is_file()}, what
+        named = [file for file in here.rglob("*") if file.name.endswith(suffixes)]
+        what = f"the folder {path!r} holds no {', '.join(suffixes)}"
+    else:
+        matches = glob.glob(str(here), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute patterns)
+        named = [here] if os.path.lexists(here) else [Path(name) for name in matches]
+        what = f"{path!r} matches no file" if glob.has_magic(path) else f"{path!r} does not exist"
+    for file in sorted(named):
+        if is_special(file):
+            problem = "no regular file" if file.exists() else "a link that leads nowhere"
+            raise UsageError(f"{str(file)!r} is {problem}; put a file in its place, or take it away")
+    return {str(file) for file in named if file.is_file()}, what
 
 
 def _remote_files(url: str, suffixes: tuple[str, ...]) -> tuple[set[str], str]:

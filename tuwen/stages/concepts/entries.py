@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tuwen.errors import UsageError
+from tuwen.files import regular
 
 Entry = tuple[str, tuple[str, ...]]
 MOST_CHARACTERS = 1_000
@@ -56,7 +57,7 @@ def read_entries(path: str) -> list[Entry]:
 def read_text(path: str) -> str:
     """The file's text. `UsageError` where it cannot be read or is none."""
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = regular(path).read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}; name a file that is there") from error
     except UnicodeDecodeError as error:
@@ -69,7 +70,7 @@ def read_text(path: str) -> str:
 def digest_of(path: str) -> str:
     """SHA-256 of the file. `UsageError` where it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
+        with regular(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}; name a file that is there") from error
