@@ -93,8 +93,12 @@ def test_small_files_of_a_corpus(tmp_path: Path, capsys: pytest.CaptureFixture[s
     fifo(corpus.path / IN_HAND)
     with pytest.raises(OSError, match="it is no regular file"):
         list(Workers(1, corpus.path / IN_HAND).unordered(len, []))
-    fifo(corpus.folder("ledgers") / "all.json")
-    assert held_ledger(corpus.path / "ledgers" / "all.parquet") is None
+    for name in ("one.json", "two.parquet"):
+        ledger = corpus.folder("ledgers") / name
+        ledger.with_suffix(".json").write_text("{}")
+        ledger.unlink(missing_ok=True)
+        fifo(ledger)
+        assert held_ledger(ledger.with_suffix(".parquet")) is None
     fifo(corpus.path / "recipe.json")
     assert main(["status", str(corpus.path)]) == 1 and "it is no regular file" in capsys.readouterr().err
     (corpus.path / LOCK).unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from tuwen.files import regular
+from tuwen.files import is_special
 
 FINGERPRINT = b"fingerprint"  # in the metadata of a ledger's Parquet; those of older tuwens bear none
 # Where the system shows the files that a process holds open. As a path it has no letters that make a pattern, and no
@@ -46,10 +46,13 @@ def held_ledger(path: Path) -> tuple[HeldFile, Mapping[str, Any]] | None:
 
     None: it was never judged, or what lies there is of a killed run, or of two that judged at once.
     """
+    description = path.with_suffix(".json")
+    if is_special(description) or is_special(path):  # a FIFO would wait
+        return None
     try:  # the description first: a Parquet without a fingerprint is never newer
-        described = json.loads(regular(path.with_suffix(".json")).read_text(encoding="utf-8"))
+        described = json.loads(description.read_text(encoding="utf-8"))
         file = HeldFile(path)
-    except (OSError, ValueError):
+    except (FileNotFoundError, ValueError):
         return None
     try:
         found = (pq.read_metadata(file.path).metadata or {}).get(FINGERPRINT)
