@@ -198,6 +198,6 @@ def test_too_little_memory_for_the_workers(folder: Path) -> None:
 
 
 def test_the_corpus_stops_growing_at_the_limit(folder: Path) -> None:
-    with pytest.raises(TuwenError, match=r"more than --disk 0MB.*larger --disk"):
+    with pytest.raises(TuwenError, match=r"more than the 0.0 MB of --disk.*larger --disk"):
         run(folder, Length(), limits=Limits(disk=1_000))
     assert run(folder, Length(), limits=Limits(disk=10**9)).ingested.num_units == 1  # the other one is there

@@ -92,6 +92,11 @@ def orphan(corpus: Path) -> None:
     (corpus / "pairs.lance/data/77aa.partial").write_bytes(b"half")
 
 
+def of_lance(corpus: Path) -> None:
+    """What Lance was writing when it was killed."""
+    (corpus / "pairs.lance/data/.tmpk46BZI").write_bytes(b"some")
+
+
 def leftovers(corpus: Path) -> None:
     (corpus / "tmp").mkdir(exist_ok=True)
     (corpus / "tmp/duckdb-99999999-aa").mkdir()
@@ -157,6 +162,7 @@ def damaged_unit_journal(corpus: Path) -> None:
 
 SAFE: dict[Callable[[Path], None], list[str]] = {
     orphan: ["orphan_files", "orphan_files"],
+    of_lance: ["orphan_files"],
     leftovers: ["leftovers"],
     half_a_unit: ["unfinished", "unsealed_rows"],
     lost_column: ["missing_file"],
@@ -307,6 +313,11 @@ def damaged_manifest(corpus: Path) -> None:
     latest.write_bytes(latest.read_bytes()[:40])
 
 
+def garbled_manifest(corpus: Path) -> None:
+    """Of the table that joins and indexes ask."""
+    min((corpus / "pairs.lance/_versions").glob("*.manifest")).write_text("garbage\n")
+
+
 def lost_join(corpus: Path) -> None:
     next((corpus / "joins").glob("*.arrow")).unlink()
 
@@ -316,6 +327,7 @@ UNSAFE: dict[Callable[[Path], None], str] = {
     wrong_image: "damaged_file",
     twice: "duplicate_rows",
     damaged_manifest: "damaged_table",
+    garbled_manifest: "damaged_table",
     lost_join: "damaged_join",
 }
 
@@ -329,6 +341,26 @@ def test_what_is_lost_is_told_and_left_alone(folder: Path, damage: Callable[[Pat
     repaired = repair(path)
     assert UNSAFE[damage] in {finding.kind for finding in repaired.left} and not repaired.done
     assert {each: each.read_bytes() for each in path.rglob("*") if each.is_file() and each.name != ".lock"} == files
+
+
+@pytest.mark.parametrize("damage", [lost_column, lost_rows, garbled_manifest], ids=lambda each: each.__name__)
+def test_commands_that_meet_damage_say_where_help_is(
+    folder: Path, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder / "corpus"
+    damage(path)
+    words = ["release", str(path), "--selection", "all", "--to", str(folder / "out"), "--format", "index"]
+    code = main([*words, "--allow-code"])
+    told = capsys.readouterr().err
+    assert code == 1 and f"tuwen repair {path} says what can be done about it" in told and "/home/" not in told
+
+
+def test_a_damaged_recipe_is_replaced_by_the_next_build(folder: Path) -> None:
+    expected = dict(contents(Corpus.open(folder / "corpus")))
+    (folder / "corpus/recipe.json").write_text("{")
+    assert kinds(folder / "corpus") == ["damaged_json"]
+    update(folder)
+    assert kinds(folder / "corpus") == [] and dict(contents(Corpus.open(folder / "corpus"))) == expected
 
 
 def test_files_that_are_nobodys_are_left_alone(folder: Path) -> None:

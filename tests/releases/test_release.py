@@ -54,6 +54,15 @@ def test_same_bytes_whatever_the_order_zone_seed_and_place(tmp_path):
     assert len([name for name in runs[0] if name.endswith("manifest.json")]) == 4
 
 
+@pytest.mark.parametrize("form", ["webdataset", "parquet"])
+def test_bytes_that_are_not_those_of_their_id_are_not_released(world, tmp_path, monkeypatch, form):
+    whole = Corpus.images
+    monkeypatch.setattr(Corpus, "images", lambda self, ids: [data and data[:-1] + b"?" for data in whole(self, ids)])
+    with pytest.raises(TuwenError, match=r"the bytes of image [0-9a-f]{32} are damaged.*tuwen status --deep"):
+        write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", form)
+    assert not (tmp_path / "out").exists()
+
+
 def test_nothing_names_a_place_or_a_person(world, tmp_path):
     write_release(world.corpus, world.ledgers["pair"], tmp_path / "out", "parquet")
     places = [str(world.corpus.path), str(tmp_path), os.environ.get("HOME", "/root") + "/", "in.warc"]

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from rich.console import Console
 
 from tuwen.corpus.corpus import Corpus
+from tuwen.corpus.tables import TABLES
+from tuwen.corpus.units import append_rows
 from tuwen.errors import UsageError
 from tuwen.selections.life import Life, render
 from tuwen.selections.selection import parse_selections
@@ -138,6 +141,20 @@ def test_prefixes(corpus: Corpus, key: Callable[[object], str]) -> None:
     for wrong in ("abc", "", "zzzz", "a" * 33, "'; --"):
         with pytest.raises(UsageError, match="is no id"):
             find(corpus, wrong)
+
+
+def test_what_was_taken_down_is_told_in_words(corpus: Corpus, key: Callable[[object], str]) -> None:
+    stone = {"kind": "image", "value": key("big"), "reason": "asked by the author"}
+    append_rows(corpus, "tombstones", [pa.RecordBatch.from_pylist([stone], schema=TABLES["tombstones"].schema)])
+    told = printed(why(corpus, key("big"), SELECTIONS))
+    assert "figures: taken down (asked by the author)" in told and "tombstone" not in told
+
+
+def test_what_was_taken_down_and_purged_is_remembered(make_corpus: Callable[..., Corpus]) -> None:
+    gone = "ab" * 16
+    corpus = make_corpus(tombstones=[{"kind": "image", "value": gone, "reason": "asked by the author"}])
+    with pytest.raises(UsageError, match=rf"the image {gone} was taken down \(asked by the author\) and removed"):
+        find(corpus, gone[:8])
 
 
 def test_ambiguous_prefixes_list_the_candidates(make_corpus: Callable[..., Corpus]) -> None:

@@ -54,6 +54,7 @@ OF_THE_MACHINE = {
     "File too large": "a file would be larger than this process may write (ulimit -f); allow more",
     "Too many open files": "more files have to be open at once than this process may (ulimit -n); allow 1024",
 }
+_A_TABLE = re.compile(r"\.lance\b|LanceError|Invalid range \d+\.\.\d+ for object of size")  # what Lance says of damage
 MARKUP = re.compile(r"\[[a-z#/@]", re.IGNORECASE)  # what rich would read as a tag
 
 
@@ -127,6 +128,10 @@ def main(arguments: list[str] | None = None) -> int:
         for problem, advice in OF_THE_MACHINE.items():
             if problem in told:
                 return _fail(f"{advice} and run the same command", 1)
+        if _A_TABLE.search(told) and isinstance(getattr(parsed, "corpus", None), str):
+            told = told.splitlines()[0].partition(", /home/")[0]  # where Lance was built says nothing
+            advice = f"tuwen repair {parsed.corpus} says what can be done about it"
+            return _fail(f"a file of the corpus is missing or damaged: {advice} ({told})", 1)
         return _fail(f"{told} (TUWEN_LOG=debug shows where)", 1)
 
 

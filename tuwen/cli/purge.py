@@ -57,7 +57,7 @@ def _ask(path: Path, counted: str) -> None:
     name = path.resolve().name
     asked = f"This removes {counted} from {path} for good, and its earlier versions with them."
     if not sys.stdin.isatty():
-        raise UsageError(f"{asked} Say so with --yes; --dry-run lists what would go")
+        raise UsageError(f"{asked} Say so with --yes; --dry-run counts what would go")
     print(asked)
     if input(f"Type {name} to do it: ").strip() != name:
         raise UsageError("not confirmed; nothing was changed")

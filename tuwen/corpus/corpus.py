@@ -117,7 +117,11 @@ class Corpus:
         try:
             dataset = lance.dataset(str(self.path / f"{table}.lance"), version=version, session=self._session)
         except ValueError as error:
-            raise TuwenError(f"the table {table} of {self.path} is missing or damaged: {error}") from error
+            told = str(error).splitlines()[0].partition(", /home/")[0]  # where Lance was built says nothing
+            raise TuwenError(
+                f"the table {table} of {self.path} is missing or damaged: {told}; tuwen repair {self.path} says what "
+                "can be done about it"
+            ) from error
         if self._versions:
             self._opened[table] = dataset
         return dataset

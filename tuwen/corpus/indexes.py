@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -123,10 +123,10 @@ def update_indexes(corpus: Corpus) -> list[IndexState]:
     return updated
 
 
-def index_states(corpus: Corpus) -> list[IndexState]:
-    """All indexes of a corpus."""
+def index_states(corpus: Corpus, tables: Sequence[str] = ("images", "pairs")) -> list[IndexState]:
+    """All indexes of a corpus, or of some of its tables."""
     found = []
-    for table in ("images", "pairs"):
+    for table in tables:
         dataset = corpus.dataset(table)
         for described in dataset.describe_indices():
             state = index_state(dataset, table, described.name.removesuffix(_SUFFIX))

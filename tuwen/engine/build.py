@@ -30,7 +30,7 @@ from tuwen.engine.state import forget_fitted, write_state
 from tuwen.engine.targets import count_targets, stages_before_fetching
 from tuwen.engine.unfinished import commit_finished, forget_finished, note_finished
 from tuwen.engine.work import Outcome, StageTask, Task, run
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
 from tuwen.parts import name_of
 from tuwen.selections.candidates import check_columns
 from tuwen.selections.held import HeldFile
@@ -197,7 +197,7 @@ def build(
         remove_partial_files(corpus)
         clear_tmp(corpus)
         log.begin("start", recipe=recipe.mapping, workers=pool.number, undone_unit=built.undone_unit)
-        if recipe.mapping != corpus.recipe():
+        if not _is_recipe_of(corpus, recipe):
             write_json(corpus.path / "recipe.json", recipe.mapping, sort_keys=False)  # selections keep their order
         units: list[NewUnit] = new_units(corpus, recipe.sources)
         built.ingested = ingest(corpus, units, pool, progress, log, limits)
@@ -241,6 +241,14 @@ def mapper(corpus: Corpus, engine: str, workers: int, address: str | None) -> Ma
 
         return RayWorkers(workers, address)
     raise UsageError(f"no engine {engine!r}; there are local and ray")
+
+
+def _is_recipe_of(corpus: Corpus, recipe: Recipe) -> bool:
+    """Whether the last build had this recipe; what it had is not asked of a file that is damaged."""
+    try:
+        return bool(recipe.mapping == corpus.recipe())
+    except TuwenError:
+        return False
 
 
 def _checked(recipe: Recipe, path: Path, *, allow_code: bool) -> Order:

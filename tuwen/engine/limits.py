@@ -70,8 +70,9 @@ class Limits:
         size = folder_bytes(path)
         if size > self.disk:
             raise TuwenError(
-                f"{path} takes {size / 1e6:.0f} MB, more than --disk {self.disk / 1e6:.0f}MB. Finished work is kept: "
-                "run the same command again with a larger --disk, or free what no selection wants first"
+                f"{path} takes {size / 1e6:,.1f} MB, more than the {self.disk / 1e6:,.1f} MB of --disk. "
+                "Finished work is kept: run the same command again with a larger --disk, or free what no selection "
+                "wants first"
             )
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from tuwen.corpus.tables import TABLES
+from tuwen.corpus.tables import TABLES, digest
 from tuwen.errors import TuwenError, UsageError
 from tuwen.releases.shards import refuse_duplicates
 from tuwen.selections.ledger import Ledger
@@ -161,7 +161,8 @@ class Content:
     def with_bytes(self, rows: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, list[bytes]]]:
         """Slices of `rows`, each with the original bytes of the image of every row; few in memory at a time.
 
-        `TuwenError` where the corpus has no bytes for an image: a selection must not name what is gone.
+        `TuwenError` where the corpus has no bytes for an image, for a selection must not name what is gone, or others
+        than its id is made of.
         """
         size = 16
         for batch in rows:
@@ -182,10 +183,18 @@ class Content:
         if missing:
             raise TuwenError(
                 f"the corpus has no bytes for image {missing[0]} ({len(missing)} missing): `tuwen gc` freed them, or "
-                "they were lost (`tuwen status --deep` tells). The formats index and ids need none; or select images "
-                "that have some, or record a takedown for what is gone"
+                "they were lost (`tuwen status --deep` tells). The formats index, ids and text need none; or select "
+                "images that have some"
             )
-        return [data for data in found if data is not None]
+        whole = [data for data in found if data is not None]
+        for image_id, data in zip(ids, whole, strict=True):
+            if digest(data) != image_id:
+                raise TuwenError(
+                    f"the bytes of image {image_id} are damaged: its id is made of others. `tuwen status --deep "
+                    f"{self.corpus.path}` lists all that are; put back a copy of the corpus, or leave "
+                    "them out: a rule may say image_id <> '…'"
+                )
+        return whole
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Small results: counts and tables for people. Sees the corpus' tables and `released`."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SHOWN_CHARACTERS = 160
 SHOWN_NUMBERS = 4  # of a vector
 SHOWN_ROWS = 5
+TAKEDOWN = "tombstone"  # name of the first step of every selection, and of its value, the reason
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,10 @@ def _verdicts(life: Life) -> list[RenderableType]:
             ids = " ".join(verdict.id[:8] for verdict in verdicts)
             lines.append(Padding(Text.assemble((f"{relation.unit} {ids} ", "dim"), _reason(verdicts[0])), (0, 0, 0, 6)))
         if relation.num_rows > len(relation.rows):
-            steps = "; ".join(f"{count} at {name}" for name, count in relation.refused.items())
+            steps = "; ".join(
+                f"{count} taken down" if name == TAKEDOWN else f"{count} at {name}"
+                for name, count in relation.refused.items()
+            )
             lines.append(Padding(Text(f"… refused in all: {steps or 'none'}", style="dim"), (0, 0, 0, 6)))
     return lines or [Text("  No selections yet.", style="dim")]
 
@@ -177,7 +181,8 @@ def _reason(verdict: Verdict) -> Text:
     if verdict.kept:
         return Text("kept", style="green")
     if not verdict.step:
-        return Text.assemble(("taken down", "red"), f" ({words(verdict.value)})")
+        reason = verdict.value.get(TAKEDOWN) if isinstance(verdict.value, Mapping) else verdict.value
+        return Text.assemble(("taken down", "red"), f" ({words(reason)})")
     text = Text.assemble(("refused", "red"), f" at step {verdict.step}, {verdict.name}")
     if verdict.rule not in (None, verdict.name):
         text.append(f": {verdict.rule}")

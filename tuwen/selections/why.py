@@ -61,7 +61,12 @@ def find(corpus: Corpus, row_id: str, places: Places | None = None) -> tuple[str
         )
     found = [(unit, each) for unit in UNITS for each in places.starting_with(unit, prefix)]
     if not found:
-        raise UsageError(f"no image, pair or document of {corpus.path} has an id that starts with {prefix}")
+        gone = "".join(
+            f"; the image {stone['value']} was taken down ({stone['reason'] or 'no reason is recorded'}) and removed"
+            for stone in corpus.table("tombstones", ["kind", "value", "reason"]).to_pylist()
+            if stone["kind"] == "image" and stone["value"].startswith(prefix)
+        )
+        raise UsageError(f"no image, pair or document of {corpus.path} has an id that starts with {prefix}{gone}")
     if len(found) > 1:
         listed = ", ".join(f"{unit} {each}" for unit, each in found[:10])
         raise UsageError(f"{prefix} is the start of {len(found)} ids; give more of it: {listed}")

@@ -43,7 +43,7 @@ def examine(path: str | Path) -> list[Finding]:
 
 def findings(corpus: Corpus, *, alone: bool) -> list[Finding]:
     """As `examine`, under a lock of the caller's or none."""
-    found = [*check_journals(corpus), *check_json(corpus), *check_joins(corpus)]
+    found = list(check_json(corpus))
     unreadable = set()
     for table in TABLES:
         files = list(check_files(corpus, table, alone=alone))
@@ -53,7 +53,7 @@ def findings(corpus: Corpus, *, alone: bool) -> list[Finding]:
         else:
             found += _guarded(table, lambda table=table: check_contents(corpus, table))  # type: ignore[misc]
     if not unreadable:
-        found += [*check_versions(corpus), *check_ledgers(corpus)]
+        found += [*check_journals(corpus), *check_joins(corpus), *check_versions(corpus), *check_ledgers(corpus)]
     if alone:
         found += check_leftovers(corpus)
     return sorted(found, key=lambda finding: (not finding.is_harm, finding))

@@ -14,7 +14,8 @@ from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.indexes import index_states
 from tuwen.engine.checkup.finding import Finding
 
-_LANCE_NAME = re.compile(r"[0-9a-f]{20,}(\.lance)?")  # of a data file, and of the folder with its blobs
+# Of a data file, of the folder with its blobs, and of a file that Lance was writing when it was killed.
+_LANCE_NAME = re.compile(r"[0-9a-f]{20,}(\.lance)?|\.tmp[0-9A-Za-z]{6}")
 
 
 @dataclass
@@ -153,8 +154,8 @@ def _check_indexes(corpus: Corpus, table: str, dataset: lance.LanceDataset) -> I
                 "nothing has to be done; tuwen repair makes it anew",
                 "reindex",
             )
-    for state in index_states(corpus):
-        if state.table == table and state.num_missing:
+    for state in index_states(corpus, [table]):
+        if state.num_missing:
             yield Finding(
                 "index_drift",
                 f"{table}.{state.column}",
