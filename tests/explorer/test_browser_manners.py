@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,6 +35,7 @@ PAGES = {
     "compare": "/compare",
     "releases": "/releases",
 }
+LOADED_ANEW = pytest.importorskip("playwright.sync_api").Error  # what asking a page says that does so just then
 OFTEN = ("grid", "image", "thresholds", "compare")  # of these the rest is made
 
 
@@ -86,9 +88,12 @@ def settled(page: Any, url: str) -> None:
 def until(page: Any, expression: str, seconds: float = 20) -> None:
     """Wait for something to be true. Asked from here: in the page, its policy forbids to evaluate texts."""
     end = time.monotonic() + seconds
-    while not page.evaluate(expression):
-        assert time.monotonic() < end, expression
+    while time.monotonic() < end:
+        with contextlib.suppress(LOADED_ANEW):
+            if page.evaluate(expression):
+                return
         page.wait_for_timeout(50)
+    raise AssertionError(expression)
 
 
 def focused(page: Any) -> str:

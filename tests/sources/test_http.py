@@ -51,9 +51,14 @@ def test_any_body_is_decoded_or_refused(body: bytes, encoding: str, transfer: st
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
 def test_bombs_are_defused(encoding: str) -> None:
     bomb = ENCODERS[encoding](bytes(16 << 20))
-    start = time.process_time()
     assert decode_body(bomb, {"content-encoding": encoding}, LIMIT) == (b"", "too_large")
-    assert time.process_time() - start < 0.2
+
+    def seconds(limit: int) -> float:
+        start = time.process_time()
+        decode_body(bomb, {"content-encoding": encoding}, limit)
+        return time.process_time() - start
+
+    assert min(seconds(LIMIT) for _ in range(3)) < max(seconds(32 << 20) for _ in range(3)) / 2
     twice = ENCODERS[encoding](bomb)
     assert decode_body(twice, {"content-encoding": f"{encoding}, {encoding}"}, LIMIT).error == "too_large"
 
