@@ -95,7 +95,9 @@ def test_a_dry_run_lists_everything_and_changes_nothing(world: Path, capsys: pyt
     out = capsys.readouterr().out
     num_kept = Ledger.open_or_judge(corpus, "strong").num_kept
     assert f"selection strong: loses {rows.num_rows} of {num_kept:,}\n" in out and told["kept"]["strong"] == num_kept
-    assert "without --dry-run takes it down" in out and "--releases OUT..." in out
+    assert "without --dry-run takes it down" in out and "--releases OUT..." in out and "Nothing here" not in out
+    assert main(["takedown", str(corpus.path), "--domain", "nosuch.example", "--dry-run"]) == 0
+    assert "Nothing here matches" in capsys.readouterr().out
     assert Corpus.open(corpus.path).version() == before
     touched = {Path(release["folder"]).name: release for release in told["releases"]}
     assert touched["webdataset"]["samples"] == [["data/00000.tar", image_id]]

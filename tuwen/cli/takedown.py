@@ -125,6 +125,8 @@ def _print(touched: Footprint, releases: list[str]) -> None:
         ids = ", ".join(rows.examples[:LISTED])
         dots = ", …" if rows.num > LISTED else ""
         print(f"{plural(rows.num, noun)}{more}{': ' if ids else ''}{ids}{dots}")
+    if not (touched.images.num or touched.pairs.num or touched.documents.num or touched.num_fetches):
+        print("Nothing here matches: look for a mistake in it. Once it is recorded, what matches never comes in.")
     if touched.num_showing:
         print(f"{plural(touched.num_showing, 'page')} that stay and show one of the images, from now on without it")
     if touched.num_fetches:
