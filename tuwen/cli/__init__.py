@@ -50,6 +50,7 @@ INTERRUPTED = 130
 OF_THE_MACHINE = {
     "MemoryError": "memory ran out; allow more, or fewer --workers,",
     "No space left": "the disk is full; free some space",
+    "OutOfMemoryException": "a query takes more memory than it is given; allow more (TUWEN_MEMORY=4GB, say)",
     "quota exceeded": "the disk quota is used up; free some space",
     "File too large": "a file would be larger than this process may write (ulimit -f); allow more",
     "Too many open files": "more files have to be open at once than this process may (ulimit -n); allow 1024",

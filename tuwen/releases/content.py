@@ -35,12 +35,14 @@ SORTING_MEMORY = "300MB"
 FETCH_IMAGES = 1_000  # at most this many images are in memory at a time,
 FETCH_BYTES = 32 << 20  # and about this many bytes of them
 
+# How many rows a stored table has DuckDB cannot know; it takes one for granted, and would hold the whole of it to join
+# it with what is released. So joins go as they are written: what stands on the right is held, or spilled.
 # Released rows with everything that their exported columns are read from.
 _JOINED = {
-    "pair": "released r JOIN pairs USING (pair_id) LEFT JOIN images ON images.image_id = r.image_id "
+    "pair": "pairs JOIN released r USING (pair_id) LEFT JOIN images ON images.image_id = r.image_id "
     "LEFT JOIN documents ON documents.document_id = pairs.document_id",
-    "image": "released r JOIN images USING (image_id)",
-    "document": "released r JOIN documents USING (document_id)",
+    "image": "images JOIN released r USING (image_id)",
+    "document": "documents JOIN released r USING (document_id)",
 }
 WEIGHT = "sampling_weight"
 # Lists beside `nodes` are written by the writer that writes the nodes, or not at all.
@@ -116,8 +118,8 @@ class Content:
         """For documents, after `document_rows`: one row per image that stays in any of them, by image_id."""
         columns = ["r.image_id", *(column.selected for column in self.image_columns)]
         yield from self._stream(
-            f"SELECT {', '.join(columns)} FROM (SELECT DISTINCT image_id FROM kept_images) r "
-            "JOIN images USING (image_id) ORDER BY r.image_id",
+            f"SELECT {', '.join(columns)} FROM images JOIN (SELECT DISTINCT image_id FROM kept_images) r "
+            "USING (image_id) ORDER BY r.image_id",
             self.image_schema,
         )
 
@@ -152,8 +154,8 @@ class Content:
             [*(column.selected for column in self.exported), *(f"documents.{name}" for name in beside)]
         )
         yield from self._stream(
-            f"SELECT {selected}, k.ids AS kept_images FROM released r "
-            "JOIN documents USING (document_id) LEFT JOIN (SELECT document_id, list(image_id) AS ids FROM kept_images "
+            f"SELECT {selected}, k.ids AS kept_images FROM documents "
+            "JOIN released r USING (document_id) LEFT JOIN (SELECT document_id, list(image_id) AS ids FROM kept_images "
             "GROUP BY ALL) k ON k.document_id = r.document_id ORDER BY r.document_id",
             schema,
         )
@@ -213,7 +215,7 @@ class Content:
 
 
 _NODES = """SELECT r.document_id, unnest(nodes).region AS region, unnest(image_ids) AS image_id
-    FROM released r JOIN documents USING (document_id)"""
+    FROM documents JOIN released r USING (document_id)"""
 
 
 @contextmanager
@@ -239,6 +241,7 @@ def open_content(
             raise UsageError(f"{table} have no {column!r}; add the stage {stage} to the recipe and run tuwen build")
     with corpus.connect(_memory(unit)) as connection:
         connection.execute("SET threads = 1")  # each thread sorts in memory of its own
+        connection.execute("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         for name in TABLES:
             columns = [column for column in corpus.columns(name) if column not in TABLES[name].blobs]
             connection.register(name, corpus.stored(name, columns))
@@ -259,11 +262,11 @@ def _find_rows(
     bad_image, bad_pair, bad_document = _reasons(connection, corpus)
     rows = {
         "pair": "SELECT pair_id, image_id, weight, CASE WHEN image_id IS NULL THEN 'no image' "
-        f"{bad_pair} {bad_image} END AS reason FROM kept JOIN pairs ON pair_id = id",
+        f"{bad_pair} {bad_image} END AS reason FROM pairs JOIN kept ON pair_id = id",
         "image": f"SELECT image_id, weight, CASE WHEN false THEN '' {bad_image} END AS reason "
-        "FROM kept JOIN images ON image_id = id",
+        "FROM images JOIN kept ON image_id = id",
         "document": f"SELECT document_id, weight, CASE WHEN false THEN '' {bad_document} END AS reason "
-        "FROM kept JOIN documents ON document_id = id",
+        "FROM documents JOIN kept ON document_id = id",
     }
     connection.execute(f"CREATE TEMP TABLE candidates AS {rows[unit]}")
     connection.execute("CREATE TEMP VIEW released AS SELECT * EXCLUDE reason FROM candidates WHERE reason IS NULL")

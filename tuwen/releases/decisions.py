@@ -13,6 +13,8 @@ up its fate, but the lists of two releases cannot be joined with each other or w
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +89,16 @@ def write_decisions(path: Path, content: Content, ledger: Ledger, salt: str, *, 
         if full
         else (f"CASE WHEN length(value) <= {MAX_VALUE} AND NOT regexp_matches(value, '{QUOTES}') THEN value END")
     )
-    decisions = f"SELECT 'decision', step::INTEGER, rule, NULL, {identity}, {value} FROM ledger WHERE {allowed}"
-    query = f"""FROM ({counts} UNION ALL {left_out} UNION ALL {decisions})
-        ORDER BY kind, step NULLS FIRST, rule NULLS FIRST, id"""
-    return _write(path, connection.sql(query).to_arrow_reader(_ROW_GROUP))
+    decisions = f"""SELECT 'decision' AS kind, step::INTEGER AS step, rule, NULL AS num_rows, {identity} AS id,
+        {value} AS value FROM ledger WHERE {allowed}"""
+    # Sorted apart: of one union DuckDB holds all rows in memory before it sorts them.
+    order = "ORDER BY step NULLS FIRST, rule NULLS FIRST, id"
+    counted = connection.sql(f"FROM ({counts} UNION ALL {left_out}) {order}").to_arrow_table()
+    ordered = connection.sql(f"FROM ({decisions}) {order}").to_arrow_reader(_ROW_GROUP)
+    return _write(path, chain(counted.to_batches(), ordered))
 
 
-def _write(path: Path, batches: pa.RecordBatchReader) -> int:
+def _write(path: Path, batches: Iterable[pa.RecordBatch]) -> int:
     """Row groups of a fixed size, however the batches come."""
     rows = 0
     with parquet_writer(path, SCHEMA) as writer:

@@ -148,9 +148,9 @@ def _octaves(content: Content, number: str, rows: str) -> Points:
 def _lengths(content: Content, current: dict[str, dict[str, str | None]]) -> tuple[str, Points]:
     if content.unit == "pair":
         content.connection.register("texts", content.corpus.stored("pairs", ["pair_id", "text"]))
-        return "texts", _octaves(content, "length(text)", "released JOIN texts USING (pair_id)")
+        return "texts", _octaves(content, "length(text)", "texts JOIN released USING (pair_id)")
     if content.unit == "document" and "main_characters" in current["documents"]:
-        return "documents", _octaves(content, "main_characters", "released JOIN narrow_documents USING (document_id)")
+        return "documents", _octaves(content, "main_characters", "narrow_documents JOIN released USING (document_id)")
     return "", []
 
 
@@ -166,9 +166,9 @@ def _sizes(content: Content) -> list[tuple[int, int, int]]:
 def _sources(content: Content) -> list[tuple[str, int]]:
     """Rows by the source that brought them. Never that of images: which unit came first would decide."""
     if content.unit == "document":
-        rows = "released JOIN narrow_documents USING (document_id)"
+        rows = "narrow_documents JOIN released USING (document_id)"
     elif content.unit == "pair":
-        rows = "released JOIN narrow_pairs USING (pair_id)"
+        rows = "narrow_pairs JOIN released USING (pair_id)"
     elif "image_id" in content.columns["pairs"]:
         rows = "narrow_pairs WHERE image_id IN (SELECT image_id FROM released)"
     else:

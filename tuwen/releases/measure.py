@@ -64,7 +64,7 @@ def measure(content: Content, sample: str, num_samples: int, blur: str | None = 
     """
     content.connection.execute(f"CREATE OR REPLACE TEMP TABLE source_documents AS {_documents(content)}")
     images = {"pair": "released", "image": "released", "document": "kept_images"}[content.unit]
-    documents = "(SELECT d.* FROM source_documents s JOIN documents d USING (document_id))"
+    documents = "(SELECT d.* FROM documents d JOIN source_documents s USING (document_id))"
     languages_of, languages = _languages(content)
     num_documents = _number(content, f"SELECT count(*) FROM {documents}")
     hosts_of, host, of = "documents", host_sql("url"), documents
@@ -81,7 +81,7 @@ def measure(content: Content, sample: str, num_samples: int, blur: str | None = 
         left_out=dict(_counts(content, "candidates WHERE reason IS NOT NULL", "reason")),
         languages=languages,
         languages_of=languages_of,
-        text_sources=_counts(content, "released JOIN pairs USING (pair_id)", "text_source")
+        text_sources=_counts(content, "pairs JOIN released USING (pair_id)", "text_source")
         if content.unit == "pair"
         else [],
         hosts=_counts(content, of, host)[:TOP],
@@ -113,7 +113,7 @@ def _documents(content: Content) -> str:
             return "SELECT document_id FROM documents WHERE false"
         return "SELECT DISTINCT document_id FROM pairs WHERE image_id IN (SELECT image_id FROM released)"
     if content.unit == "pair":
-        return "SELECT DISTINCT document_id FROM released JOIN pairs USING (pair_id)"
+        return "SELECT DISTINCT document_id FROM pairs JOIN released USING (pair_id)"
     return "SELECT document_id FROM released"
 
 
@@ -128,7 +128,7 @@ def _shown(images: str) -> str:
 def _image_rights(content: Content) -> Counts:
     if content.unit != "pair" or "image_rights" not in content.columns["pairs"]:
         return []
-    said = "(SELECT DISTINCT image_id, unnest(image_rights) AS r FROM released JOIN pairs USING (pair_id, image_id))"
+    said = "(SELECT DISTINCT image_id, unnest(image_rights) AS r FROM pairs JOIN released USING (pair_id, image_id))"
     return _counts(content, said, "r.kind || '=' || coalesce(r.value, '')")
 
 
@@ -153,7 +153,7 @@ def _blurred(content: Content, images: str, column: str) -> tuple[int, int]:
 
 
 def _distinct_images(table: str) -> str:
-    return f"(SELECT DISTINCT image_id FROM {table}) JOIN images USING (image_id)"
+    return f"images JOIN (SELECT DISTINCT image_id FROM {table}) USING (image_id)"
 
 
 def _has_image(content: Content, column: str) -> bool:
@@ -163,11 +163,11 @@ def _has_image(content: Content, column: str) -> bool:
 def _languages(content: Content) -> tuple[str, Counts]:
     """What was counted, and the languages: detected ones of the texts, else of the documents, else as pages declare."""
     if content.unit == "pair" and "language" in content.columns["pairs"]:
-        return "texts", _counts(content, "released JOIN pairs USING (pair_id)", "language")
+        return "texts", _counts(content, "pairs JOIN released USING (pair_id)", "language")
     detected = "language" in content.columns["documents"]
     column = "language" if detected else "declared_language"
     counts = _counts(
-        content, "source_documents JOIN documents USING (document_id)", f"lower(split_part({column}, '-', 1))"
+        content, "documents JOIN source_documents USING (document_id)", f"lower(split_part({column}, '-', 1))"
     )
     return "documents" if detected else "documents, as declared", counts
 

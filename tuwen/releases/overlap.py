@@ -84,7 +84,7 @@ def _overlap(content: Content, what: str, folders: Mapping[str, str]) -> Overlap
     key = f"{table[:-1]}_id"
     column, items = f"evaluation_{kind}", f"num_evaluation_{kind}s"
     held = "kept_images" if (content.unit, what) == ("document", "images") else "released"
-    rows = f"(SELECT DISTINCT {key} FROM {held}) JOIN {table} USING ({key})"
+    rows = f"{table} JOIN (SELECT DISTINCT {key} FROM {held}) USING ({key})"
     followed = "image." if (content.unit, what) == ("pair", "images") else ""
     which = "the selection that its `images` names" if held == "kept_images" else "the selection"
     remedy = f"add `- rule: {followed}{column} is null and {followed}{items} is not null` to {which}"
