@@ -130,14 +130,17 @@ def measure(folder: Path, num_rows: int, near: bool) -> dict[str, Any]:
     stages = [*STAGES, *(["dedup.text"] if near else [])]
     sources = [{"parquet": {"paths": [str(shards)]}}]
     recipe.write_text(json.dumps({"name": "scale", "sources": sources, "stages": stages, "selections": SELECTIONS}))
-    steps = {
-        "build": step("build", recipe, "--corpus", corpus, "--workers", "1"),
-        "nothing to do": step("build", recipe, "--corpus", corpus, "--workers", "1"),
-        "judge": step("funnel", corpus, "--selection", "kept"),
-        "release": step("release", corpus, "--selection", "kept", "--to", folder / "release"),
-        "verify": step("verify", folder / "release"),
+    build: list[str | Path] = ["build", recipe, "--corpus", corpus, "--workers", "1"]
+    commands: dict[str, list[str | Path]] = {
+        "build": build,
+        "nothing to do": build,
+        "judge": ["funnel", corpus, "--selection", "kept"],
+        "release": ["release", corpus, "--selection", "kept", "--to", folder / "release"],
+        "verify": ["verify", folder / "release"],
     }
-    for name, (cpu_s, peak_mb, wall_s) in steps.items():
+    steps = {}
+    for name, command in commands.items():
+        cpu_s, peak_mb, wall_s = steps[name] = step(*command)
         print(f"{num_rows:>9,} pairs, {name:<14} {cpu_s:8.1f} CPU-s {wall_s:8.1f} s {peak_mb:6.0f} MB", flush=True)
     released = sum(path.stat().st_size for path in (folder / "release").rglob("*") if path.is_file())
     return {
