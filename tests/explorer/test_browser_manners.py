@@ -35,7 +35,6 @@ PAGES = {
     "compare": "/compare",
     "releases": "/releases",
 }
-LOADED_ANEW = pytest.importorskip("playwright.sync_api").Error  # what asking a page says that does so just then
 OFTEN = ("grid", "image", "thresholds", "compare")  # of these the rest is made
 
 
@@ -87,9 +86,11 @@ def settled(page: Any, url: str) -> None:
 
 def until(page: Any, expression: str, seconds: float = 20) -> None:
     """Wait for something to be true. Asked from here: in the page, its policy forbids to evaluate texts."""
+    from playwright.sync_api import Error
+
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        with contextlib.suppress(LOADED_ANEW):
+        with contextlib.suppress(Error):  # a page that loads itself anew just then
             if page.evaluate(expression):
                 return
         page.wait_for_timeout(50)
