@@ -35,9 +35,9 @@ SORTING_MEMORY = "300MB"
 FETCH_IMAGES = 1_000  # at most this many images are in memory at a time,
 FETCH_BYTES = 32 << 20  # and about this many bytes of them
 
-# How many rows a stored table has DuckDB cannot know; it takes one for granted, and would hold the whole of it to join
-# it with what is released. So joins go as they are written: what stands on the right is held, or spilled.
-# Released rows with everything that their exported columns are read from.
+# Released rows with everything that their exported columns are read from. How many rows a stored table has DuckDB does
+# not know; it takes one for granted, and would hold the whole of it to join it with what is released. So joins go as
+# they are written (`open_content`): what stands on the right is held, or spilled.
 _JOINED = {
     "pair": "pairs JOIN released r USING (pair_id) LEFT JOIN images ON images.image_id = r.image_id "
     "LEFT JOIN documents ON documents.document_id = pairs.document_id",
