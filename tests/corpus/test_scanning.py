@@ -35,7 +35,7 @@ QUERIES = [
     "min(id) FROM rows WHERE text = '文 7'",
     "max(id) FROM rows WHERE text LIKE '文 1%' AND NOT \"长度\" = 3",
     "count(*) FROM rows WHERE rights[1].kind = 'robots'",
-    'list(id) FROM rows WHERE "长度" = 49',
+    'list(id ORDER BY id) FROM rows WHERE "长度" = 49',
     'count(*) FROM rows a JOIN rows b USING (id) WHERE a.text < b.text OR a."长度" > 40',
     "count(*) FROM rows WHERE vector[1] > 2990",
 ]
