@@ -205,12 +205,17 @@ class Claim(Strict):
                 with within("world"):
                     self.world_of(arm, allow_code=allow_code)
                 parts_of("proof.curations", arm.curations, allow_code)
-                Method.from_mapping(arm.method, allow_code=allow_code)
+                Method.from_mapping(arm.method, allow_code=allow_code).spans(self._steps(arm))
 
     def world_of(self, arm: Arm | None = None, *, allow_code: bool = False) -> Any:
         """The world, with the knobs as this arm turns them; without an arm, as the claim does: the test's."""
         name, knobs = (self.world, {}) if isinstance(self.world, str) else next(iter(self.world.items()))
         return part_of("proof.worlds", {name: {**knobs, **(arm.world if arm else {})}}, allow_code)
+
+    def _steps(self, arm: Arm) -> int:
+        """That an arm takes, unless curations leave it less than a batch."""
+        batch_size = min(self.budget.batch_size, max(1, round(self.budget.examples * arm.examples)))
+        return max(1, round(self.budget.samples * arm.samples) // batch_size)
 
     def scaled(self, factor: float) -> Claim:
         """The same claim with so many times the examples and samples, and its first `SCALED_SEEDS` seeds: other budgets

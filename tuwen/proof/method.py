@@ -107,6 +107,19 @@ class Method:
         """Its network with new weights, from torch's generator."""
         return Network(self.architecture, tokenizer)
 
+    def spans(self, steps: int) -> list[tuple[int, int]]:
+        """First and last step of each phase, of `steps` in all; `UsageError` where a phase has none of them."""
+        whole, done, found = sum(phase.share for phase in self.phases), 0.0, []
+        for number, phase in enumerate(self.phases):
+            first, done = round(steps * done / whole), done + phase.share
+            found.append((first, round(steps * done / whole)))
+            if found[-1][0] == found[-1][1]:
+                raise UsageError(
+                    f"phases[{number}]: a share of {phase.share:g} of {whole:g} is none of {steps:,} steps; "
+                    "give more samples, or a larger share"
+                )
+        return found
+
 
 def _phase(given: Any, allow_code: bool) -> Phase:
     told = dict(given) if isinstance(given, Mapping) else {}

@@ -95,7 +95,7 @@ class _Run:
         if not self.batch_size:
             raise UsageError("no examples to train on")
         self.steps = max(1, samples // self.batch_size)
-        self.phases = list(zip(method.phases, _cut(self.steps, method.phases), strict=True))
+        self.phases = list(zip(method.phases, method.spans(self.steps), strict=True))
         self.checkpoint, self.every, self.on_step = checkpoint, every, on_step
         self.step = 0
 
@@ -223,15 +223,6 @@ class _Average:
 
     def load(self, values: dict[str, Any]) -> None:
         self._number, self._means = values["number"], values["means"]
-
-
-def _cut(steps: int, phases: tuple[Phase, ...]) -> Iterator[tuple[int, int]]:
-    """First and last step of each phase."""
-    whole, done = sum(phase.share for phase in phases), 0.0
-    for phase in phases:
-        first = round(steps * done / whole)
-        done += phase.share
-        yield first, round(steps * done / whole)
 
 
 def _checked(sampler: Sampler, columns: Columns, batch_size: int, seed: int) -> Iterator[NDArray[np.int64]]:
