@@ -52,10 +52,12 @@ quality: .venv/test
 	$(PYTHON) -m venv .venv
 
 .venv/core: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing into .venv: about half a minute"
 	$(INSTALL) --editable '.[explore]'
 	@touch $@
 
 .venv/test: .venv/bin/python pyproject.toml constraints.txt
+	@echo "Installing what the tests need into .venv: some minutes"
 	$(INSTALL) --editable '.[test]'
 	@touch $@ .venv/core
 

@@ -1,12 +1,32 @@
-"""Digests of examples tell whether two runs were tested on the same."""
+"""Digests of examples tell whether two runs were tested on the same; a wrong arm is told before any trains."""
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import pytest
+
+from tuwen.errors import UsageError
 from tuwen.models.columns import Columns
 from tuwen.models.sequences import Piece
-from tuwen.proof.run import digest_of
+from tuwen.proof.claim import Claim
+from tuwen.proof.run import digest_of, results_of
+
+LEARNING = {"objectives": ["contrast"]}
+SMALL = {
+    "name": "small",
+    "statement": "Any.",
+    "world": {"scenes": {"style": ["flat"], "objects": [1], "length": "tag"}},
+    "budget": {"examples": 64, "samples": 320, "batch_size": 16, "test": 20},
+    "seeds": [1, 2],
+    "base": {
+        "architecture": {"image": {"width": 16}, "text": {"width": 32}, "dim": 8, "context": 8},
+    },
+    "evaluations": {"retrieval": "retrieval"},
+    "comparisons": [{"arm": "less", "against": "more", "evaluation": "retrieval", "smallest_effect": 0.1}],
+}
 
 
 def documents(pixel: int = 0, learnt: bool = True, text: str = "a") -> Columns:
@@ -21,3 +41,25 @@ def test_a_digest_is_of_all_that_columns_hold() -> None:
     assert (
         len({told, *(digest_of(documents(**each)) for each in ({"pixel": 1}, {"learnt": False}, {"text": "b"}))}) == 4
     )
+
+
+@pytest.mark.parametrize(
+    ("arm", "told"),
+    [
+        ({"weights": {"contrst": 2.0}}, "weights: no loss is called 'contrst'"),
+        (
+            {"phases": [{**LEARNING, "share": 9}, {**LEARNING, "weights": {"lost": 1}}]},
+            "weights: no loss is called 'lost'",
+        ),
+        ({"objectives": [{"contrast": {"text": "long_text"}}]}, "long_text"),
+        ({"curations": [{"filtered": {"column": "score", "share": 0.5}}]}, "score"),
+    ],
+)
+def test_what_is_wrong_with_an_arm_is_told_before_any_trains(arm: dict[str, Any], told: str, tmp_path: Path) -> None:
+    finished: list[str] = []
+    claim = Claim.from_mapping(
+        {**SMALL, "arms": {"less": LEARNING, "more": arm if "phases" in arm else {**LEARNING, **arm}}}
+    )
+    with pytest.raises(UsageError, match=f"the arm more, seed 1: .*{told}"):
+        results_of(claim, tmp_path, workers=1, on_result=lambda result, done, of: finished.append(result.arm))
+    assert not finished

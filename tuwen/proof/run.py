@@ -142,6 +142,8 @@ def results_of(
     tasks = [Task(claim, arm, seed, str(cache), allow_code, device, precision, decoders) for arm, seed in runs]
     results = []
     with Workers(side_by_side) as pool:
+        for _ in pool.ordered(rehearse, tasks[: len(claim.arms)]):
+            pass
         for result in pool.ordered(run, tasks):
             results.append(result)
             on_result(result, len(results), len(tasks))
@@ -163,17 +165,39 @@ def run(task: Task) -> Result:
         return _run(task)
 
 
+def rehearse(task: Task) -> None:
+    """One batch of each phase, and the evaluations, of which nothing is kept: what no check of its parts can see is
+    told before any arm trains."""
+    from tuwen.proof.trainer import train as trained
+
+    if read_result(Path(task.cache) / task.key, list(task.claim.evaluations)) is not None:
+        return
+    with within(f"the arm {task.arm}, seed {task.seed}"):
+        train, test, method = prepared(task)
+        short = replace(method, phases=tuple(replace(phase, share=1.0) for phase in method.phases))
+        batch_size = task.claim.budget.batch_size
+        model: Any = trained(
+            short,
+            train,
+            samples=batch_size * len(short.phases),
+            batch_size=batch_size,
+            seed=task.seed,
+            device=task.device,
+            precision=task.precision,
+            codebook_images=codebook_images(task, method),
+        )
+        for adaptation in method.adaptations:
+            model = adaptation(model)
+        for name, told in task.claim.evaluations.items():
+            measure(name, part_of("evaluations", told, task.allow_code), model, train, test)
+
+
 def _run(task: Task) -> Result:
     folder = Path(task.cache) / task.key
     if (known := read_result(folder, list(task.claim.evaluations))) is not None:
         return replace(known, arm=task.arm, seed=task.seed)
     claim, arm = task.claim, task.claim.arms[task.arm]
-    train, test = examples(task)
-    check_overlap(train, test)
-    if claim.group:
-        _ = test[claim.group]  # says now, not after hours, that there is none
-    method = Method.from_mapping(arm.method, allow_code=task.allow_code)
-    check_side(train, method.architecture.side)
+    train, test, method = prepared(task)
     samples = round(claim.budget.samples * arm.samples)
     curve: list[dict[str, float]] = []
     started = time.process_time()
@@ -212,6 +236,17 @@ def _run(task: Task) -> Result:
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
     return result
+
+
+def prepared(task: Task) -> tuple[Columns, Columns, Method]:
+    """Training and test examples, and the method; `UsageError` where they do not fit together."""
+    train, test = examples(task)
+    check_overlap(train, test)
+    if task.claim.group:
+        _ = test[task.claim.group]  # says now, not after hours, that there is none
+    method = Method.from_mapping(task.claim.arms[task.arm].method, allow_code=task.allow_code)
+    check_side(train, method.architecture.side)
+    return train, test, method
 
 
 def examples(task: Task) -> tuple[Columns, Columns]:
