@@ -61,12 +61,13 @@ class Workers(Mapper):
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=error is None, cancel_futures=True)
+        pool, self._pool = self._pool, None
+        self._pool_of.clear()
+        if pool is not None:
             if error is not None:
                 for process in multiprocessing.active_children():
                     process.terminate()
-            self._pool = None
+            pool.shutdown(cancel_futures=True)
 
     def alone(self, arguments: Iterable[object]) -> bool:
         """With one worker, or one task that another process would only delay."""
