@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tuwen.corpus.corpus import Corpus
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
 WEIGHT = '"_weight"'
+_DECIDED = "_decided"  # rows that earlier passes refused
 _VERDICT = f"{ID}, _failed, _value, CASE WHEN _failed IS NULL THEN {WEIGHT} END AS {WEIGHT}"
 
 
@@ -44,9 +45,23 @@ class Judgement:
     `expected`: index of a condition → how many rows it should have kept, for those that draw.
     """
 
-    sql: str
+    last: str
     conditions: list[Numbered]
     expected: dict[int, int] = field(default_factory=dict)
+    num_passes: int = 1
+
+    @property
+    def sql(self) -> str:
+        """The last pass is made when this runs."""
+        return self.last if self.num_passes == 1 else f"FROM {_DECIDED} UNION ALL {self.last}"
+
+    def settled(self, connection: duckdb.DuckDBPyConnection) -> str:
+        """`sql` to be sorted: of one table, for DuckDB holds in memory what it sorts of several."""
+        if self.num_passes == 1:
+            return self.last
+        connection.execute(f"INSERT INTO {_DECIDED} {self.last}")
+        connection.execute(f"DROP TABLE {_pass_table(self.num_passes - 2)}")
+        return f"FROM {_DECIDED}"
 
 
 def judgement(
@@ -64,8 +79,7 @@ def judgement(
     types = {name: str(kind) for name, kind in zip(relation.columns, relation.types, strict=True)}
     conditions = _conditions(selection, types)
     _check(connection, selection, conditions, types)
-    judged = Judgement("", conditions)
-    return replace(judged, sql=_passes(connection, rows.sql, conditions, judged.expected))
+    return _passes(connection, rows.sql, conditions)
 
 
 def _conditions(selection: Selection, types: Mapping[str, str]) -> list[Numbered]:
@@ -110,9 +124,8 @@ def _judged(condition: Condition) -> list[str]:
     return [sql for sql in (condition.keep, condition.weight, condition.expected) if sql is not None]
 
 
-def _passes(
-    connection: duckdb.DuckDBPyConnection, source: str, conditions: Sequence[Numbered], expected: dict[int, int]
-) -> str:
+def _passes(connection: duckdb.DuckDBPyConnection, source: str, conditions: list[Numbered]) -> Judgement:
+    """A table for each pass but the last, which goes when the next one is made; what it refuses is put aside."""
     groups = [
         list(group)
         for _, group in itertools.groupby(
@@ -121,7 +134,7 @@ def _passes(
     ]
     start = "1.0::DOUBLE" if any(numbered.condition.weight for numbered in conditions) else "NULL::DOUBLE"
     source = f"SELECT *, {start} AS {WEIGHT} FROM ({source})"
-    refused = []
+    expected: dict[int, int] = {}
     for number, group in enumerate(groups):
         index, numbered = group[0]
         if numbered.condition.expected is not None:
@@ -131,13 +144,21 @@ def _passes(
         later = {name: None for rest in groups[number + 1 :] for _, numbered in rest for name in numbered.reads}
         sql = _pass(source, group, list(later))
         if number == len(groups) - 1:
-            refused.append(f"SELECT {_VERDICT} FROM ({sql})")
-            break
-        table = f"_pass_{number}"
+            return Judgement(f"SELECT {_VERDICT} FROM ({sql})", conditions, expected, len(groups))
+        table = _pass_table(number)
         connection.execute(f"CREATE TEMP TABLE {table} AS {sql}")
-        refused.append(f"SELECT {_VERDICT} FROM {table} WHERE _failed IS NOT NULL")
+        refused = f"SELECT {_VERDICT} FROM {table} WHERE _failed IS NOT NULL"
+        connection.execute(
+            f"INSERT INTO {_DECIDED} {refused}" if number else f"CREATE TEMP TABLE {_DECIDED} AS {refused}"
+        )
+        if number:
+            connection.execute(f"DROP TABLE {_pass_table(number - 1)}")
         source = f"SELECT * EXCLUDE (_failed, _value) FROM {table} WHERE _failed IS NULL"
-    return " UNION ALL ".join(refused)
+    raise AssertionError("a selection has a condition at least: takedowns")
+
+
+def _pass_table(number: int) -> str:
+    return f"_pass_{number}"
 
 
 def _pass(source: str, group: Sequence[tuple[int, Numbered]], later: Sequence[str]) -> str:

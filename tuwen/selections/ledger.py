@@ -285,7 +285,8 @@ def _judge(corpus: Corpus, selection: Selection, rows: Candidates, fingerprint: 
         path.parent.mkdir(exist_ok=True)
         with _told(selection), corpus.connect() as connection:
             judged = judgement(connection, corpus, selection, rows)
-            batches = connection.sql(f"SELECT * FROM ({judged.sql}) ORDER BY _id").to_arrow_reader(ROWS_PER_GROUP)
+            verdicts = f"SELECT * FROM ({judged.settled(connection)}) ORDER BY _id"
+            batches = connection.sql(verdicts).to_arrow_reader(ROWS_PER_GROUP)
             lost = _write(temporary, judged, batches, fingerprint)
         described = {
             "selection": selection.name,
