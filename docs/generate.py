@@ -12,6 +12,7 @@ import inspect
 import itertools
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tuwen.cli import VERBS, make_parser
 from tuwen.fetching.outcomes import OUTCOMES
 from tuwen.fetching.settings import Fetch, Reencode
 from tuwen.parts import load_class, names_in
+from tuwen.proof.claim import Claim
 from tuwen.proof.record import Record, records
 from tuwen.stages import kind_of, option
 
@@ -165,11 +167,11 @@ CLAIMS = """What the systems that tuwen covers came to, each by its small check.
 code, a case worked by hand, or a description alone, on fixed tensors, to 1e-5. **D**: the verdict of the registered
 claim in a drawn world; *supported* needs all comparisons, and those with an ablation beat it too. **R**: the verdict
 of a claim on real pairs, or that there are none to show it with, for the reason below. **S**: the signs at four times
-the budget, of the first five seeds. **shown**: the claim was answered, either way, by a run that could: E holds, and D
-is supported against an ablation, or refuted or no effect by a run that could have found what matters. *yes* does not
-say that the system is better. **run**: the day of D's record. The code may have changed since: `tuwen prove
-claims/NAME.yaml --dry-run` says whether a record was made by the code as it is now, and `make prove` runs all claims
-again. How verdicts are reached: [proof.md](proof.md).
+the budget, with the first five seeds, ablations included. **shown**: the claim was answered, either way, by a run that
+could: E holds, and D is supported against an ablation, or refuted or no effect by a run that could have found what
+matters. *yes* does not say that the system is better. **run**: the day of D's record. The code may have changed since:
+`tuwen prove claims/NAME.yaml --dry-run` says whether a record was made by the code as it is now, and `make prove` runs
+all claims again. How verdicts are reached: [proof.md](proof.md).
 """
 
 
@@ -187,13 +189,21 @@ def _claim(each: Record) -> str:
     if claim.no_real_data:
         lines.append(f"No suitable real pairs: {claim.no_real_data.strip()}\n")
     if each.found is not None:
-        lines += ["| arm | against | measure | difference | interval | would matter | could find | |", "|" + "---|" * 8]
-        lines += [_compared(told, one) for told, one in zip(each.found["comparisons"], claim.comparisons, strict=True)]
+        lines += _table(each.found, claim)
         seconds = sum(arm["cpu_s"] for arm in each.found["arms"]) * len(claim.seeds)
         spent = f"{len(claim.arms)} arms, {len(claim.seeds)} seeds, {seconds:,.0f} CPU seconds of training"
         lines.append(f"\n{spent}. Run: {each.day}.")
+        if each.scaled is not None:
+            lines.append(f"\nAt four times the budget, with the first five seeds, {each.scaled['verdict']['word']}:\n")
+            lines += _table(each.scaled, claim)
+            lines.append("")
     lines.append(f"`tuwen prove claims/{each.path.name}`\n")
     return "\n".join(lines)
+
+
+def _table(found: Mapping[str, Any], claim: Claim) -> list[str]:
+    head = ["| arm | against | measure | difference | interval | would matter | could find | |", "|" + "---|" * 8]
+    return head + [_compared(told, one) for told, one in zip(found["comparisons"], claim.comparisons, strict=True)]
 
 
 def _compared(told: Any, one: Any) -> str:

@@ -77,6 +77,17 @@ def test_scale_compares_signs_with_four_times_the_budget(tmp_path: Path) -> None
     assert recorded(tmp_path, TOLD, "supported").scale == "1 of 1 signs change"
 
 
+def test_scale_compares_the_signs_against_ablations_too(tmp_path: Path) -> None:
+    told = {**TOLD, "comparisons": [{**TOLD["comparisons"][0], "ablation": "more"}]}
+    recorded(tmp_path, told, "supported", scale=4)
+    place = tmp_path / "results" / "one@4.json"
+    found = json.loads(place.read_text())
+    assert recorded(tmp_path, told, "supported").scale == "same sign"
+    found["comparisons"][0]["ablation"]["mean"] = -0.1
+    place.write_text(json.dumps(found))
+    assert recorded(tmp_path, told, "supported").scale == "1 of 2 signs change"
+
+
 def test_a_scaled_claim_has_the_first_five_seeds(tmp_path: Path) -> None:
     path = tmp_path / "one.yaml"
     path.write_text(yaml.safe_dump({**TOLD, "seeds": [9, 8, 7, 6, 5, 4]}))

@@ -69,13 +69,10 @@ class Record:
 
     @property
     def scale(self) -> str:
-        """Whether every comparison has the same sign at four times the budget."""
+        """Whether every comparison, and every one with an ablation, has the same sign at four times the budget."""
         if self.found is None or self.scaled is None:
             return "not run"
-        signs = [
-            (one["mean"] > 0) == (two["mean"] > 0)
-            for one, two in zip(self.found["comparisons"], self.scaled["comparisons"], strict=True)
-        ]
+        signs = [(one > 0) == (two > 0) for one, two in zip(_means(self.found), _means(self.scaled), strict=True)]
         return "same sign" if all(signs) else f"{signs.count(False)} of {len(signs)} signs change"
 
     @property
@@ -98,6 +95,10 @@ class Record:
             <= one.smallest_effect
             for one, each in zip(self.claim.comparisons, told, strict=True)
         )
+
+
+def _means(told: Mapping[str, Any]) -> list[float]:
+    return [each["mean"] for one in told["comparisons"] for each in (one, one["ablation"]) if each is not None]
 
 
 def records(folder: str | Path) -> list[Record]:
