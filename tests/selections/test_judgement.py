@@ -11,7 +11,7 @@ from tuwen.selections.candidates import Candidates
 from tuwen.selections.judgement import judgement
 from tuwen.selections.selection import Selection
 
-NUM_ROWS = 1_500_000
+NUM_ROWS = 400_000
 ROWS = f"""
     SELECT md5(i::VARCHAR) AS _id, NULL::VARCHAR AS _tombstone, (i % 90)::INTEGER AS num_characters,
     md5((i % {NUM_ROWS // 20 * 19})::VARCHAR) AS text, 'en' AS language FROM range({NUM_ROWS}) t(i)
@@ -24,11 +24,11 @@ STEPS: list[object] = [
 ]
 
 
-@pytest.mark.parametrize("steps", [STEPS[:1], STEPS[1:2], STEPS], ids=["one pass", "two", "all"])
+@pytest.mark.parametrize("steps", [STEPS[:1], STEPS], ids=["one pass", "several"])
 def test_verdicts_are_sorted_in_less_memory_than_they_take(steps: list[object], tmp_path: Path) -> None:
     corpus = Corpus.create(tmp_path)
     selection = Selection.from_mapping("kept", {"unit": "pair", "steps": steps})
-    with corpus.connect("150MB") as connection:
+    with corpus.connect("50MB") as connection:
         judged = judgement(connection, corpus, selection, Candidates(ROWS))
         lazily = dict(connection.sql(f"SELECT _failed, count(*) FROM ({judged.sql}) GROUP BY ALL").fetchall())
         verdicts = f"SELECT _id, _failed, _value, _weight FROM ({judged.settled(connection)}) ORDER BY _id"
