@@ -52,7 +52,7 @@ quality: .venv/test
 	$(PYTHON) -m venv .venv
 
 .venv/core: .venv/bin/python pyproject.toml constraints.txt
-	@echo "Installing into .venv: about half a minute"
+	@echo "Installing into .venv: about a minute"
 	$(INSTALL) --editable '.[explore]'
 	@touch $@
 

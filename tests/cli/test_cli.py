@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,3 +129,19 @@ def test_wrong_words_exit_with_two() -> None:
 def test_train_says_what_it_can_train(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["train"]) == 2
     assert "name what to train: RECIPE.yaml, scorer or head" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["prove", "claims/smoke.yaml"], ["train", "recipe.yaml"]])
+def test_without_the_extra_the_command_is_told(words: list[str]) -> None:
+    code = f"import sys; sys.modules['torch'] = None; from tuwen.cli import main; sys.exit(main({words}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "tuwen: torch is not installed; run: pip install 'tuwen[proof]'\n"
+
+
+def test_ctrl_c_before_anything_has_begun_shows_no_code() -> None:
+    code = (
+        "import tuwen.cli\ndef stop(verbs): raise KeyboardInterrupt\ntuwen.cli.make_parser = stop\ntuwen.cli.script()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -232,6 +233,7 @@ def test_an_image_may_be_given_as_a_file(world: Path, tmp_path: Path) -> None:
     assert data is not None
     (tmp_path / "picture").write_bytes(data)
     assert stones_for(corpus, images=[str(tmp_path / "picture")]) == [Stone("image", image_id)]
+    assert stones_for(corpus, images=[hashlib.sha256(data).hexdigest()]) == [Stone("image", image_id)]
     assert stones_for(corpus, near=[str(tmp_path / "picture")]) == stones_for(corpus, near=[image_id])
 
 

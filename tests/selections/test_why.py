@@ -136,6 +136,7 @@ def test_every_life_prints_and_becomes_json(corpus: Corpus, key: Callable[[objec
 def test_prefixes(corpus: Corpus, key: Callable[[object], str]) -> None:
     assert find(corpus, key("big")[:6].upper()) == ("image", key("big"))
     assert find(corpus, key("px")[:4]) == ("pair", key("px"))
+    assert find(corpus, key("big") + "0" * 32) == ("image", key("big"))  # as sha256sum prints it
     with pytest.raises(UsageError, match="no image, pair or document"):
         find(corpus, "ffff")
     for wrong in ("abc", "", "zzzz", "a" * 33, "'; --"):

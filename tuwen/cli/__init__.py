@@ -148,6 +148,8 @@ def script() -> NoReturn:
         code = main()
     except SystemExit as ended:  # argparse, after help or wrong usage
         code = ended.code if isinstance(ended.code, int) else 1
+    except KeyboardInterrupt:  # before there was anything to interrupt
+        code = INTERRUPTED
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     logging.shutdown()

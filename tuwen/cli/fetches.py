@@ -67,7 +67,7 @@ def print_report(found: dict[str, Any]) -> None:
         highlight=False,
     )
     if bad := found["num_bad_records"]:
-        console.print(f"{plural(bad, 'row')} of lists without a usable URL are not among them.", highlight=False)
+        console.print(f"Not among them: {plural(bad, 'row')} of lists without a usable URL.", highlight=False)
     if waiting := found["num_unfinished_files"]:
         console.print(
             f"{plural(waiting, 'file')} of attempts not counted here: a build is running, or was killed and the next "

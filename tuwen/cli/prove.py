@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tuwen.cli import plural, positive, print_json, shown
+from tuwen.errors import missing_extra
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -70,6 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the claims and print the verdicts; 1 where one is refuted or inconclusive."""
+    if find_spec("torch") is None:
+        raise missing_extra("proof", "torch")
     from rich.console import Console
 
     from tuwen.engine.progress import Progress

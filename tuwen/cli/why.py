@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the verb's arguments."""
     parser.add_argument("corpus", metavar="DIR", help="corpus folder")
     parser.add_argument(
-        "id", metavar="ID", help="id of an image, pair or document, or its first characters (4 or more)"
+        "id", metavar="ID|FILE", help="id of an image, pair or document, its first characters (4 or more), or an image"
     )
     parser.add_argument("--allow-code", action="store_true", help="let the recipe name steps as package.module:Class")
     parser.add_argument("--json", action="store_true", help="print as JSON")

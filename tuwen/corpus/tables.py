@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 ID_CHARACTERS = 32
+SHA256_CHARACTERS = 64  # of which an image's id is the first half
 # Columns that Lance makes up itself, so that none of a table may be called so.
 RESERVED = frozenset(
     [

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.tables import ID_CHARACTERS, TABLES, digest
+from tuwen.corpus.tables import ID_CHARACTERS, SHA256_CHARACTERS, TABLES, digest
 from tuwen.corpus.tombstones import Stone, add_stones, read_stones
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import read_version, tag_version, version_numbers
@@ -148,6 +148,8 @@ def _has_rows(corpus: Corpus, table: str, manifest: Manifest) -> bool:
 def _image_id(corpus: Corpus, word: str) -> str:
     if Path(word).is_file():
         return digest(Path(word).read_bytes())
+    if len(word) == SHA256_CHARACTERS:  # as sha256sum prints it
+        word = word[:ID_CHARACTERS]
     known = _ID.fullmatch(word) and (
         corpus.table("images", ["image_id"], f"image_id = '{word}'").num_rows
         or Stone("image", word) in read_stones(corpus)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from tuwen.corpus.corpus import Corpus
-from tuwen.corpus.tables import ID_CHARACTERS, TABLES
+from tuwen.corpus.tables import ID_CHARACTERS, SHA256_CHARACTERS, TABLES, digest
 from tuwen.errors import UsageError
 from tuwen.selections.ledger import Ledger, LedgerRow
 from tuwen.selections.life import Cell, Life, Relation, Verdict
@@ -51,13 +52,17 @@ def why(
 
 
 def find(corpus: Corpus, row_id: str, places: Places | None = None) -> tuple[str, str]:
-    """(unit, whole id) of the only image, pair or document whose id starts with `row_id`."""
+    """(unit, whole id) of the only image, pair or document whose id starts with `row_id`, or of an image's file."""
     places = Places(corpus) if places is None else places
     prefix = row_id.strip().lower()
+    if len(prefix) == SHA256_CHARACTERS:  # as sha256sum prints it
+        prefix = prefix[:ID_CHARACTERS]
+    elif Path(row_id).is_file():
+        prefix = digest(Path(row_id).read_bytes())
     if not re.fullmatch(rf"[0-9a-f]{{{MIN_PREFIX},{ID_CHARACTERS}}}", prefix):
         raise UsageError(
             f"{row_id!r} is no id: give {MIN_PREFIX} to {ID_CHARACTERS} of its hexadecimal digits, as `sha256sum` of "
-            "an image file or the ids of a release show them"
+            "an image file or the ids of a release show them, or the file itself"
         )
     found = [(unit, each) for unit in UNITS for each in places.starting_with(unit, prefix)]
     if not found:

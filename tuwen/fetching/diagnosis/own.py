@@ -122,8 +122,12 @@ def special_addresses(counts: Counts) -> list[Finding]:
     if not counts.is_notable(num_urls):
         return []
     what = "URLs lead to private or special addresses, which are never asked."
-    advice = "Leave it so, unless these hosts are your own: then name their network in fetch.allow_addresses."
-    return [Finding("safety", what, counts.where("blocked_address"), advice, ("fetch.allow_addresses",), num_urls)]
+    advice = (
+        "Leave it so, unless these hosts are your own: then name their network in fetch.allow_addresses, and build "
+        "with --retry blocked_address."
+    )
+    change = ("fetch.allow_addresses", "--retry blocked_address")
+    return [Finding("safety", what, counts.where("blocked_address"), advice, change, num_urls)]
 
 
 def dead_line(counts: Counts) -> list[Finding]:
