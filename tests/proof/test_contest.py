@@ -10,10 +10,12 @@ import data_sets
 import numpy as np
 import pair_shards
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from tuwen.cli import main
 from tuwen.errors import UsageError
 from tuwen.evaluations.measured import Items
+from tuwen.proof.claim import ArmName
 from tuwen.proof.contest import UNTRAINED, Answer, Contest, Pair, answer_of, compare
 from tuwen.proof.contest_report import contest_report, told_of
 from tuwen.proof.method import Method
@@ -246,3 +248,13 @@ def test_drawing_is_not_asked_where_a_test_has_no_other_text(releases: Path, tmp
 def test_a_scale_without_a_sample_is_told(releases: Path) -> None:
     with pytest.raises(UsageError, match="1600 samples at the scale 1e-05 are none"):
         contest(releases, scales=(1, 1e-5))
+
+
+def test_releases_are_called_as_their_folders_in_any_script() -> None:
+    paths = Contest(["强 图文", "弱", "Strong (2)"], "test").paths
+    assert paths == {"强-图文": "强 图文", "弱": "弱", "strong-2": "Strong (2)"}
+    arms = TypeAdapter(dict[ArmName, int])
+    assert arms.validate_python(dict.fromkeys(paths, 1)) == dict.fromkeys(paths, 1)
+    for wrong in ("", "-a", "a/b", "..", "a b"):
+        with pytest.raises(ValidationError):
+            arms.validate_python({wrong: 1})

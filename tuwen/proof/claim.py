@@ -37,6 +37,7 @@ from tuwen.proof.strict import LARGEST_SEED, Strict
 
 SCALED_SEEDS = 5
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=100)]  # files are called by it
+ArmName = Annotated[str, Field(pattern=r"^\w[\w-]*$", max_length=100)]  # in any script, as folders of releases are
 
 
 class Budget(Strict):
@@ -51,7 +52,7 @@ class Budget(Strict):
 class Gate(Strict):
     """The arm has to reach this, on the mean over seeds, or the claim is inconclusive: nothing was learnt."""
 
-    arm: Name
+    arm: ArmName
     evaluation: Name
     above: float
 
@@ -63,12 +64,12 @@ class Comparison(Strict):
     from a pilot, for the effect that such a run can find. `better`: `lower` where less is better.
     """
 
-    arm: Name
-    against: Name
+    arm: ArmName
+    against: ArmName
     evaluation: Name
     smallest_effect: Annotated[float, Field(gt=0)]
     sd: Annotated[float, Field(gt=0)] | None = None
-    ablation: Name | None = None
+    ablation: ArmName | None = None
     better: Literal["higher", "lower"] = "higher"
 
     @model_validator(mode="after")
@@ -116,7 +117,7 @@ class Claim(Strict):
     world: dict[str, dict[str, Any]] | str
     budget: Budget
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
-    arms: dict[Name, Arm]
+    arms: dict[ArmName, Arm]
     evaluations: dict[Name, Any]
     comparisons: Annotated[tuple[Comparison, ...], Field(min_length=1)]
     group: str = ""

@@ -294,7 +294,7 @@ def _spearman(told: Mapping[str, list[list[float]]], names: Sequence[str]) -> fl
 
 
 def _name(path: str) -> str:
-    name = re.sub(r"[^a-z0-9_-]+", "-", Path(path).resolve().name.lower()).strip("-_")
+    name = re.sub(r"[^\w-]+", "-", Path(path).resolve().name.lower()).strip("-_")
     if not name:
-        raise UsageError(f"the folder {path} gives no name; use letters of a to z or digits")
+        raise UsageError(f"the folder {path} gives no name; use letters or digits")
     return name

@@ -7,6 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,7 @@ from tuwen.engine.local import Workers
 from tuwen.errors import TuwenError, UsageError
 from tuwen.evaluations.measured import measure
 from tuwen.models.columns import Columns
+from tuwen.models.contrastive import deterministic
 from tuwen.proof.claim import Arm, Claim
 from tuwen.proof.kept import drawn, fingerprint
 from tuwen.proof.kinds import within
@@ -60,6 +62,11 @@ class Task:
         }
         # Unsorted: the order of a mapping may decide what is drawn.
         return hashlib.sha256(json.dumps(told, default=str).encode()).hexdigest()[:32]
+
+    @property
+    def samples(self) -> int:
+        """That the arm sees."""
+        return round(self.claim.budget.samples * self.claim.arms[self.arm].samples)
 
     def world(self, arm: Arm | None) -> Any:
         """The claim's world as an arm has it; where it reads files, with a folder for their indexes."""
@@ -166,39 +173,39 @@ def run(task: Task) -> Result:
 
 
 def rehearse(task: Task) -> None:
-    """One batch of each phase, and the evaluations, of which nothing is kept: what no check of its parts can see is
-    told before any arm trains."""
+    """The first step of each phase, and the evaluations, of which nothing is kept: what no check of its parts can see
+    is told before any arm trains."""
     from tuwen.proof.trainer import train as trained
 
     if read_result(Path(task.cache) / task.key, list(task.claim.evaluations)) is not None:
         return
     with within(f"the arm {task.arm}, seed {task.seed}"):
         train, test, method = prepared(task)
-        short = replace(method, phases=tuple(replace(phase, share=1.0) for phase in method.phases))
-        batch_size = task.claim.budget.batch_size
         model: Any = trained(
-            short,
+            method,
             train,
-            samples=batch_size * len(short.phases),
-            batch_size=batch_size,
+            samples=task.samples,
+            batch_size=task.claim.budget.batch_size,
             seed=task.seed,
             device=task.device,
             precision=task.precision,
             codebook_images=codebook_images(task, method),
+            first_steps=1,
         )
-        for adaptation in method.adaptations:
-            model = adaptation(model)
-        for name, told in task.claim.evaluations.items():
-            measure(name, part_of("evaluations", told, task.allow_code), model, train, test)
+        with deterministic(task.seed):
+            for adaptation in method.adaptations:
+                model = adaptation(model)
+            for name, told in task.claim.evaluations.items():
+                with suppress(ArithmeticError):  # it may divide by what a network that has learnt nothing has none of
+                    measure(name, part_of("evaluations", told, task.allow_code), model, train, test)
 
 
 def _run(task: Task) -> Result:
     folder = Path(task.cache) / task.key
     if (known := read_result(folder, list(task.claim.evaluations))) is not None:
         return replace(known, arm=task.arm, seed=task.seed)
-    claim, arm = task.claim, task.claim.arms[task.arm]
+    claim = task.claim
     train, test, method = prepared(task)
-    samples = round(claim.budget.samples * arm.samples)
     curve: list[dict[str, float]] = []
     started = time.process_time()
     from tuwen.proof.trainer import train as trained
@@ -211,7 +218,7 @@ def _run(task: Task) -> Result:
     model: Any = trained(
         method,
         train,
-        samples=samples,
+        samples=task.samples,
         batch_size=claim.budget.batch_size,
         seed=task.seed,
         device=task.device,
@@ -220,18 +227,21 @@ def _run(task: Task) -> Result:
         on_step=note,
         codebook_images=codebook_images(task, method),
     )
-    for adaptation in method.adaptations:
-        model = adaptation(model)
-    cpu_s = time.process_time() - started
     items, figures = {}, {}
-    for name, told in claim.evaluations.items():
-        evaluation = part_of("evaluations", told, task.allow_code)
-        items[name], figures[name] = measure(name, evaluation, model, train, test)
-        if claim.group and not len(items[name].group):
-            items[name] = items[name].grouped_by(test[claim.group])
-        if not np.isfinite(figures[name]):
-            raise TuwenError(f"the evaluation {name} of the arm {task.arm}, seed {task.seed}, gives {figures[name]}")
-    result = Result(task.arm, task.seed, items, figures, curve, cpu_s, samples, digest_of(test))
+    with deterministic(task.seed):  # what parts draw does not depend on what ran in this process before
+        for adaptation in method.adaptations:
+            model = adaptation(model)
+        cpu_s = time.process_time() - started
+        for name, told in claim.evaluations.items():
+            evaluation = part_of("evaluations", told, task.allow_code)
+            items[name], figures[name] = measure(name, evaluation, model, train, test)
+            if claim.group and not len(items[name].group):
+                items[name] = items[name].grouped_by(test[claim.group])
+            if not np.isfinite(figures[name]):
+                raise TuwenError(
+                    f"the evaluation {name} of the arm {task.arm}, seed {task.seed}, gives {figures[name]}"
+                )
+    result = Result(task.arm, task.seed, items, figures, curve, cpu_s, task.samples, digest_of(test))
     write_result(folder, result)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)

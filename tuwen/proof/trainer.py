@@ -48,6 +48,7 @@ def train(
     precision: Precision = "float32",
     parallel: Parallel = ALONE,
     codebook_images: NDArray[np.uint8] | None = None,
+    first_steps: int | None = None,
 ) -> Trained:
     """A model of `method` that has seen so many `samples`, in batches, by AdamW with warm-up and cosine in each phase.
 
@@ -58,6 +59,7 @@ def train(
     `network`: one to train further, instead of a new one. `precision`: bf16 for what autocast computes in it; weights
     stay float32. `parallel`: this process among several that train together.
     `codebook_images`: (N, side, side, 3), those that the codes of images are learnt from, instead of training images.
+    `first_steps`: each phase ends after so many of its steps, which are as they are in the whole training.
     """
     with deterministic(seed):
         if network is None:
@@ -69,7 +71,7 @@ def train(
                 network.codebook.fit(codebook_images, seed)
         network = network.to(device)
         run = _Run(method, network, columns, samples, batch_size, seed, checkpoint, every, on_step, precision, parallel)
-        return Trained(run.finish())
+        return Trained(run.finish(first_steps))
 
 
 class _Run:
@@ -99,17 +101,18 @@ class _Run:
         self.checkpoint, self.every, self.on_step = checkpoint, every, on_step
         self.step = 0
 
-    def finish(self) -> Network:
+    def finish(self, first_steps: int | None = None) -> Network:
         saved = self._saved()
         for number, (phase, (first, last)) in enumerate(self.phases):
             for adaptation in phase.adaptations:  # also of a phase that is over: weights have other shapes after it
                 self.network = adaptation(Trained(self.network)).network
             if saved is not None and saved["phase"] > number:
                 continue
-            self._train(number, phase, first, last, saved if saved and saved["phase"] == number else None)
+            stop = last if first_steps is None else min(first + first_steps, last)
+            self._train(number, phase, first, last, stop, saved if saved and saved["phase"] == number else None)
         return self.network.eval()
 
-    def _train(self, number: int, phase: Phase, first: int, last: int, saved: dict[str, Any] | None) -> None:
+    def _train(self, number: int, phase: Phase, first: int, last: int, stop: int, saved: dict[str, Any] | None) -> None:
         torch.manual_seed(self.seed + number)  # a phase that is resumed draws what it would have drawn
         own = _modules(phase, self.network)
         state = nn.ModuleList([self.network, *own.values()])
@@ -125,7 +128,7 @@ class _Run:
             start = saved["step"]
         self.network.train()
         order = _checked(phase.sampler or Shuffled(), self.columns, self.batch_size, self.seed)
-        rows = map(self.parallel.part, islice(order, start - first, last - first))
+        rows = map(self.parallel.part, islice(order, start - first, stop - first))
         for step, batch in enumerate(self.columns.batches(rows), start=start):
             seeds = [self.seed, number, step]
             rng = np.random.default_rng(seeds)
