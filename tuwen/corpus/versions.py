@@ -20,9 +20,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./ -]*")
 def tag_version(corpus: Corpus, reason: str) -> int:
     """Give the corpus' present state a number (the last one if nothing has changed since) and tag its tables."""
     tables = corpus.version()
+    # Which columns count, and what made them: a patch of a release has to know. Selections are not of the rows.
+    recipe = {key: value for key, value in corpus.recipe().items() if key != "selections"}
     numbers = version_numbers(corpus.path)
-    if numbers and read_version(corpus.path, numbers[-1])["tables"] == tables:
-        return numbers[-1]
+    if numbers:
+        last = read_version(corpus.path, numbers[-1])
+        if last["tables"] == tables and last.get("recipe", recipe) == recipe:
+            return numbers[-1]
     number = (numbers[-1] if numbers else 0) + 1
     with _plainly_named(corpus.path) as path:
         for table, version in tables.items():
@@ -31,7 +35,7 @@ def tag_version(corpus: Corpus, reason: str) -> int:
                 tags.delete(_tag(number))
             tags.create(_tag(number), version)
     (corpus.path / "versions").mkdir(exist_ok=True)
-    write_json(_file(corpus.path, number), {"number": number, "reason": reason, "tables": tables})
+    write_json(_file(corpus.path, number), {"number": number, "reason": reason, "tables": tables, "recipe": recipe})
     return number
 
 
@@ -41,7 +45,7 @@ def version_numbers(path: Path) -> list[int]:
 
 
 def read_version(path: Path, number: int) -> dict[str, Any]:
-    """number, reason and tables (name → Lance version) of a numbered version."""
+    """number, reason, tables (name → Lance version) and, but for old ones, recipe of a numbered version."""
     try:
         return read_json(_file(path, number))
     except FileNotFoundError:
