@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import lance
 
 from tuwen.corpus.corpus import Corpus, read_json, write_json
-from tuwen.errors import UsageError
+from tuwen.errors import TuwenError, UsageError
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./ -]*")
 
@@ -51,6 +51,19 @@ def read_version(path: Path, number: int) -> dict[str, Any]:
     except FileNotFoundError:
         known = ", ".join(map(str, version_numbers(path))) or "none yet"
         raise UsageError(f"{path} has no version {number}; it has {known}") from None
+
+
+def older_tables(corpus: Corpus) -> dict[str, tuple[int, int]]:
+    """Tables that are older than a numbered version has them: how old they are, and how old that one has them.
+
+    A table never goes back, so it was put back from a copy without the others, and rows that came later are not there.
+    """
+    now, found = corpus.version(), {}
+    for number in version_numbers(corpus.path):
+        with suppress(TuwenError, KeyError, TypeError):  # a damaged version says nothing
+            tables = read_version(corpus.path, number)["tables"]
+            found |= {table: (now[table], tables[table]) for table in now if tables[table] > now[table]}
+    return found
 
 
 @contextmanager
