@@ -67,3 +67,10 @@ def test_a_full_disk_under_the_results_is_told(words: list[str]) -> None:
         assert told.returncode == 1 and told.stderr.startswith("tuwen: the disk is full")
         asked = run(["--help"], stdout=full, stderr=subprocess.PIPE)
         assert asked.returncode == 0 and not asked.stderr
+
+
+def test_a_working_folder_that_is_gone(words: list[str], tmp_path: Path) -> None:
+    """DuckDB ends the process where the system does not know the working folder."""
+    (tmp_path / "gone").mkdir()
+    done = run(words, cwd=tmp_path / "gone", preexec_fn=(tmp_path / "gone").rmdir, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and "working folder is gone" in done.stderr

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from purged import contents, files_with, image, image_id, make, update
+from purged import contents, files_with, image, image_id, make, update, write_unit
 
 import tuwen
 from tuwen.cli import main
@@ -139,7 +139,7 @@ def undescribed_ledger(corpus: Path) -> None:
 
 def impossible_version(corpus: Path) -> None:
     described = json.loads((corpus / "versions/000001.json").read_text())
-    described["tables"]["pairs"] = 999
+    described["tables"]["pairs"] = 0
     (corpus / "versions/000001.json").write_text(json.dumps(described))
 
 
@@ -201,6 +201,27 @@ def test_a_damaged_journal_of_a_unit_that_is_not_sealed_is_told_and_stays(folder
     assert found.kind == "damaged_json" and found.action is None
     with pytest.raises(TuwenError, match="tuwen repair"):
         update(folder)
+
+
+@pytest.mark.parametrize("table", ["pairs", "units"])
+def test_a_table_from_an_older_copy_is_told_and_nothing_is_built_upon_it(folder: Path, table: str) -> None:
+    """Its lost units are sealed: a build would say that there is nothing to do."""
+    path = folder / "corpus"
+    shutil.copytree(path / f"{table}.lance", folder / "older.lance")
+    write_unit(folder / "pages", "d", range(14, 16))
+    update(folder)
+    expected = dict(contents(Corpus.open(path)))
+    (path / f"{table}.lance").rename(folder / "newer.lance")
+    shutil.copytree(folder / "older.lance", path / f"{table}.lance")
+    files = sorted(each for each in path.rglob("*") if each.name != ".lock")
+    assert [each.place for each in repair(path).left if each.kind == "older_table"] == [f"{table}.lance"]
+    assert sorted(each for each in path.rglob("*") if each.name != ".lock") == files
+    with pytest.raises(TuwenError, match="older"):
+        update(folder)
+    shutil.rmtree(path / f"{table}.lance")
+    (folder / "newer.lance").rename(path / f"{table}.lance")
+    update(folder)
+    assert dict(contents(Corpus.open(path))) == expected and kinds(path) == []
 
 
 def test_a_damaged_journal_of_an_index_that_was_being_made(folder: Path) -> None:

@@ -166,6 +166,30 @@ def test_a_patch_holds_the_rows_of_its_release_not_those_that_came_later(
     assert read_manifest(tmp_path / "patch").corpus == read_manifest(tmp_path / "index").corpus
 
 
+def test_a_patch_has_the_columns_of_its_release_not_those_that_came_later(
+    split_crawl: Callable[[int], list[Path]], tmp_path: Path
+) -> None:
+    """Rows stay the same when a stage gets another parameter; which of them a selection keeps does not."""
+    import yaml
+
+    recipe = yaml.safe_load(RECIPE.read_text(encoding="utf-8"))
+    recipe["sources"] = [{"warc": {"paths": [str(split_crawl(3)[0])]}}]
+    recipe["stages"] = ["image.properties", "image.perceptual_hash", {"dedup.images": {"distance": 16}}]
+    recipe["selections"] = {"alone": {"unit": "image", "steps": [{"rule": "image_cluster_size = 1"}]}}
+    corpus_folder = tmp_path / "corpus"
+    build(recipe_of(recipe), corpus_folder, workers=1, quiet=True)
+    tuwen.release(Corpus.open(corpus_folder), "alone", tmp_path / "old", "parquet")
+    shutil.copytree(corpus_folder, tmp_path / "other")
+    later = {**recipe, "name": "later", "stages": [*recipe["stages"][:2], {"dedup.images": {"distance": 0}}]}
+    build(recipe_of(later), corpus_folder, workers=1, quiet=True)
+    stones = [Stone("image", pq.read_table(tmp_path / "old/data")["image_id"][0].as_py())]
+    for folder in ("corpus", "other"):
+        take_down(Corpus.open(tmp_path / folder), stones, None)
+    patch_release(Corpus.open(corpus_folder), tmp_path / "old", tmp_path / "patch")
+    tuwen.release(Corpus.open(tmp_path / "other"), "alone", tmp_path / "anew", "parquet")
+    assert files_of(tmp_path / "patch") == files_of(tmp_path / "anew")
+
+
 def test_neighbours_go_too_also_those_that_come_later(world: Path) -> None:
     corpus = Corpus.open(world / "corpus")
     hashes = corpus.table("images", ["image_id", "perceptual_hash"]).to_pylist()

@@ -105,8 +105,12 @@ def main(arguments: list[str] | None = None) -> int:
     level = os.environ.get("TUWEN_LOG", "WARNING").upper()
     known = logging.getLevelNamesMapping()
     logging.basicConfig(level=known.get(level, logging.WARNING), format="%(levelname)s %(message)s")
+    try:
+        here = Path.cwd()
+    except OSError:  # DuckDB would end the process over it
+        return _fail("the working folder is gone; change to one that is there and run the same command", 1)
     if getattr(parsed, "allow_code", False):
-        sys.path.insert(0, str(Path.cwd()))  # where a module of one's own lies
+        sys.path.insert(0, str(here))  # where a module of one's own lies
     try:
         return_freed_memory()
         code = verb_module(parsed.verb).run(parsed)

@@ -43,10 +43,17 @@ class Corpus:
     latest committed version of each table, or the one it was opened at (`Corpus.open(path, version=3)`).
     """
 
-    def __init__(self, path: Path, versions: Mapping[str, int] | None = None, session: Any = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        versions: Mapping[str, int] | None = None,
+        session: Any = None,
+        recipe: Mapping[str, Any] | None = None,
+    ) -> None:
         self.path = path
         self._versions = versions
         self._session = session
+        self._recipe = recipe  # that `versions` were made by; None: whatever the last build had
         self._opened: dict[str, lance.LanceDataset] = {}  # of a corpus that stays as it is
 
     def __repr__(self) -> str:
@@ -205,7 +212,9 @@ class Corpus:
         return TableState.read(self, table).content(column)
 
     def recipe(self) -> dict[str, Any]:
-        """The recipe of the last build, as plain values; empty before the first."""
+        """The recipe of the last build, as plain values; empty before the first. Of a release: that of its rows."""
+        if self._recipe is not None:
+            return dict(self._recipe)
         path = self.path / "recipe.json"
         return read_json(path) if path.exists() else {}
 

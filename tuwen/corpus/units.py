@@ -24,6 +24,8 @@ from tuwen.corpus.keys import KeySet
 from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.tombstones import Barred
+from tuwen.corpus.versions import older_tables
+from tuwen.errors import TuwenError
 
 Rows = Mapping[str, Path | Callable[[], Iterator[pa.RecordBatch]]]
 JOURNAL = Journal("unit-journal.json", {"source": str, "source_unit": str, "tables": dict})
@@ -134,10 +136,16 @@ def sealed_units(corpus: Corpus) -> set[tuple[str, str]]:
 def recover(corpus: Corpus) -> str | None:
     """Undo a half-appended unit or a half-done purge that a killed run left; returns the unit's name.
 
-    Only under the write lock. `TuwenError` where a journal is damaged.
+    Only under the write lock. `TuwenError` where a journal is damaged, or a table older than the others: its lost units
+    are sealed, and would never be read again.
     """
     from tuwen.corpus.rewriting import undo
 
+    if older := older_tables(corpus):
+        raise TuwenError(
+            f"{corpus.path} was put together from copies: {', '.join(older)} older than the rest; "
+            f"tuwen repair {corpus.path} says what can be done about it"
+        )
     undo(corpus)
     begun = JOURNAL.begun(corpus)
     if begun is None:

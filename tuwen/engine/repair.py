@@ -37,8 +37,8 @@ def repair(path: str | Path) -> Repaired:
         repaired.left = list(repaired.found)
         for actions in (_FIRST, _ACTIONS):
             safe = [each for each in repaired.left if each.action in actions]
-            if any(each.kind == "damaged_table" for each in repaired.left):
-                safe = []  # which files a table that cannot be read would name is not known
+            if any(each.kind in ("damaged_table", "older_table") for each in repaired.left):
+                safe = []  # which files a table would name that cannot be read, or were it whole, is not known
             for finding in sorted(safe, key=lambda each: _ORDER[str(each.action)]):
                 _ACTIONS[str(finding.action)](corpus, finding)
                 repaired.done.append(finding)

@@ -8,8 +8,10 @@ are out cannot be called back: those that hold anything of it are listed shard b
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.tables import ID_CHARACTERS, SHA256_CHARACTERS, TABLES, digest
@@ -17,7 +19,8 @@ from tuwen.corpus.tombstones import Stone, add_stones, read_stones
 from tuwen.corpus.units import recover
 from tuwen.corpus.versions import read_version, tag_version, version_numbers
 from tuwen.errors import TuwenError, UsageError
-from tuwen.releases.manifest import MANIFEST, Manifest, read_manifest
+from tuwen.releases.lineage import RECIPE, lineage
+from tuwen.releases.manifest import MANIFEST, Manifest, canonical_json, read_manifest
 from tuwen.releases.measure import FINGERPRINTED, fingerprint_of
 from tuwen.releases.release import inner_ledgers, write_release
 from tuwen.selections.ledger import Ledger
@@ -116,21 +119,38 @@ def patch_release(corpus: Corpus, old: str | Path, to: str | Path, *, allow_code
 def released_version(corpus: Corpus, manifest: Manifest) -> Corpus:
     """The newest version of the corpus with the rows that a release was made of, today's takedowns apart; else today's.
 
-    Numbered versions are the only ones that are kept.
+    Of several, one whose rows and columns were made as the release says. Numbered versions are the only ones kept.
     """
-    now = corpus.version()
-    states = [now, *(read_version(corpus.path, number)["tables"] for number in reversed(version_numbers(corpus.path)))]
+    now, recipe = corpus.version(), corpus.recipe()
     known: dict[tuple[str, int], bool] = {}
-    for state in states:
-        candidate = Corpus(corpus.path, {**state, "tombstones": now["tombstones"]})
+    fitting = None
+    for state in ({"tables": now, "recipe": recipe}, *_numbered(corpus)):
+        tables = {**state["tables"], "tombstones": now["tombstones"]}
+        candidate = Corpus(corpus.path, tables, recipe=state.get("recipe", recipe))
         for table in FINGERPRINTED:
-            if (table, state[table]) not in known:
-                known[table, state[table]] = _has_rows(candidate, table, manifest)
-            if not known[table, state[table]]:
+            if (table, tables[table]) not in known:
+                known[table, tables[table]] = _has_rows(candidate, table, manifest)
+            if not known[table, tables[table]]:
                 break
         else:
-            return candidate
-    return corpus.pinned()
+            if _made_as(candidate, manifest):
+                return candidate
+            fitting = fitting or candidate
+    return fitting or corpus.pinned()
+
+
+def _numbered(corpus: Corpus) -> Iterator[dict[str, Any]]:
+    for number in reversed(version_numbers(corpus.path)):
+        yield read_version(corpus.path, number)
+
+
+def _made_as(corpus: Corpus, manifest: Manifest) -> bool:
+    """Whether a release of this version would tell the story of its making in the same bytes."""
+    told = manifest.files.get(RECIPE)
+    try:
+        return told is not None and told.sha256 == sha256(canonical_json(lineage(corpus), indent=1)).hexdigest()
+    except (TuwenError, OSError):  # units of a version that was cleaned away
+        return False
 
 
 def _has_rows(corpus: Corpus, table: str, manifest: Manifest) -> bool:

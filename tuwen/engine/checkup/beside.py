@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tuwen.corpus.corpus import Corpus, read_json
 from tuwen.corpus.tables import TABLES
-from tuwen.corpus.versions import read_version, version_numbers
+from tuwen.corpus.versions import older_tables, read_version, version_numbers
 from tuwen.engine.checkup.files import size_of
 from tuwen.engine.checkup.finding import Finding
 from tuwen.errors import TuwenError
@@ -52,11 +52,24 @@ def _lives(path: Path) -> bool:
 def check_versions(corpus: Corpus) -> Iterator[Finding]:
     """Numbered corpus versions whose tables are gone, and tags that no version needs."""
     numbers, known = [], {table: _versions_of(corpus, table) for table in TABLES}
+    older = older_tables(corpus)
+    for table, (now, then) in older.items():
+        yield Finding(
+            "older_table",
+            f"{table}.lance",
+            f"it is at version {now}, and a corpus version has it at {then}: it was put back from an older copy, or "
+            "versions from a newer one; rows that came later are lost",
+            "put back the whole folder from one copy; to go on without those rows, remove the files in versions",
+        )
     for number in version_numbers(corpus.path):
         name = f"versions/{number:06d}.json"
         try:
             tables: dict[str, Any] = read_version(corpus.path, number)["tables"]
-            gone = [f"{table} {tables[table]}" for table in TABLES if tables[table] not in known[table]]
+            gone = [
+                f"{table} {tables[table]}"
+                for table in TABLES
+                if tables[table] not in known[table] and table not in older  # told already
+            ]
         except (TuwenError, KeyError) as error:
             yield Finding("damaged_version", name, str(error), "tuwen repair forgets it", "forget_version", (name,))
             continue

@@ -30,6 +30,7 @@ class Finding:
 HARM = frozenset(
     [
         "damaged_table",
+        "older_table",
         "missing_file",
         "damaged_file",
         "wrong_bytes",
