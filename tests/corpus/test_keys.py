@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tuwen.corpus.keys import KeyIndex, KeySet, packed_keys
+from tuwen.corpus.keys import KeyIndex, KeySet, are_among, packed_keys
 from tuwen.corpus.tables import digest
 
 IDS = [digest(number) for number in range(500)]
@@ -65,3 +65,12 @@ def test_a_set_tells_what_is_new(sizes: list[int]) -> None:
         assert all(known.add_new(pa.array(IDS[start : start + size])).to_pylist())
         start += size
     assert known.add_new(pa.array([IDS[0], digest("new"), digest("new")])).to_pylist() == [False, True, False]
+
+
+@given(
+    st.lists(st.binary(min_size=16, max_size=16), max_size=20),
+    st.lists(st.binary(min_size=16, max_size=16), max_size=20),
+)
+def test_keys_are_found_among_others_as_numpy_finds_them(keys: list[bytes], known: list[bytes]) -> None:
+    asked, others = np.array([*keys, *known[:3]], "S16"), np.sort(np.array(known, "S16"))
+    assert are_among(asked, others).tolist() == np.isin(asked, others).tolist()

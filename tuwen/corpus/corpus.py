@@ -134,8 +134,9 @@ class Corpus:
         return dataset
 
     def pinned(self, session: Any = None) -> Corpus:
-        """The corpus as it is now: later commits stay unseen. `session`: Lance's, with bounds to its caches."""
-        return Corpus(self.path, self.version(), session or self._session)
+        """The corpus as it is now: later commits stay unseen, later recipes too. `session`: Lance's, with bounds to its
+        caches."""
+        return Corpus(self.path, self.version(), session or self._session, self.recipe())
 
     def schema(self, table: str) -> pa.Schema:
         """Arrow schema of the table as it is read: base columns and whatever stages have added."""
@@ -212,7 +213,7 @@ class Corpus:
         return TableState.read(self, table).content(column)
 
     def recipe(self) -> dict[str, Any]:
-        """The recipe of the last build, as plain values; empty before the first. Of a release: that of its rows."""
+        """The recipe of the last build, as plain values; empty before the first. A pinned corpus keeps it."""
         if self._recipe is not None:
             return dict(self._recipe)
         path = self.path / "recipe.json"

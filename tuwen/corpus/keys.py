@@ -26,11 +26,7 @@ class KeySet:
     def add_new(self, keys: pa.Array) -> pa.Array:
         """Add keys; a boolean array says which were not there before (the first of equal ones counts as new)."""
         packed = packed_keys(keys)
-        if len(self._sorted):
-            places = np.minimum(np.searchsorted(self._sorted, packed), len(self._sorted) - 1)
-            known = self._sorted[places] == packed
-        else:
-            known = np.zeros(len(packed), dtype=bool)
+        known = are_among(packed, self._sorted)
         new = np.zeros(len(packed), dtype=bool)
         for row in np.flatnonzero(~known):
             key = bytes(packed[row])
@@ -128,6 +124,13 @@ def save_array(file: Path, array: NDArray[Any]) -> None:
     with temporary.open("wb") as stream:
         np.save(stream, array)
     temporary.replace(file)
+
+
+def are_among(keys: NDArray[Any], known: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which of `keys` are in `known`, which is ascending: unlike `numpy.isin`, without a look at all of `known`."""
+    if not len(known):
+        return np.zeros(len(keys), dtype=bool)
+    return np.asarray(known[np.minimum(np.searchsorted(known, keys), len(known) - 1)] == keys)
 
 
 def packed_keys(keys: pa.Array) -> Any:

@@ -27,7 +27,7 @@ from tuwen.corpus.content import ContentDigest
 from tuwen.corpus.corpus import STORAGE_VERSION, Corpus, stored_schema, table_digest
 from tuwen.corpus.joins import JoinRecord, save_join
 from tuwen.corpus.journal import Journal
-from tuwen.corpus.keys import packed_keys
+from tuwen.corpus.keys import are_among, packed_keys
 from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
 from tuwen.corpus.units import as_stored
@@ -63,8 +63,7 @@ def losing(corpus: Corpus, table: str, gone: NDArray[Any]) -> list[Losing]:
     for state in TableState.read(corpus, table).fragments:
         fragment = _fragment(corpus, table, state.id)
         keys = np.concatenate([packed_keys(batch.column(0)) for batch in scan_dataset(fragment, [key])])
-        places = np.minimum(np.searchsorted(gone, keys), len(gone) - 1)
-        keep = gone[places] != keys
+        keep = ~are_among(keys, gone)
         if not keep.all():
             found.append(Losing(state, keep, _after(fragment, state, keep, key)))
     return found

@@ -58,7 +58,8 @@ def older_tables(corpus: Corpus) -> dict[str, tuple[int, int]]:
 
     A table never goes back, so it was put back from a copy without the others, and rows that came later are not there.
     """
-    now, found = corpus.version(), {}
+    now = corpus.version()
+    found: dict[str, tuple[int, int]] = {}
     for number in version_numbers(corpus.path):
         with suppress(TuwenError, KeyError, TypeError):  # a damaged version says nothing
             tables = read_version(corpus.path, number)["tables"]

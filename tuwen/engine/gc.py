@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tuwen.corpus.columns import FragmentState, TableState, remove_partial_files
 from tuwen.corpus.corpus import Corpus, write_json
 from tuwen.corpus.indexes import update_indexes
-from tuwen.corpus.keys import packed_keys
+from tuwen.corpus.keys import are_among, packed_keys
 from tuwen.corpus.rewriting import forget_versions, replace_fragments, sizes_of, write_without
 from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.units import recover
@@ -122,8 +122,8 @@ def _wanted(corpus: Corpus, selections: Sequence[Selection]) -> NDArray[Any]:
             reader = connection.sql(query).to_arrow_reader(65_536)
             found = [packed_keys(batch["id"].drop_null()) for batch in reader]
         if selection.images:
-            allowed = np.concatenate([np.empty(0, "S16"), *_kept(corpus, selection.images)])
-            found = [ids[np.isin(ids, allowed)] for ids in found]
+            allowed = np.sort(np.concatenate([np.empty(0, "S16"), *_kept(corpus, selection.images)]))
+            found = [ids[are_among(ids, allowed)] for ids in found]
         pieces += found
     return np.unique(np.concatenate(pieces))
 
@@ -140,7 +140,7 @@ def _unwanted(corpus: Corpus, wanted: NDArray[Any], done: Freed) -> Iterator[tup
         assert fragment is not None
         keys = np.concatenate([packed_keys(batch.column(0)) for batch in scan_dataset(fragment, ["image_id"])])
         sizes = sizes_of(fragment, "bytes")
-        mask = ~np.isin(keys, wanted) & (sizes >= 0)
+        mask = ~are_among(keys, wanted) & (sizes >= 0)
         done.num_without += int((sizes < 0).sum())
         done.num_images += int(mask.sum())
         done.num_bytes += int(sizes[mask].sum())

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.joins import JoinRecord, joins_of, state_path
-from tuwen.corpus.keys import packed_keys
+from tuwen.corpus.keys import are_among, packed_keys
 from tuwen.corpus.tables import TABLES
 from tuwen.engine.sorted_rows import without_keys
 from tuwen.engine.state import read_state
@@ -54,7 +54,6 @@ def _keys(corpus: Corpus, record: JoinRecord, lost: NDArray[Any], *, gone: bool)
     columns = list(dict.fromkeys([TABLES[record.table].key, record.on]))
     for batch in corpus.scan(record.table, columns):
         ids = packed_keys(batch.column(0))
-        places = np.minimum(np.searchsorted(lost, ids), len(lost) - 1)
-        mask = (lost[places] == ids) == gone
+        mask = are_among(ids, lost) == gone
         values = batch[record.on].filter(pa.array(mask)).drop_null()
         yield keys_of(comparable(values))

@@ -23,7 +23,7 @@ from tuwen.corpus.columns import parse_name
 from tuwen.corpus.corpus import LOCK, STAGE_KEY, Corpus, write_json
 from tuwen.corpus.indexes import drop_indexes, update_indexes
 from tuwen.corpus.joins import joins_of
-from tuwen.corpus.keys import packed_keys
+from tuwen.corpus.keys import are_among, packed_keys
 from tuwen.corpus.rewriting import forget_versions, losing, replace_fragments, write_again
 from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES
@@ -137,11 +137,11 @@ def _known(corpus: Corpus, other: Corpus, table: str) -> NDArray[Any]:
     found = [have[:0]]
     for batch in other.scan(table, [key, *(["document_id", "derived_from"] if table == "pairs" else [])]):
         keys = packed_keys(batch.column(0))
-        mask = np.isin(keys, have)
+        mask = are_among(keys, have)
         if table == "pairs":
             original = batch["derived_from"].is_null().to_numpy(zero_copy_only=False)
             listed = batch["document_id"].is_valid().to_numpy(zero_copy_only=False)
-            mask |= np.isin(packed_keys(batch["document_id"]), pages) & original & listed
+            mask |= are_among(packed_keys(batch["document_id"]), pages) & original & listed
         found.append(keys[mask])
     return np.sort(np.concatenate(found))
 
