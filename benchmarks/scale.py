@@ -166,6 +166,12 @@ def print_model(found: dict[str, Any]) -> None:
         print(f"{name:<32}{seconds:9.1f}{megabytes:9.1f}   {seconds * scale / 3600:9.0f}{megabytes * scale / 1e3:9.0f}")
 
 
+def rate(found: dict[str, Any], *names: str) -> float:
+    """Pairs per CPU-second of steps, without the start of their processes, which is what nothing to do costs."""
+    steps, idle = found["steps"], found["steps"]["nothing to do"][0]
+    return float(found["rows"] / sum(steps[name][0] - idle for name in names))
+
+
 def plot(results: list[dict[str, Any]], path: Path) -> None:
     """Rows per CPU-second and peak memory over the number of pairs, as SVG."""
     width, height, left, top = 640, 260, 60, 30
@@ -173,9 +179,9 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
     low, high = np.log10(sizes[0]), max(np.log10(sizes[-1]), np.log10(sizes[0]) + 1)
 
     def line(values: list[float], colour: str, label: str, place: int) -> str:
-        most = max(values) * 1.25
+        most, tall = max(values) * 1.25, (180, 110)[place]  # the one above the other
         points = [
-            (left + (np.log10(size) - low) / (high - low) * (width - 2 * left), height - top - value / most * 180)
+            (left + (np.log10(size) - low) / (high - low) * (width - 2 * left), height - top - value / most * tall)
             for size, value in zip(sizes, values, strict=True)
         ]
         drawn = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
@@ -187,7 +193,7 @@ def plot(results: list[dict[str, Any]], path: Path) -> None:
         key = f'<text x="{left}" y="{16 + 14 * place}" fill="{colour}">{label}</text>'
         return f'<polyline points="{drawn}" fill="none" stroke="{colour}" stroke-width="2"/>{dots}{key}'
 
-    rates = [found["rows"] / sum(cpu_s for cpu_s, _, _ in found["steps"].values()) for found in results]
+    rates = [rate(found, *found["steps"]) for found in results]
     peaks = [max(peak_mb for _, peak_mb, _ in found["steps"].values()) for found in results]
     ticks = "".join(
         f'<text x="{left + (np.log10(size) - low) / (high - low) * (width - 2 * left):.0f}" y="{height - 8}" '
@@ -223,13 +229,8 @@ def main() -> int:
     print_model(results[-1])
     if options.plot:
         plot(results, options.plot)
-    # The first size pays for starting five processes, a few CPU-seconds; taken off by what nothing to do costs.
-    rates, text_rates = [], []
-    for found in results:
-        steps, idle = found["steps"], found["steps"]["nothing to do"][0]
-        cpu_s = sum(cpu_s for cpu_s, _, _ in steps.values()) - idle * len(steps)
-        rates.append(found["rows"] / cpu_s)
-        text_rates.append(found["rows"] / (steps["build"][0] - idle))
+    rates = [rate(found, *found["steps"]) for found in results]
+    text_rates = [rate(found, "build") for found in results]
     peaks = [max(peak_mb for _, peak_mb, _ in found["steps"].values()) for found in results]
     drift, growth = abs(text_rates[-1] / text_rates[0] - 1), peaks[-1] / peaks[-2] if len(peaks) > 1 else 1.0
     shown = ", ".join(f"{rate:,.0f}" for rate in rates)
