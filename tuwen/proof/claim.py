@@ -194,8 +194,8 @@ class Claim(Strict):
     def check(self, *, allow_code: bool = False) -> None:
         """`UsageError` where a part of the claim does not exist, is of another kind or does not take its parameters."""
         for name in self.exact:
-            package, _, part = name.rpartition(".")
-            load_class(f"tuwen.{package}", part)
+            package, _, part = ("", "", name) if ":" in name else name.rpartition(".")
+            load_class(f"tuwen.{package}", part, allow_code=allow_code)
         for name, evaluation in self.evaluations.items():
             with within(f"evaluations.{name}"):
                 part_of("evaluations", evaluation, allow_code)

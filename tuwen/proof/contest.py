@@ -289,8 +289,9 @@ def _spearman(told: Mapping[str, list[list[float]]], names: Sequence[str]) -> fl
     from scipy.stats import spearmanr
 
     first, last = ([float(np.mean(told[name][place])) for name in names] for place in (0, -1))
-    found = float(spearmanr(first, last).statistic)
-    return None if np.isnan(found) else found
+    if len({*first}) == 1 or len({*last}) == 1:  # ranks say nothing
+        return None
+    return float(spearmanr(first, last).statistic)
 
 
 def _name(path: str) -> str:
