@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+_IN_ITS_CODE = re.compile(r", /(?:home|rustc|root)/\S+(?::\d+)+.*$")
+
 
 class TuwenError(Exception):
     """Something failed that the user can understand and act on. The command line exits with 1."""
@@ -9,6 +13,11 @@ class TuwenError(Exception):
 
 class UsageError(TuwenError):
     """The request itself is wrong: a recipe, a rule, an option. The command line exits with 2."""
+
+
+def first_line(error: BaseException) -> str:
+    """What a library says, in one line, without where in its code: that says nothing to who reads it."""
+    return _IN_ITS_CODE.sub("", (str(error).splitlines() or [type(error).__name__])[0])[:200]
 
 
 def missing_extra(extra: str, package: str) -> TuwenError:

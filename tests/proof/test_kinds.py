@@ -106,6 +106,13 @@ def test_a_part_that_is_no_evaluation_is_told(name: str) -> None:
         claim.check(allow_code=True)
 
 
+def test_exact_names_parts_of_ones_own_as_arms_do() -> None:
+    claim = Claim.from_mapping({**TOLD, "exact": {"own_parts:Loss": "hand", "objectives.contrast": "hand"}})
+    claim.check(allow_code=True)
+    with pytest.raises(UsageError, match="pass --allow-code"):
+        claim.check()
+
+
 def test_parts_of_tuwen_are_what_they_are_asked_to_be() -> None:
     from tuwen.parts import names_in
 

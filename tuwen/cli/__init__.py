@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol, cast
 
 import tuwen
-from tuwen.errors import TuwenError, UsageError
+from tuwen.errors import TuwenError, UsageError, first_line
 
 VERBS = {
     "demo": "walk the whole road on the crawl that ships with tuwen",
@@ -134,9 +134,8 @@ def main(arguments: list[str] | None = None) -> int:
             if problem in told:
                 return _fail(f"{advice} and run the same command", 1)
         if _A_TABLE.search(told) and isinstance(getattr(parsed, "corpus", None), str):
-            told = told.splitlines()[0].partition(", /home/")[0]  # where Lance was built says nothing
             advice = f"tuwen repair {parsed.corpus} says what can be done about it"
-            return _fail(f"a file of the corpus is missing or damaged: {advice} ({told})", 1)
+            return _fail(f"a file of the corpus is missing or damaged: {advice} ({first_line(error)})", 1)
         return _fail(f"{told} (TUWEN_LOG=debug shows where)", 1)
 
 

@@ -20,7 +20,7 @@ from tuwen.corpus.keys import KeyIndex
 from tuwen.corpus.readable import spill_folder
 from tuwen.corpus.scanning import SCAN_ROWS, Stored, scan_dataset
 from tuwen.corpus.tables import TABLES
-from tuwen.errors import TuwenError, UsageError
+from tuwen.errors import TuwenError, UsageError, first_line
 from tuwen.files import is_special, regular
 
 if TYPE_CHECKING:
@@ -124,10 +124,9 @@ class Corpus:
         try:
             dataset = lance.dataset(str(self.path / f"{table}.lance"), version=version, session=self._session)
         except ValueError as error:
-            told = str(error).splitlines()[0].partition(", /home/")[0]  # where Lance was built says nothing
             raise TuwenError(
-                f"the table {table} of {self.path} is missing or damaged: {told}; tuwen repair {self.path} says what "
-                "can be done about it"
+                f"the table {table} of {self.path} is missing or damaged: {first_line(error)}; "
+                f"tuwen repair {self.path} says what can be done about it"
             ) from error
         if self._versions:
             self._opened[table] = dataset

@@ -16,7 +16,7 @@ from tuwen.corpus.tables import TABLES
 from tuwen.corpus.versions import older_tables, read_version, version_numbers
 from tuwen.engine.checkup.files import size_of
 from tuwen.engine.checkup.finding import Finding
-from tuwen.errors import TuwenError
+from tuwen.errors import TuwenError, first_line
 from tuwen.selections.ledger import SCHEMA as LEDGER
 
 _TEMPORARY = re.compile(r"\..+\.\d+(\.partial)?|\..+\.partial|.+\.rewritten")
@@ -145,7 +145,7 @@ def _ledger_problem(rows: Path, described: Path) -> str | None:
             return f"columns {file.schema_arrow.names} in place of {LEDGER.names}"
         return None if found == number else f"{found} rows where its description says {number}"
     except Exception as error:  # damaged bytes make readers raise whatever they like
-        return f"it cannot be read ({str(error).splitlines()[0][:200]})"
+        return f"it cannot be read ({first_line(error)})"
 
 
 def check_joins(corpus: Corpus) -> Iterator[Finding]:
@@ -161,7 +161,7 @@ def check_joins(corpus: Corpus) -> Iterator[Finding]:
                 found = pa.ipc.open_file(source).read_all().num_rows
             problem = None if found == record["num_rows"] else f"{found} rows where it says {record['num_rows']}"
         except Exception as error:
-            problem = f"its rows cannot be read ({str(error).splitlines()[0][:200]})"
+            problem = f"its rows cannot be read ({first_line(error)})"
         if problem:
             advice = "join the file again: tuwen join DIR FILE --on KEY; columns that are there stay until then"
             yield Finding("damaged_join", place, problem, advice)

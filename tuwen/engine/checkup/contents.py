@@ -13,8 +13,8 @@ from tuwen.corpus.corpus import Corpus, read_json
 from tuwen.corpus.rewriting import sizes_of
 from tuwen.corpus.scanning import scan_dataset
 from tuwen.corpus.tables import TABLES, digest
-from tuwen.engine.checkup.finding import Finding
-from tuwen.errors import TuwenError
+from tuwen.engine.checkup.finding import ROWS_LOST, Finding
+from tuwen.errors import TuwenError, first_line
 
 
 def check_contents(corpus: Corpus, table: str) -> Iterator[Finding]:
@@ -63,12 +63,11 @@ def _check_file(
         else:
             problem = _base_problem(table, fragment, columns, known.get(name))
     except Exception as error:  # damaged bytes make readers raise whatever they like
-        problem = f"it cannot be read ({str(error).splitlines()[0][:200]})"
+        problem = f"it cannot be read ({first_line(error)})"
     if problem is None:
         return
     if origin is None:
-        advice = "put back a copy of the file; the rows are nowhere else"
-        yield Finding("damaged_file", where, f"rows of {table}, fragment {fragment.fragment_id}: {problem}", advice)
+        yield Finding("damaged_file", where, f"rows of {table}, fragment {fragment.fragment_id}: {problem}", ROWS_LOST)
     else:
         yield Finding(
             "damaged_file",

@@ -12,7 +12,7 @@ import lance
 from tuwen.corpus.columns import PARTIAL, parse_name
 from tuwen.corpus.corpus import Corpus
 from tuwen.corpus.indexes import index_states
-from tuwen.engine.checkup.finding import Finding
+from tuwen.engine.checkup.finding import ROWS_LOST, Finding
 
 # Of a data file, of the folder with its blobs, and of a file that Lance was writing when it was killed.
 _LANCE_NAME = re.compile(r"[0-9a-f]{20,}(\.lance)?|\.tmp[0-9A-Za-z]{6}")
@@ -84,7 +84,7 @@ def _missing(table: str, name: str, named: Named) -> Finding:
             "missing_file",
             where,
             f"rows of {table}, fragment {number}, are named by the table and not on the disk",
-            "put back a copy of the file; the rows are nowhere else",
+            ROWS_LOST,
         )
     return Finding(
         "missing_file",

@@ -27,6 +27,7 @@ class Finding:
         return self.kind in HARM
 
 
+ROWS_LOST = "put back a copy of the file, as the rows are nowhere else; or build another corpus from the sources"
 HARM = frozenset(
     [
         "damaged_table",
