@@ -228,7 +228,8 @@ def test_without_javascript(urls: dict[str, str], browser: Any) -> None:
     page = context.new_page()
     page.goto(urls["grid"])
     assert page.locator("[data-card]").count() > 20
-    page.locator("[data-part] a").first.click()  # parts are links
+    with page.expect_navigation():
+        page.locator("[data-part] a").first.click()  # parts are links
     assert "328" in page.content()
     page.goto(urls["image"])
     assert "must be at least" in page.content()
@@ -236,7 +237,8 @@ def test_without_javascript(urls: dict[str, str], browser: Any) -> None:
     page.locator("[data-reveal]").focus()
     page.keyboard.press("Space")
     assert page.locator(".picture.large img").evaluate("element => getComputedStyle(element).filter") == "none"
-    page.locator("noscript a").first.click()
+    with page.expect_navigation():
+        page.locator("noscript a").first.click()
     assert "unblurred" in page.locator("body").get_attribute("class")
     context.close()
 
