@@ -10,7 +10,7 @@ from tuwen.errors import first_line
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("Object not found: a/b, /home/runner/work/lance/rust/src/utils.rs:34:12", "Object not found: a/b"),
+        ("Object not found: a/b, /home/runner/lance/rust/src/utils.rs:34:12", "Object not found: a/b"),
         ("LanceError(IO): early end, /rustc/48a229/library/core/src/function.rs:250:5", "LanceError(IO): early end"),
         ("cannot open /home/me/a, /home/me/b", "cannot open /home/me/a, /home/me/b"),
         ("one\ntwo", "one"),
