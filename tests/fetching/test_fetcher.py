@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -266,7 +267,9 @@ def test_a_request_that_nobody_read_takes_another_turn(server: HostileServer, tm
     times = [line.time for line in server.requests("a.test")]
     # robots.txt, forty images, two that were asked for twice: then no connections are kept any more
     assert len(times) == 1 + 40 + 2 == run.summary.num_requests
-    assert most_in_a_second(times) <= 20 + 1  # a busy machine notes a request later than it was sent
+    # By the whole: a busy machine notes a single request later than it was sent.
+    turns = (times[-1] - times[0]) / statistics.median(later - earlier for earlier, later in itertools.pairwise(times))
+    assert turns > len(times) - 1.5 and times[-1] - times[0] > (len(times) - 1.5) / 20
 
 
 def test_site_files_are_looked_at_once_more_without_the_turn_of_a_job(
