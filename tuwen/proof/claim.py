@@ -213,10 +213,18 @@ class Claim(Strict):
         name, knobs = (self.world, {}) if isinstance(self.world, str) else next(iter(self.world.items()))
         return part_of("proof.worlds", {name: {**knobs, **(arm.world if arm else {})}}, allow_code)
 
+    def samples_of(self, arm: Arm) -> int:
+        """That an arm sees."""
+        return round(self.budget.samples * arm.samples)
+
+    def examples_of(self, arm: Arm) -> int:
+        """Distinct ones that an arm has, before its curations."""
+        return round(self.budget.examples * arm.examples)
+
     def _steps(self, arm: Arm) -> int:
         """That an arm takes, unless curations leave it less than a batch."""
-        batch_size = min(self.budget.batch_size, max(1, round(self.budget.examples * arm.examples)))
-        return max(1, round(self.budget.samples * arm.samples) // batch_size)
+        batch_size = min(self.budget.batch_size, max(1, self.examples_of(arm)))
+        return max(1, self.samples_of(arm) // batch_size)
 
     def scaled(self, factor: float) -> Claim:
         """The same claim with so many times the examples and samples, and its first `SCALED_SEEDS` seeds: other budgets

@@ -66,7 +66,7 @@ class Task:
     @property
     def samples(self) -> int:
         """That the arm sees."""
-        return round(self.claim.budget.samples * self.claim.arms[self.arm].samples)
+        return self.claim.samples_of(self.claim.arms[self.arm])
 
     def world(self, arm: Arm | None) -> Any:
         """The claim's world as an arm has it; where it reads files, with a folder for their indexes."""
@@ -262,7 +262,7 @@ def prepared(task: Task) -> tuple[Columns, Columns, Method]:
 def examples(task: Task) -> tuple[Columns, Columns]:
     """Training examples as the arm has them, test examples as the claim has them: one draw for all arms of a seed."""
     budget, arm = task.claim.budget, task.claim.arms[task.arm]
-    train = drawn(task.world(arm), "train", round(budget.examples * arm.examples), task.seed, task.cache)
+    train = drawn(task.world(arm), "train", task.claim.examples_of(arm), task.seed, task.cache)
     for curation in arm.curations:
         train = part_of("proof.curations", curation, task.allow_code)(train, task.seed)
     return train, drawn(task.world(None), "test", budget.test, task.seed, task.cache)
